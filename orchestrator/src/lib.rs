@@ -1,0 +1,1 @@
+//! Floor 2: joins state and plugins. `core` decides, `edge` acts, `web` and `cli` show.

@@ -1,0 +1,2 @@
+//! Entry point; wires and nothing else.
+fn main() {}

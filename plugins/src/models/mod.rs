@@ -1,0 +1,1 @@
+//! Built-in trainers, their metrics, and the artifacts they leave.

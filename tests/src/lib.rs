@@ -1,0 +1,1 @@
+//! Floor 3: whole-program tests and what they share.
