@@ -1,3 +1,16 @@
 //! Floor 0: names, partitions, the TOML language, diagnostics, the graph of assets and selections over it.
 //!
 //! Nothing here reads a file, a clock or an environment variable: text comes in, checked values come out.
+//! Files reach the reader through [`files::ProjectFiles`], time as a value.
+
+pub mod asset;
+pub mod check;
+pub mod fingerprint;
+pub mod key;
+pub mod outcome;
+pub mod partition;
+
+pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
+pub use fingerprint::Fingerprint;
+pub use key::{AssetKey, AssetPartition};
+pub use partition::PartitionKey;
