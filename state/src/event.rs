@@ -1,0 +1,261 @@
+//! What happened. `orchestrator::core` decides by returning these; the store writes them and the tables that pages read in
+//! one transaction; the core's world changes by applying them, live and at recovery alike.
+
+use std::collections::BTreeMap;
+
+use assets::outcome::{CheckResult, Failure, Observation, SourceFile, StagedModel, TablePointer};
+use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::{AttemptId, RunId};
+use crate::status::RunStatus;
+
+/// Microseconds since 1970, UTC.
+pub type Micros = i64;
+
+/// One fact, as committed. The store adds a sequence number; `at` is the time that came in with the input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When it was decided.
+    pub at: Micros,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The closed list of facts. Persisted as JSON; variants and fields are never renamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A request was accepted; the run and all its steps exist from here on.
+    RunSubmitted {
+        /// The run.
+        run: RunId,
+        /// What was asked for.
+        request: RunRequest,
+        /// Every step, upstream first, with the reason it is part of the run.
+        steps: Vec<PlannedStep>,
+    },
+    /// A batch of steps was given to a worker.
+    AttemptStarted {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The run.
+        run: RunId,
+        /// The asset.
+        asset: AssetKey,
+        /// Its partitions in this batch.
+        partitions: Vec<Option<PartitionKey>>,
+        /// 1 for the first try of these steps.
+        number: u32,
+        /// The inputs it was given, pinned.
+        inputs: Vec<PinnedVersion>,
+    },
+    /// The rows of one step are staged and pass their checks; they wait for the committer.
+    StepStaged {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The step.
+        step: AssetPartition,
+        /// Rows staged.
+        rows: u64,
+    },
+    /// One step was published. Written in the transaction that moves the pointers and registers the model.
+    StepSucceeded {
+        /// The run.
+        run: RunId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The materialization it made.
+        materialization: Materialization,
+    },
+    /// One step failed; nothing of it was published.
+    StepFailed {
+        /// The run.
+        run: RunId,
+        /// The attempt, if it had started.
+        attempt: Option<AttemptId>,
+        /// The step.
+        step: AssetPartition,
+        /// Why.
+        failure: Failure,
+        /// The check results, when checks ran.
+        checks: Vec<CheckResult>,
+    },
+    /// A step will not run.
+    StepSkipped {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: AssetPartition,
+        /// The step upstream whose failure is the cause.
+        because: AssetPartition,
+    },
+    /// A step was stopped, or will not start, on request.
+    StepCanceled {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: AssetPartition,
+    },
+    /// A step goes back to waiting without blame: its worker ended while it worked on another step of the batch, or its
+    /// owner restarted.
+    StepRequeued {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: AssetPartition,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A worker has nothing more to say about an attempt.
+    AttemptEnded {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Why it ended early, if it did.
+        failure: Option<Failure>,
+    },
+    /// Someone asked to stop a run.
+    RunCancelRequested {
+        /// The run.
+        run: RunId,
+    },
+    /// A run is over.
+    RunEnded {
+        /// The run.
+        run: RunId,
+        /// How.
+        status: RunStatus,
+    },
+    /// A table's pointer moved from one version to the next (compare-and-set in the same transaction).
+    PointerMoved {
+        /// The table.
+        table: AssetKey,
+        /// What it was; `None` creates the table.
+        from: Option<TablePointer>,
+        /// What it is now.
+        to: TablePointer,
+    },
+    /// The sources of an ingest asset were looked at.
+    SourceObserved {
+        /// The asset.
+        asset: AssetKey,
+        /// What is there.
+        observation: Observation,
+    },
+    /// A training step registered a model version, in the transaction of its `StepSucceeded`.
+    ModelRegistered {
+        /// The model's asset.
+        model: AssetKey,
+        /// 1, 2, 3, …
+        version: u64,
+        /// The run that trained it.
+        run: RunId,
+        /// Artifact, metrics, parameters.
+        staged: StagedModel,
+        /// What its code was.
+        fingerprint: Fingerprint,
+        /// The version of every input it was trained on.
+        inputs: Vec<PinnedVersion>,
+    },
+    /// An alias points to another version.
+    AliasMoved {
+        /// The model's asset.
+        model: AssetKey,
+        /// The alias.
+        alias: String,
+        /// Where it pointed.
+        from: Option<u64>,
+        /// Where it points.
+        to: u64,
+        /// The condition that held, or who asked.
+        reason: String,
+    },
+    /// A process took over the state folder; what an earlier one left unfinished is decided by the events that follow.
+    Started {
+        /// Identity of this start.
+        boot: String,
+        /// `daemon` or `foreground`.
+        mode: OwnerMode,
+    },
+}
+
+/// Who runs the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnerMode {
+    /// `millpond up`: runs that a crash interrupted are carried on.
+    Daemon,
+    /// `millpond materialize` without a daemon: runs that a crash interrupted are ended as failed (`interrupted`).
+    Foreground,
+}
+
+/// What someone asked to be materialized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// The selection as written.
+    pub selection: String,
+    /// One partition, or a range, as written.
+    pub partitions: Option<PartitionChoice>,
+    /// Run also what is fresh.
+    pub force: bool,
+    /// Which process the run belongs to.
+    pub owner: OwnerMode,
+    /// `cli`, `page`, `schedule nightly`, …
+    pub trigger: String,
+}
+
+/// Which partitions of the selected assets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionChoice {
+    /// One key.
+    One(PartitionKey),
+    /// From one key to another, both included.
+    Range(PartitionKey, PartitionKey),
+}
+
+/// One step of a run's plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// What it materializes.
+    pub step: AssetPartition,
+    /// Why it is part of the run, for people; the same text that `millpond plan` prints.
+    pub reason: String,
+}
+
+/// The version of one input that an attempt was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedVersion {
+    /// The upstream asset.
+    pub asset: AssetKey,
+    /// Its table at that moment; `None` for a model.
+    pub table: Option<TablePointer>,
+    /// The model version, for a model.
+    pub model_version: Option<u64>,
+}
+
+/// One published result of one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Materialization {
+    /// What it materialized.
+    pub step: AssetPartition,
+    /// The fingerprint of the code.
+    pub fingerprint: Fingerprint,
+    /// What the rows are a function of: code, inputs' data versions, sources. Equal means equal rows.
+    pub data_version: Fingerprint,
+    /// For each input, the fingerprint of the data versions of the upstream partitions that this step saw.
+    pub inputs: BTreeMap<AssetKey, Fingerprint>,
+    /// The snapshot that shows it; `None` for a model.
+    pub snapshot_id: Option<i64>,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Numbers to plot.
+    pub metadata: BTreeMap<String, Value>,
+    /// Check results.
+    pub checks: Vec<CheckResult>,
+    /// Source files (ingest only).
+    pub sources: Vec<SourceFile>,
+}
