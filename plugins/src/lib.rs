@@ -3,3 +3,4 @@ pub mod formats;
 pub mod lakehouse;
 pub mod models;
 pub mod point_in_time;
+pub mod step;
