@@ -82,6 +82,14 @@ pub enum Event {
         /// The check results, when checks ran.
         checks: Vec<CheckResult>,
     },
+    /// A step that was planned turned out to be fresh when its turn came (its upstream steps made the same rows again, or
+    /// another run had just made it): it ends as succeeded without an attempt.
+    StepFresh {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: AssetPartition,
+    },
     /// A step will not run.
     StepSkipped {
         /// The run.
