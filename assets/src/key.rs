@@ -39,7 +39,10 @@ impl AssetKey {
                 return Err(KeyError::Part(part.to_owned(), text));
             }
         }
-        Ok(Self { dot: layer.len() as u16, text: text.into() })
+        Ok(Self {
+            dot: layer.len() as u16,
+            text: text.into(),
+        })
     }
 
     /// The Iceberg namespace.
@@ -63,7 +66,9 @@ pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     (1..=120).contains(&bytes.len())
         && !bytes[0].is_ascii_digit()
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_')
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_')
 }
 
 impl FromStr for AssetKey {
@@ -137,7 +142,17 @@ mod tests {
     fn a_key_has_two_plain_parts() {
         let key: AssetKey = "silver.flights".parse().unwrap();
         assert_eq!((key.layer(), key.name()), ("silver", "flights"));
-        for bad in ["flights", "a.b.c", "Silver.flights", "silver.", ".x", "silver.1x", "a.b-c", "a.b/../c", "a.b c"] {
+        for bad in [
+            "flights",
+            "a.b.c",
+            "Silver.flights",
+            "silver.",
+            ".x",
+            "silver.1x",
+            "a.b-c",
+            "a.b/../c",
+            "a.b c",
+        ] {
             assert!(bad.parse::<AssetKey>().is_err(), "{bad}");
         }
     }

@@ -123,7 +123,11 @@ pub struct Failure {
 impl Failure {
     /// A failure without help.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), help: None }
+        Self {
+            class,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// Adds what to do next.
