@@ -6,11 +6,14 @@
 pub mod asset;
 pub mod check;
 pub mod fingerprint;
+pub mod graph;
 pub mod key;
 pub mod outcome;
 pub mod partition;
+pub mod selection;
 
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
 pub use fingerprint::Fingerprint;
+pub use graph::AssetGraph;
 pub use key::{AssetKey, AssetPartition};
 pub use partition::PartitionKey;
