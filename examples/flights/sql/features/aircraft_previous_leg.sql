@@ -2,7 +2,7 @@
 -- a flight that leaves while the aircraft is still on its way cannot see it.
 -- We know only the legs out of New York; the way back is not in the data, and still the delay tells.
 --
--- One tail number is in two places at once in November: where two legs land in the same minute, the later one counts.
+-- Once in the year, on 18 April, two legs of one tail number land in the same minute: the one that left later counts.
 WITH legs AS (
     SELECT
         *,

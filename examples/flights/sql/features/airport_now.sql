@@ -1,5 +1,6 @@
 -- One row for each minute in which somebody left: how late the departures of the last hour were. A delay is known when
 -- the aircraft leaves, so the instant of that departure is the timestamp, not the one it was scheduled for.
+-- Stragglers that left after midnight are not counted: they belong to a day whose flights are done.
 WITH minutes AS (
     SELECT
         origin,
@@ -8,7 +9,7 @@ WITH minutes AS (
         count(*) AS departures,
         sum(dep_delay) AS delay
     FROM gold.departures
-    WHERE dep_at IS NOT NULL
+    WHERE CAST(dep_at AT TIME ZONE 'America/New_York' AS DATE) = flight_date
     GROUP BY origin, flight_date, dep_at
 )
 
