@@ -5,12 +5,20 @@
 
 pub mod asset;
 pub mod check;
+pub mod declaration;
+pub mod diagnostic;
+pub mod files;
 pub mod fingerprint;
 pub mod graph;
 pub mod key;
+pub mod kind;
 pub mod outcome;
 pub mod partition;
+pub mod quantity;
 pub mod selection;
+pub mod span;
+pub mod sql;
+pub mod table;
 
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
 pub use fingerprint::Fingerprint;

@@ -1,0 +1,251 @@
+//! What a kind may ask for while it compiles an asset: files of the project, queries, the asset's common part.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::asset::PartitionedBy;
+use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
+use crate::files::{ProjectFiles, folder_of, project_path};
+use crate::key::AssetKey;
+use crate::span::{SourceId, Sources, Span, Spanned};
+use crate::sql::{self, Origin, Query, QueryText, Surroundings};
+use crate::table::read_source;
+
+/// Files that were read once and may be named again; `None` for one that could not be read.
+pub(crate) type ReadFiles = HashMap<String, Option<SourceId>>;
+
+/// The door of a kind to everything outside its own table.
+pub struct CompileContext<'a> {
+    pub(crate) asset: &'a AssetKey,
+    pub(crate) partitions: Option<&'a PartitionedBy>,
+    pub(crate) key_columns: &'a [String],
+    pub(crate) timezone: &'a str,
+    pub(crate) params: &'a BTreeSet<String>,
+    pub(crate) files: &'a dyn ProjectFiles,
+    pub(crate) read: &'a mut ReadFiles,
+    pub(crate) sources: &'a mut Sources,
+    pub(crate) sink: &'a DiagnosticSink,
+}
+
+/// A file of the project that a declaration names.
+#[derive(Debug, Clone)]
+pub struct ProjectText {
+    /// Path relative to the project.
+    pub path: String,
+    /// The whole text.
+    pub text: Arc<str>,
+    /// The place of the whole text, for diagnostics that point into it.
+    pub span: Span,
+}
+
+impl CompileContext<'_> {
+    /// The asset under way.
+    pub fn asset(&self) -> &AssetKey {
+        self.asset
+    }
+
+    /// How the asset is cut, if it is.
+    pub fn partitions(&self) -> Option<&PartitionedBy> {
+        self.partitions
+    }
+
+    /// The column that tells a row's partition, if the asset has partitions.
+    pub fn partition_column(&self) -> Option<&str> {
+        self.partitions.map(|partitions| partitions.column.as_str())
+    }
+
+    /// The columns of `key`, if declared.
+    pub fn key_columns(&self) -> &[String] {
+        self.key_columns
+    }
+
+    /// The project's time zone.
+    pub fn timezone(&self) -> &str {
+        self.timezone
+    }
+
+    /// The names in `[params]`.
+    pub fn params(&self) -> &BTreeSet<String> {
+        self.params
+    }
+
+    /// Reports a mistake.
+    pub fn report(&self, diagnostic: Diagnostic) {
+        self.sink.report(diagnostic);
+    }
+
+    /// The text of a file named in a declaration, by its path from the project's folder. A file that is not there or cannot be
+    /// read is reported where it is named.
+    pub fn read_text(&mut self, path: Spanned<&str>) -> Option<ProjectText> {
+        let plain = match project_path("", path.value) {
+            Ok(plain) => plain,
+            Err(error) => {
+                self.report(
+                    Diagnostic::new(Code::BadPath, error.to_string(), path.span)
+                        .help("name a file by its path from the project's folder"),
+                );
+                return None;
+            }
+        };
+        let source = match self.read.get(&plain) {
+            Some(known) => {
+                if known.is_none() {
+                    // The first mention said what is wrong with the file; each mention of a missing one is told.
+                    self.report_unreadable(&plain, path.span);
+                }
+                (*known)?
+            }
+            None => {
+                let known = if self.files_has(&plain, path.span) {
+                    read_source(self.files, &plain, Some(path.span), self.sources, self.sink)
+                } else {
+                    None
+                };
+                self.read.insert(plain.clone(), known);
+                known?
+            }
+        };
+        let text = self.sources.text(source).clone();
+        let span = Span::new(source, 0..text.len());
+        Some(ProjectText {
+            path: plain,
+            text,
+            span,
+        })
+    }
+
+    /// A query written in place, or in a file if the text is a path that ends in `.sql`.
+    pub fn parse_query(&mut self, written: Spanned<&str>) -> Option<Query> {
+        self.parse(written, false)
+    }
+
+    /// The query of a check: `this` stands for the staged rows.
+    pub(crate) fn parse_check(&mut self, written: Spanned<&str>) -> Option<Query> {
+        self.parse(written, true)
+    }
+
+    fn parse(&mut self, written: Spanned<&str>, this: bool) -> Option<Query> {
+        let text = if is_sql_path(written.value) {
+            let file = self.read_text(written)?;
+            QueryText {
+                text: file.text,
+                origin: Origin::Plain(file.span),
+            }
+        } else {
+            inline_query(written, self.sources)
+        };
+        sql::parse(
+            &text,
+            &Surroundings {
+                params: self.params,
+                this,
+            },
+            self.sink,
+        )
+    }
+
+    /// Whether the file is there; if not, that is reported with a neighbour that has nearly its name.
+    fn files_has(&self, path: &str, named_at: Span) -> bool {
+        let folder = folder_of(path);
+        let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+        // Reading tells for sure; the listing is asked only for the help.
+        match self.files.read(path) {
+            Err(crate::files::FileError::Missing) => {
+                let all = self.files.list("", extension).unwrap_or_default();
+                let near = closest(
+                    path,
+                    all.iter()
+                        .map(String::as_str)
+                        .filter(|other| folder_of(other) == folder),
+                )
+                .or_else(|| closest(path, all.iter().map(String::as_str)));
+                let diagnostic = Diagnostic::new(Code::MissingFile, format!("there is no file `{path}`"), named_at);
+                self.report(match near {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic.help("paths start at the project's folder"),
+                });
+                false
+            }
+            _ => true,
+        }
+    }
+
+    fn report_unreadable(&self, path: &str, named_at: Span) {
+        self.report(Diagnostic::new(
+            Code::MissingFile,
+            format!("`{path}` could not be read"),
+            named_at,
+        ));
+    }
+}
+
+/// Whether a text is the path of a query and not the query: one word that ends in `.sql`.
+fn is_sql_path(text: &str) -> bool {
+    text.ends_with(".sql") && !text.contains(char::is_whitespace)
+}
+
+/// A query in a TOML string, with the place of each byte.
+fn inline_query(written: Spanned<&str>, sources: &Sources) -> QueryText {
+    let raw = &sources.text(written.span.source)[written.span.range()];
+    let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") {
+        3
+    } else {
+        1
+    };
+    let inside = raw.get(quotes..raw.len().saturating_sub(quotes)).unwrap_or_default();
+    // The line break right after the opening quotes is no part of the text.
+    let skipped = if quotes == 3 {
+        inside.len()
+            - inside
+                .strip_prefix("\r\n")
+                .or(inside.strip_prefix('\n'))
+                .unwrap_or(inside)
+                .len()
+    } else {
+        0
+    };
+    let base = written.span.start as usize + quotes + skipped;
+    let origin = if &inside[skipped..] == written.value {
+        Origin::Plain(Span::new(written.span.source, base..base + written.value.len()))
+    } else {
+        Origin::Escaped(
+            written.span,
+            places_of_escaped(&inside[skipped..], written.value, base).into(),
+        )
+    };
+    QueryText {
+        text: written.value.into(),
+        origin,
+    }
+}
+
+/// For each byte of `value` (and its end) the byte of the file, where `raw` is the same text with TOML escapes.
+fn places_of_escaped(raw: &str, value: &str, base: usize) -> Vec<u32> {
+    let mut places = Vec::with_capacity(value.len() + 1);
+    let mut at = 0;
+    for c in value.chars() {
+        // A backslash at the end of a line swallows all white space that follows.
+        while let Some(rest) = raw[at..].strip_prefix('\\') {
+            let blank = rest.len() - rest.trim_start().len();
+            if blank == 0 || !rest[..blank].contains('\n') {
+                break;
+            }
+            at += 1 + blank;
+        }
+        // A line break may be written as two bytes and read as one.
+        if c == '\n' && raw[at..].starts_with("\r\n") {
+            at += 1;
+        }
+        places.extend(std::iter::repeat_n((base + at) as u32, c.len_utf8()));
+        let length = match raw[at..].strip_prefix('\\').and_then(|rest| rest.chars().next()) {
+            Some('x') => 4,
+            Some('u') => 6,
+            Some('U') => 10,
+            Some(_) => 2,
+            None => raw[at..].chars().next().map_or(0, char::len_utf8),
+        };
+        at = crate::span::floor_boundary(raw, at + length);
+    }
+    places.push((base + at) as u32);
+    places
+}

@@ -1,0 +1,74 @@
+//! Places in a query: the parser counts lines and characters, spans count bytes.
+
+use sqlparser::tokenizer::Location;
+
+use crate::span::floor_boundary;
+
+/// The lines of a text.
+pub(super) struct Places<'q> {
+    text: &'q str,
+    lines: Vec<usize>,
+    ascii: bool,
+}
+
+impl<'q> Places<'q> {
+    pub(super) fn new(text: &'q str) -> Self {
+        let breaks = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(at, _)| at + 1);
+        Self {
+            text,
+            lines: std::iter::once(0).chain(breaks).collect(),
+            ascii: text.is_ascii(),
+        }
+    }
+
+    /// The byte of a place; the end of the text for a place that is not in it.
+    pub(super) fn offset(&self, location: Location) -> usize {
+        let Some(line) = (location.line as usize).checked_sub(1) else {
+            return 0;
+        };
+        let Some(start) = self.lines.get(line).copied() else {
+            return self.text.len();
+        };
+        let column = (location.column as usize).saturating_sub(1);
+        if self.ascii {
+            return (start + column).min(self.text.len());
+        }
+        let rest = &self.text[start..];
+        rest.char_indices()
+            .nth(column)
+            .map_or(self.text.len(), |(at, _)| start + at)
+    }
+
+    /// The start of the character after the one at `at`.
+    pub(super) fn next(&self, at: usize) -> usize {
+        self.text[floor_boundary(self.text, at)..]
+            .chars()
+            .next()
+            .map_or(at, |c| at + c.len_utf8())
+    }
+
+    /// The end of the word or sign that begins at `at`.
+    pub(super) fn end_of_word(&self, at: usize) -> usize {
+        let rest = &self.text[floor_boundary(self.text, at)..];
+        let word = rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .unwrap_or(rest.len());
+        if word == 0 { self.next(at) } else { at + word }
+    }
+
+    /// A message of the parser without the place at its end, and that place; `otherwise` if it names none.
+    pub(super) fn split_message<'m>(&self, message: &'m str, otherwise: Location) -> (&'m str, usize) {
+        let Some((words, place)) = message.rsplit_once(" at Line: ") else {
+            return (message, self.offset(otherwise));
+        };
+        let mut numbers = place.split(", Column: ").map(|number| number.trim().parse::<u64>());
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(line)), Some(Ok(column))) => (words, self.offset(Location { line, column })),
+            _ => (message, self.offset(otherwise)),
+        }
+    }
+}
