@@ -1,0 +1,178 @@
+//! One transaction: the events, every table that pages read, and the catalog's pointers. All of it or none of it.
+//!
+//! The caller passes everything that waited in one call (group commit): the cost is one sync of the write-ahead log, however
+//! many events there are. What a failure means for the caller:
+//!
+//! | error | stored | what next |
+//! |---|---|---|
+//! | [`CommitError::PointerConflict`] | nothing | build the snapshot on the newest base, decide again |
+//! | [`CommitError::DiskFull`], [`CommitError::Busy`] | nothing | keep the inputs, try again later |
+//! | [`CommitError::Illegal`] | nothing | a bug in what was decided |
+//! | [`CommitError::Fatal`] | unknown | acknowledge nothing, exit; the next start reads what is there |
+
+use assets::AssetKey;
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::error::{Trouble, trouble};
+use super::open::{OpenMode, Store};
+use super::projection::Projection;
+use super::value;
+use crate::event::{Event, Recorded};
+use crate::ids::RunId;
+
+/// The numbers that the events of one commit got. Without events, `last_seq` is `first_seq - 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The first event's number.
+    pub first_seq: i64,
+    /// The last event's number.
+    pub last_seq: i64,
+}
+
+/// Why nothing was committed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The table's pointer is not what the event says it was: someone else moved it.
+    #[error(
+        "`{table}` was moved by another writer: expected {}, found {}; publish again on the newest version",
+        expected.as_deref().unwrap_or("no table"), found.as_deref().unwrap_or("no table")
+    )]
+    PointerConflict {
+        /// The table.
+        table: AssetKey,
+        /// The metadata file that the event named; `None` for a table to be created.
+        expected: Option<String>,
+        /// The metadata file that is there; `None` if there is no table.
+        found: Option<String>,
+    },
+    /// An event that cannot follow from what is stored: a bug in what was decided.
+    #[error("event {index} of the commit (`{event}`) cannot happen: {reason}; this is a bug in millpond")]
+    Illegal {
+        /// Its place in the list.
+        index: usize,
+        /// Its type.
+        event: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// No space left for the database.
+    #[error("no space left to store what happened: free some on the disk of the state folder")]
+    DiskFull,
+    /// Another program holds the database's write lock.
+    #[error("another program keeps the state database locked: close it")]
+    Busy,
+    /// The store was opened for reading.
+    #[error("the state was opened for reading only")]
+    ReadOnly,
+    /// Reading, writing or syncing failed. What is on disk is unknown until the state is opened again.
+    #[error("the state database failed ({0}): stop, look at the disk, and start again")]
+    Fatal(String),
+    /// SQLite refused a statement or a value: a bug.
+    #[error("SQLite refused what was to be stored ({0}); this is a bug in millpond")]
+    Refused(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for CommitError {
+    fn from(error: rusqlite::Error) -> Self {
+        match trouble(&error) {
+            Trouble::DiskFull => Self::DiskFull,
+            Trouble::Busy => Self::Busy,
+            Trouble::Fatal => Self::Fatal(error.to_string()),
+            Trouble::Statement => Self::Refused(error),
+        }
+    }
+}
+
+const INSERT_EVENT: &str = "INSERT INTO event (seq, at, type, run, json) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+impl Store {
+    /// Commits `events` in one synced transaction and returns their numbers.
+    ///
+    /// After [`CommitError::Fatal`] every later call fails the same way: a failed sync must not be tried again, since the
+    /// kernel may have dropped the pages that it could not write.
+    pub fn commit(&mut self, events: &[Recorded]) -> Result<Committed, CommitError> {
+        if self.mode != OpenMode::Writer {
+            return Err(CommitError::ReadOnly);
+        }
+        if let Some(reason) = &self.poisoned {
+            return Err(CommitError::Fatal(reason.clone()));
+        }
+        let first_seq = self.last_seq + 1;
+        if events.is_empty() {
+            return Ok(Committed { first_seq, last_seq: self.last_seq });
+        }
+        match write(&mut self.connection, first_seq, events) {
+            Ok(()) => {
+                self.last_seq += events.len() as i64;
+                Ok(Committed { first_seq, last_seq: self.last_seq })
+            }
+            Err(error) => {
+                if let CommitError::Fatal(reason) = &error {
+                    self.poisoned = Some(reason.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn write(connection: &mut Connection, first_seq: i64, events: &[Recorded]) -> Result<(), CommitError> {
+    // Dropped on every early return, which rolls back; SQLite may have done so already (full disk), which is fine too.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut projection = Projection::new(&transaction);
+        let mut insert_event = transaction.prepare_cached(INSERT_EVENT)?;
+        for (index, recorded) in events.iter().enumerate() {
+            let event = storable(&recorded.event);
+            let seq = first_seq + index as i64;
+            projection.apply(seq, recorded.at, &event).map_err(|error| error.at(index, &event))?;
+            let run = projection.run_of(&event)?;
+            insert_event.execute(params![
+                seq,
+                recorded.at,
+                event_type(&event),
+                run.as_ref().map(RunId::as_str),
+                value::to_json(&*event)
+            ])?;
+        }
+        projection.finish()?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// JSON has no NaN and no infinity: a metric that is not a number is left out, so that the event can be read again.
+fn storable(event: &Event) -> std::borrow::Cow<'_, Event> {
+    use std::borrow::Cow;
+    match event {
+        Event::ModelRegistered { staged, .. } if staged.metrics.values().any(|metric| !metric.is_finite()) => {
+            let mut event = event.clone();
+            if let Event::ModelRegistered { staged, .. } = &mut event {
+                staged.metrics.retain(|_, metric| metric.is_finite());
+            }
+            Cow::Owned(event)
+        }
+        event => Cow::Borrowed(event),
+    }
+}
+
+/// The persisted name of an event's type: the tag in its JSON.
+pub fn event_type(event: &Event) -> &'static str {
+    match event {
+        Event::RunSubmitted { .. } => "run_submitted",
+        Event::AttemptStarted { .. } => "attempt_started",
+        Event::StepStaged { .. } => "step_staged",
+        Event::StepSucceeded { .. } => "step_succeeded",
+        Event::StepFailed { .. } => "step_failed",
+        Event::StepSkipped { .. } => "step_skipped",
+        Event::StepCanceled { .. } => "step_canceled",
+        Event::StepRequeued { .. } => "step_requeued",
+        Event::AttemptEnded { .. } => "attempt_ended",
+        Event::RunCancelRequested { .. } => "run_cancel_requested",
+        Event::RunEnded { .. } => "run_ended",
+        Event::PointerMoved { .. } => "pointer_moved",
+        Event::SourceObserved { .. } => "source_observed",
+        Event::ModelRegistered { .. } => "model_registered",
+        Event::AliasMoved { .. } => "alias_moved",
+        Event::Started { .. } => "started",
+    }
+}

@@ -1,0 +1,441 @@
+//! Everything the core needs to carry on: what is open, where every partition stands, pointers, sources, models.
+//!
+//! Rows are streamed. A million partitions take about a second in an optimized build.
+
+use std::collections::{BTreeMap, HashMap};
+
+use assets::outcome::{Failure, Observation, SourceFile, TablePointer};
+use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
+use rusqlite::Connection;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+
+use super::error::StateError;
+use super::open::Store;
+use super::value;
+use crate::event::{Micros, PinnedVersion, RunRequest};
+use crate::ids::{AttemptId, RunId};
+use crate::status::{RunStatus, StepStatus};
+
+/// The state as of [`Loaded::last_seq`].
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The newest event's number; the next one gets `last_seq + 1`.
+    pub last_seq: i64,
+    /// The newest event's time; a clock that is behind it was set back.
+    pub last_at: Option<Micros>,
+    /// Runs that are not over, oldest first.
+    pub runs: Vec<LoadedRun>,
+    /// Every partition that was ever materialized or failed, by asset and key.
+    pub partitions: Vec<LoadedPartition>,
+    /// The version of every table, as the events say.
+    pub pointers: BTreeMap<AssetKey, TablePointer>,
+    /// Tables that another program moved since, with the metadata file that the catalog names now.
+    pub moved_outside: BTreeMap<AssetKey, String>,
+    /// What the sources of ingest assets held when they were last looked at.
+    pub observations: BTreeMap<AssetKey, LoadedObservation>,
+    /// The model registry.
+    pub models: BTreeMap<AssetKey, LoadedModel>,
+}
+
+/// An open run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedRun {
+    /// The run.
+    pub run: RunId,
+    /// The number of its submission.
+    pub seq: i64,
+    /// Queued, running or canceling.
+    pub status: RunStatus,
+    /// What was asked for.
+    pub request: RunRequest,
+    /// When it was accepted.
+    pub submitted_at: Micros,
+    /// When its first attempt started.
+    pub started_at: Option<Micros>,
+    /// Every step, upstream first.
+    pub steps: Vec<LoadedStep>,
+    /// The attempts that are open or hold a step that is running or publishing, oldest first.
+    pub attempts: Vec<LoadedAttempt>,
+}
+
+/// A step of an open run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedStep {
+    /// What it materializes.
+    pub step: AssetPartition,
+    /// Why it is part of the run.
+    pub reason: String,
+    /// Where it is.
+    pub status: StepStatus,
+    /// The attempt that has it, or had it when it ended.
+    pub attempt: Option<AttemptId>,
+    /// The number of its newest attempt; 0 before the first.
+    pub number: u32,
+    /// Rows staged or published.
+    pub rows: Option<u64>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// The failed step for which it was skipped.
+    pub because: Option<AssetPartition>,
+}
+
+/// An attempt of an open run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedAttempt {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The asset.
+    pub asset: AssetKey,
+    /// The partitions of its batch.
+    pub partitions: Vec<Option<PartitionKey>>,
+    /// 1 for the first try.
+    pub number: u32,
+    /// The inputs it was given.
+    pub inputs: Vec<PinnedVersion>,
+    /// When it started.
+    pub started_at: Micros,
+    /// When its worker had nothing more to say.
+    pub ended_at: Option<Micros>,
+}
+
+/// Where one partition stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedPartition {
+    /// Which.
+    pub step: AssetPartition,
+    /// Its newest materialization.
+    pub current: Option<CurrentMaterialization>,
+    /// Number and time of its newest failure. It failed last if this number is above that of `current`.
+    pub failed: Option<(i64, Micros)>,
+}
+
+impl LoadedPartition {
+    /// Whether the newest outcome is a failure.
+    pub fn failed_last(&self) -> bool {
+        self.failed.is_some_and(|(failed, _)| self.current.as_ref().is_none_or(|current| current.seq < failed))
+    }
+}
+
+/// What staleness reads of a materialization.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurrentMaterialization {
+    /// Its number.
+    pub seq: i64,
+    /// When it was published.
+    pub at: Micros,
+    /// The fingerprint of its code.
+    pub fingerprint: Fingerprint,
+    /// What its rows are a function of.
+    pub data_version: Fingerprint,
+    /// The data version of each input, by key.
+    pub inputs: Vec<(AssetKey, Fingerprint)>,
+    /// The snapshot that shows it.
+    pub snapshot_id: Option<i64>,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// The newest look at an asset's sources.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedObservation {
+    /// When.
+    pub at: Micros,
+    /// What was there, by path.
+    pub observation: Observation,
+}
+
+/// A model of the registry.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LoadedModel {
+    /// Versions by number.
+    pub versions: BTreeMap<u64, LoadedModelVersion>,
+    /// Aliases and the version each points to.
+    pub aliases: BTreeMap<String, u64>,
+}
+
+impl LoadedModel {
+    /// The number that the next version gets.
+    pub fn next_version(&self) -> u64 {
+        self.versions.last_key_value().map_or(1, |(version, _)| version + 1)
+    }
+}
+
+/// What conditions of promotion and inference read of a model version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedModelVersion {
+    /// The run that trained it.
+    pub run: RunId,
+    /// Artifact file, relative to the state folder.
+    pub artifact: String,
+    /// SHA-256 of the artifact, hex.
+    pub sha256: String,
+    /// Metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// What its code was.
+    pub fingerprint: Fingerprint,
+}
+
+const LAST: &str = "
+    SELECT seq, at FROM event ORDER BY seq DESC LIMIT 1";
+
+const OPEN_RUNS: &str = "
+    SELECT id, seq, status, request, submitted_at, started_at FROM run
+    WHERE status IN ('queued', 'running', 'canceling') ORDER BY seq";
+
+const STEPS: &str = "
+    SELECT asset, partition, reason, status, attempt, number, rows, failure, because FROM step
+    WHERE run = ?1 ORDER BY position";
+
+const ATTEMPTS: &str = "
+    SELECT id, asset, partitions, number, inputs, started_at, ended_at FROM attempt
+    WHERE run = ?1 AND (ended_at IS NULL OR id IN
+          (SELECT attempt FROM step WHERE run = ?1 AND status IN ('running', 'publishing')))
+    ORDER BY seq";
+
+const PARTITIONS: &str = "
+    SELECT asset, partition, seq, at, fingerprint, data_version, inputs, snapshot_id, rows, bytes, failed_seq, failed_at
+    FROM asset_partition ORDER BY asset, partition";
+
+const POINTERS: &str = "
+    SELECT p.asset, p.metadata_location, p.snapshot_id, i.metadata_location
+    FROM table_pointer p
+    LEFT JOIN iceberg_tables i ON i.catalog_name = 'millpond'
+         AND i.table_namespace = substr(p.asset, 1, instr(p.asset, '.') - 1)
+         AND i.table_name = substr(p.asset, instr(p.asset, '.') + 1)";
+
+const SOURCES: &str = "
+    SELECT asset, at FROM source";
+
+const SOURCE_FILES: &str = "
+    SELECT asset, path, bytes, modified_ns, sha256, partitions FROM source_file ORDER BY asset, path";
+
+const MODEL_VERSIONS: &str = "
+    SELECT model, version, run, artifact, sha256, metrics, fingerprint FROM model_version";
+
+const MODEL_ALIASES: &str = "
+    SELECT model, alias, version FROM model_alias";
+
+impl Store {
+    /// Reads everything, as of one moment.
+    pub fn load(&self) -> Result<Loaded, StateError> {
+        let mut partitions = Vec::new();
+        let mut loaded = self.load_with(|partition| partitions.push(partition))?;
+        loaded.partitions = partitions;
+        Ok(loaded)
+    }
+
+    /// As [`Store::load`], but hands each partition to `each` (by asset and key) instead of collecting them.
+    pub fn load_with(&self, each: impl FnMut(LoadedPartition)) -> Result<Loaded, StateError> {
+        // One read transaction: a reader sees one moment, even while the writer goes on.
+        let moment = self.connection.unchecked_transaction()?;
+        let mut loaded = Loaded::default();
+        moment
+            .prepare(LAST)?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .try_for_each(|last| last.map(|(seq, at)| (loaded.last_seq, loaded.last_at) = (seq, Some(at))))?;
+        loaded.runs = open_runs(&moment)?;
+        load_partitions(&moment, each)?;
+        load_pointers(&moment, &mut loaded)?;
+        loaded.observations = observations(&moment)?;
+        loaded.models = models(&moment)?;
+        Ok(loaded)
+    }
+}
+
+fn open_runs(connection: &Connection) -> Result<Vec<LoadedRun>, StateError> {
+    let mut runs = Vec::new();
+    let mut statement = connection.prepare(OPEN_RUNS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let run: RunId = value::parsed("run.id", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        runs.push(LoadedRun {
+            seq: row.get(1)?,
+            status: value::run_status(row.get_ref(2)?.as_str().unwrap_or_default())?,
+            request: value::json("run.request", row.get_ref(3)?.as_str().unwrap_or_default())?,
+            submitted_at: row.get(4)?,
+            started_at: row.get(5)?,
+            steps: steps(connection, &run)?,
+            attempts: attempts(connection, &run)?,
+            run,
+        });
+    }
+    Ok(runs)
+}
+
+fn steps(connection: &Connection, run: &RunId) -> Result<Vec<LoadedStep>, StateError> {
+    let mut steps = Vec::new();
+    let mut keys = AssetKeys::default();
+    let mut statement = connection.prepare_cached(STEPS)?;
+    let mut rows = statement.query([run.as_str()])?;
+    while let Some(row) = rows.next()? {
+        let asset = keys.key("step.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let partition = value::partition("step.partition", row.get_ref(1)?.as_str().unwrap_or_default())?;
+        let attempt: Option<String> = row.get(4)?;
+        steps.push(LoadedStep {
+            step: AssetPartition::new(asset, partition),
+            reason: row.get(2)?,
+            status: value::step_status(row.get_ref(3)?.as_str().unwrap_or_default())?,
+            attempt: attempt.map(|attempt| value::parsed("step.attempt", &attempt)).transpose()?,
+            number: row.get(5)?,
+            rows: row.get::<_, Option<i64>>(6)?.map(value::count),
+            failure: value::optional_json("step.failure", row.get(7)?)?,
+            because: value::optional_json("step.because", row.get(8)?)?,
+        });
+    }
+    Ok(steps)
+}
+
+fn attempts(connection: &Connection, run: &RunId) -> Result<Vec<LoadedAttempt>, StateError> {
+    let mut attempts = Vec::new();
+    let mut statement = connection.prepare_cached(ATTEMPTS)?;
+    let mut rows = statement.query([run.as_str()])?;
+    while let Some(row) = rows.next()? {
+        attempts.push(LoadedAttempt {
+            attempt: value::parsed("attempt.id", row.get_ref(0)?.as_str().unwrap_or_default())?,
+            asset: value::parsed("attempt.asset", row.get_ref(1)?.as_str().unwrap_or_default())?,
+            partitions: value::json("attempt.partitions", row.get_ref(2)?.as_str().unwrap_or_default())?,
+            number: row.get(3)?,
+            inputs: value::json("attempt.inputs", row.get_ref(4)?.as_str().unwrap_or_default())?,
+            started_at: row.get(5)?,
+            ended_at: row.get(6)?,
+        });
+    }
+    Ok(attempts)
+}
+
+fn load_partitions(connection: &Connection, mut each: impl FnMut(LoadedPartition)) -> Result<(), StateError> {
+    let mut keys = AssetKeys::default();
+    let mut statement = connection.prepare(PARTITIONS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = keys.key("asset_partition.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let partition = value::partition("asset_partition.partition", row.get_ref(1)?.as_str().unwrap_or_default())?;
+        let current = match row.get(2)? {
+            None => None,
+            Some(seq) => Some(CurrentMaterialization {
+                seq,
+                at: row.get(3)?,
+                fingerprint: value::fingerprint(row.get(4)?),
+                data_version: value::fingerprint(row.get(5)?),
+                inputs: keys.inputs(row.get_ref(6)?.as_str().unwrap_or_default())?,
+                snapshot_id: row.get(7)?,
+                rows: value::count(row.get(8)?),
+                bytes: value::count(row.get(9)?),
+            }),
+        };
+        let failed_at: Option<Micros> = row.get(11)?;
+        let failed = row.get::<_, Option<i64>>(10)?.zip(failed_at);
+        each(LoadedPartition { step: AssetPartition::new(asset, partition), current, failed });
+    }
+    Ok(())
+}
+
+fn load_pointers(connection: &Connection, loaded: &mut Loaded) -> Result<(), StateError> {
+    let mut statement = connection.prepare(POINTERS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let table: AssetKey = value::parsed("table_pointer.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let pointer = TablePointer { metadata_location: row.get(1)?, snapshot_id: row.get(2)? };
+        if let Some(now) = row.get::<_, Option<String>>(3)?.filter(|now| *now != pointer.metadata_location) {
+            loaded.moved_outside.insert(table.clone(), now);
+        }
+        loaded.pointers.insert(table, pointer);
+    }
+    Ok(())
+}
+
+fn observations(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedObservation>, StateError> {
+    let mut found = BTreeMap::new();
+    let mut statement = connection.prepare(SOURCES)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = value::parsed("source.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        found.insert(asset, LoadedObservation { at: row.get(1)?, observation: Observation::default() });
+    }
+    let mut keys = AssetKeys::default();
+    let mut statement = connection.prepare(SOURCE_FILES)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = keys.key("source_file.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let looked: &mut LoadedObservation = found.get_mut(&asset).expect("a foreign key ties files to their source");
+        looked.observation.files.push(SourceFile {
+            path: row.get(1)?,
+            bytes: value::count(row.get(2)?),
+            modified_ns: row.get(3)?,
+            sha256: row.get(4)?,
+            partitions: value::optional_json("source_file.partitions", row.get(5)?)?,
+        });
+    }
+    Ok(found)
+}
+
+fn models(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedModel>, StateError> {
+    let mut models: BTreeMap<AssetKey, LoadedModel> = BTreeMap::new();
+    let mut statement = connection.prepare(MODEL_VERSIONS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let model = value::parsed("model_version.model", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let version = LoadedModelVersion {
+            run: value::parsed("model_version.run", row.get_ref(2)?.as_str().unwrap_or_default())?,
+            artifact: row.get(3)?,
+            sha256: row.get(4)?,
+            metrics: value::json("model_version.metrics", row.get_ref(5)?.as_str().unwrap_or_default())?,
+            fingerprint: value::fingerprint(row.get(6)?),
+        };
+        models.entry(model).or_default().versions.insert(value::count(row.get(1)?), version);
+    }
+    let mut statement = connection.prepare(MODEL_ALIASES)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let model = value::parsed("model_alias.model", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        models.entry(model).or_default().aliases.insert(row.get(1)?, value::count(row.get(2)?));
+    }
+    Ok(models)
+}
+
+/// Keys that were read before: a million rows share a few of them.
+#[derive(Default)]
+struct AssetKeys(HashMap<Box<str>, AssetKey>);
+
+impl AssetKeys {
+    fn key(&mut self, column: &'static str, text: &str) -> Result<AssetKey, StateError> {
+        if let Some(key) = self.0.get(text) {
+            return Ok(key.clone());
+        }
+        let key: AssetKey = value::parsed(column, text)?;
+        self.0.insert(text.into(), key.clone());
+        Ok(key)
+    }
+
+    /// Reads `{"layer.name": "fingerprint", …}` into a list of exactly its length.
+    fn inputs(&mut self, text: &str) -> Result<Vec<(AssetKey, Fingerprint)>, StateError> {
+        struct Inputs<'k>(&'k mut AssetKeys);
+
+        impl<'de> Visitor<'de> for Inputs<'_> {
+            type Value = Vec<(AssetKey, Fingerprint)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of fingerprints by asset key")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut inputs = Vec::new();
+                while let Some((asset, fingerprint)) = map.next_entry::<&str, Fingerprint>()? {
+                    let asset = self.0.key("asset_partition.inputs", asset).map_err(serde::de::Error::custom)?;
+                    inputs.push((asset, fingerprint));
+                }
+                inputs.shrink_to_fit();
+                Ok(inputs)
+            }
+        }
+
+        let mut json = serde_json::Deserializer::from_str(text);
+        json.deserialize_map(Inputs(self)).map_err(|_| StateError::Value {
+            column: "asset_partition.inputs",
+            text: text.chars().take(200).collect(),
+            expected: "fingerprints by asset key",
+        })
+    }
+}

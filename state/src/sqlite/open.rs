@@ -1,0 +1,219 @@
+//! A connection to the state: for the one writer, for readers, or in memory for the simulator.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::error::StateError;
+use super::migrations::{self, APPLICATION_ID, MIGRATIONS};
+use super::mounts;
+
+/// The first release with the fix of the WAL-reset fault: <https://sqlite.org/wal.html#walresetbug>.
+const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
+
+/// What a [`Store`] is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// By the owner of the state folder (see [`super::OwnerLock`]); creates and migrates.
+    Writer,
+    /// By pages and commands; sees what is committed, changes nothing.
+    Reader,
+}
+
+/// The state of a project. One writer in one process; any number of readers.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+    pub(super) path: Option<PathBuf>,
+    pub(super) mode: OpenMode,
+    /// The newest event that this writer knows to be committed.
+    pub(super) last_seq: i64,
+    /// Why nothing may be committed any more: a sync failed, and what is on disk is unknown until a restart.
+    pub(super) poisoned: Option<String>,
+}
+
+impl Store {
+    /// Opens `state.db` at `path`.
+    ///
+    /// A writer creates the file and its folder, brings the schema up to date, and checks the file's integrity when its
+    /// last owner did not [`Store::close`] it. A reader needs a file of the current schema.
+    pub fn open(path: &Path, mode: OpenMode) -> Result<Self, StateError> {
+        require_safe_library()?;
+        if mode == OpenMode::Writer {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            let folder_error = |action| {
+                move |source| StateError::Io { action, path: folder.to_owned(), source }
+            };
+            std::fs::create_dir_all(folder).map_err(folder_error("create"))?;
+            refuse_network_file_system(path, &folder.canonicalize().map_err(folder_error("resolve"))?)?;
+        } else if !path.exists() {
+            return Err(StateError::Missing(path.to_owned()));
+        }
+        let access = match mode {
+            OpenMode::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            OpenMode::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        // Without a mutex per call: a `Store` is used by one thread at a time, which `&mut` and `!Sync` ensure.
+        let mut connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        let found = refuse_other_files(&connection, path)?;
+        if mode == OpenMode::Writer {
+            configure_writer(&connection)?;
+            migrations::migrate(&mut connection, Some(path), MIGRATIONS)?;
+            check_after_unclean_shutdown(&connection, path)?;
+        } else if found == 0 {
+            return Err(StateError::Missing(path.to_owned()));
+        } else if found < MIGRATIONS.len() as i64 {
+            return Err(StateError::Older { path: path.to_owned(), found, known: MIGRATIONS.len() as i64 });
+        }
+        Self::with(connection, Some(path.to_owned()), mode)
+    }
+
+    /// Opens the state for reading: [`Store::open`] with [`OpenMode::Reader`].
+    pub fn open_reader(path: &Path) -> Result<Self, StateError> {
+        Self::open(path, OpenMode::Reader)
+    }
+
+    /// An empty state in memory: the same code on the same SQLite, for the simulator and for tests.
+    pub fn in_memory() -> Result<Self, StateError> {
+        require_safe_library()?;
+        let mut connection = Connection::open_in_memory()?;
+        configure_writer(&connection)?;
+        migrations::migrate(&mut connection, None, MIGRATIONS)?;
+        Self::with(connection, None, OpenMode::Writer)
+    }
+
+    fn with(connection: Connection, path: Option<PathBuf>, mode: OpenMode) -> Result<Self, StateError> {
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cache_size", -32_768)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        let last_seq = connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?;
+        Ok(Self { connection, path, mode, last_seq, poisoned: None })
+    }
+
+    /// The file; `None` in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The number of the newest event this connection knows: for a writer the last one it committed.
+    pub fn last_seq(&self) -> i64 {
+        self.last_seq
+    }
+
+    /// Why this store refuses to commit, if it does: the owner should exit and be started again.
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poisoned.as_deref()
+    }
+
+    /// The name of the project that this state belongs to, once it was remembered.
+    pub fn project(&self) -> Result<Option<String>, StateError> {
+        Ok(self.meta("project")?)
+    }
+
+    /// Remembers the project's name, so that a state folder that is used by another project can be told.
+    pub fn remember_project(&mut self, name: &str) -> Result<(), StateError> {
+        self.set_meta("project", name)?;
+        Ok(())
+    }
+
+    /// The identity of the newest start, as in `Event::Started`.
+    pub fn boot(&self) -> Result<Option<String>, StateError> {
+        Ok(self.meta("boot")?)
+    }
+
+    /// Moves what is in the write-ahead log into the database file; to be called when there is nothing else to do.
+    /// Readers do not wait for it, and it does what it can while they read.
+    pub fn checkpoint(&mut self) -> Result<(), StateError> {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// Ends the use of the state in good order, so that the next start needs no check of the file.
+    pub fn close(mut self) -> Result<(), StateError> {
+        if self.mode == OpenMode::Writer && self.poisoned.is_none() {
+            self.set_meta("shutdown", "clean")?;
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        self.connection.flush_prepared_statement_cache();
+        self.connection.close().map_err(|(_, error)| error.into())
+    }
+
+    fn meta(&self, key: &str) -> rusqlite::Result<Option<String>> {
+        self.connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+    }
+
+    fn set_meta(&mut self, key: &str, value: &str) -> rusqlite::Result<usize> {
+        self.connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", [key, value])
+    }
+}
+
+fn require_safe_library() -> Result<(), StateError> {
+    if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
+        return Err(StateError::Library { found: rusqlite::version().to_owned() });
+    }
+    Ok(())
+}
+
+fn refuse_network_file_system(path: &Path, folder: &Path) -> Result<(), StateError> {
+    // Only Linux has this file; elsewhere nothing is known and nothing is refused.
+    let Ok(mountinfo) = std::fs::read_to_string("/proc/self/mountinfo") else { return Ok(()) };
+    match mounts::network_file_system(&mountinfo, folder) {
+        Some(kind) => Err(StateError::NetworkFileSystem { path: path.to_owned(), kind: kind.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Reads the header only. Nothing may be written before this has passed: an older program must not touch a newer file.
+fn refuse_other_files(connection: &Connection, path: &Path) -> Result<i64, StateError> {
+    let damaged = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => StateError::Foreign(path.to_owned()),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+            StateError::Corrupt { path: path.to_owned(), detail: error.to_string() }
+        }
+        _ => error.into(),
+    };
+    let found = migrations::version(connection).map_err(damaged)?;
+    let application: i64 =
+        connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(damaged)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(damaged)?;
+    if application != APPLICATION_ID && (found != 0 || tables != 0 || application != 0) {
+        return Err(StateError::Foreign(path.to_owned()));
+    }
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(StateError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok(found)
+}
+
+fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
+    // Answers the mode: `wal`, or `memory` for a database in memory.
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // A commit returns after its write-ahead log is synced: an acknowledged request survives a power cut.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    // 16 MB between automatic checkpoints, so that one large commit does not also pay for one.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)
+}
+
+fn check_after_unclean_shutdown(connection: &Connection, path: &Path) -> Result<(), StateError> {
+    let shutdown: Option<String> = connection
+        .query_row("SELECT value FROM meta WHERE key = 'shutdown'", [], |row| row.get(0))
+        .optional()?;
+    if shutdown.as_deref() == Some("open") {
+        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(StateError::Corrupt { path: path.to_owned(), detail: verdict });
+        }
+    } else {
+        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('shutdown', 'open')", [])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What each event changes in the tables: one file per family of tables, and the sums that are written once per commit.
+//!
+//! A status moves only from the states it may come from; the row count of every guarded update is checked, and anything
+//! else refuses the whole commit. The result is a function of the events, their times and their numbers alone, so `fsck`
+//! can compute it again and compare.
+
+mod attempt;
+mod catalog;
+mod materialization;
+mod model;
+mod run;
+mod source;
+mod step;
+mod sums;
+
+use rusqlite::Connection;
+
+use super::commit::{CommitError, event_type};
+use crate::event::{Event, Micros};
+use crate::ids::RunId;
+
+/// Why an event was not applied.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It cannot happen; the text says why.
+    Illegal(String),
+    /// Anything else.
+    Commit(CommitError),
+}
+
+impl Refusal {
+    /// Adds which event it was.
+    pub(super) fn at(self, index: usize, event: &Event) -> CommitError {
+        match self {
+            Self::Illegal(reason) => CommitError::Illegal { index, event: event_type(event), reason },
+            Self::Commit(error) => error,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Commit(error.into())
+    }
+}
+
+fn illegal<T>(reason: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Illegal(reason.into()))
+}
+
+/// Number and time of the event being applied.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    seq: i64,
+    at: Micros,
+}
+
+/// Applies the events of one commit.
+pub(super) struct Projection<'c> {
+    connection: &'c Connection,
+    sums: sums::Sums,
+}
+
+impl<'c> Projection<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self { connection, sums: sums::Sums::default() }
+    }
+
+    /// Changes the tables by one event.
+    pub(super) fn apply(&mut self, seq: i64, at: Micros, event: &Event) -> Result<(), Refusal> {
+        let stamp = Stamp { seq, at };
+        match event {
+            Event::RunSubmitted { run, request, steps } => self.run_submitted(stamp, run, request, steps),
+            Event::AttemptStarted { attempt, run, asset, partitions, number, inputs } => {
+                self.attempt_started(stamp, &attempt::Start { attempt, run, asset, partitions, number: *number, inputs })
+            }
+            Event::StepStaged { attempt, step, rows } => self.step_staged(attempt, step, *rows),
+            Event::StepSucceeded { run, attempt, materialization } => {
+                self.step_succeeded(stamp, run, attempt, materialization)?;
+                self.materialized(stamp, run, attempt, materialization)?;
+                self.checked(stamp, run, &materialization.step, &materialization.checks, true)
+            }
+            Event::StepFailed { run, attempt, step, failure, checks } => {
+                self.step_failed(stamp, run, attempt.as_ref(), step, failure)?;
+                self.partition_failed(stamp, run, step, failure)?;
+                self.checked(stamp, run, step, checks, false)
+            }
+            Event::StepSkipped { run, step, because } => self.step_skipped(stamp, run, step, because),
+            Event::StepCanceled { run, step } => self.step_canceled(stamp, run, step),
+            Event::StepRequeued { run, step, reason } => self.step_requeued(run, step, reason),
+            Event::AttemptEnded { attempt, failure } => self.attempt_ended(stamp, attempt, failure.as_ref()),
+            Event::RunCancelRequested { run } => self.run_cancel_requested(run),
+            Event::RunEnded { run, status } => self.run_ended(stamp, run, *status),
+            Event::PointerMoved { table, from, to } => self.pointer_moved(stamp, table, from.as_ref(), to),
+            Event::SourceObserved { asset, observation } => self.source_observed(stamp, asset, observation),
+            Event::ModelRegistered { model, version, run, staged, fingerprint, inputs } => self
+                .model_registered(stamp, &model::Registration { model, version: *version, run, staged, fingerprint, inputs }),
+            Event::AliasMoved { model, alias, from, to, reason } => {
+                self.alias_moved(stamp, &model::AliasMove { model, alias, from: *from, to: *to, reason })
+            }
+            Event::Started { boot, mode: _ } => self.started(boot),
+        }
+    }
+
+    /// The run that an event belongs to; for events that name an attempt only, the attempt's.
+    pub(super) fn run_of(&self, event: &Event) -> Result<Option<RunId>, CommitError> {
+        match event {
+            Event::RunSubmitted { run, .. }
+            | Event::AttemptStarted { run, .. }
+            | Event::StepSucceeded { run, .. }
+            | Event::StepFailed { run, .. }
+            | Event::StepSkipped { run, .. }
+            | Event::StepCanceled { run, .. }
+            | Event::StepRequeued { run, .. }
+            | Event::RunCancelRequested { run }
+            | Event::RunEnded { run, .. }
+            | Event::ModelRegistered { run, .. } => Ok(Some(run.clone())),
+            Event::StepStaged { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
+                Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok()))
+            }
+            Event::PointerMoved { .. }
+            | Event::SourceObserved { .. }
+            | Event::AliasMoved { .. }
+            | Event::Started { .. } => Ok(None),
+        }
+    }
+
+    /// Writes the sums. Nothing is right before this.
+    pub(super) fn finish(self) -> Result<(), CommitError> {
+        self.sums.write(self.connection)?;
+        Ok(())
+    }
+
+    fn started(&mut self, boot: &str) -> Result<(), Refusal> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', ?1)")?
+            .execute([boot])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The attempts of a run, with their log files.
+
+use assets::outcome::Failure;
+use assets::{AssetKey, PartitionKey};
+use rusqlite::{Row, params};
+use serde::Serialize;
+
+use super::page::{Page, collect, one_more, text};
+use crate::event::{Micros, PinnedVersion};
+use crate::ids::{AttemptId, RunId};
+use crate::logs;
+use crate::sqlite::error::StateError;
+use crate::sqlite::open::Store;
+use crate::sqlite::value;
+
+/// The columns of [`AttemptRow`], also read by `why`.
+macro_rules! attempt_columns {
+    () => {
+        "a.id, a.seq, a.run, a.asset, a.number, a.partitions, a.inputs, a.started_at, a.ended_at, a.failure"
+    };
+}
+pub(super) use attempt_columns;
+
+const ATTEMPTS: &str = concat!(
+    "SELECT ",
+    attempt_columns!(),
+    " FROM attempt a WHERE run = ?1 AND (?2 IS NULL OR asset = ?2) AND seq > ?3 ORDER BY seq LIMIT ?4"
+);
+
+const ATTEMPT: &str = concat!("SELECT ", attempt_columns!(), " FROM attempt a WHERE id = ?1");
+
+/// An attempt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptRow {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The number of its start; the cursor of the list.
+    pub seq: i64,
+    /// The run.
+    pub run: RunId,
+    /// The asset.
+    pub asset: AssetKey,
+    /// 1 for the first try.
+    pub number: u32,
+    /// The partitions of its batch.
+    pub partitions: Vec<Option<PartitionKey>>,
+    /// The inputs it was given.
+    pub inputs: Vec<PinnedVersion>,
+    /// When it started.
+    pub started_at: Micros,
+    /// When its worker had nothing more to say.
+    pub ended_at: Option<Micros>,
+    /// Why it ended early.
+    pub failure: Option<Failure>,
+    /// Its log file, relative to the state folder.
+    pub log_file: String,
+}
+
+impl AttemptRow {
+    /// From the columns of `attempt_columns!`.
+    pub(super) fn of(row: &Row<'_>) -> Result<Self, StateError> {
+        let attempt: AttemptId = value::parsed("attempt.id", text(row, 0)?)?;
+        let run: RunId = value::parsed("attempt.run", text(row, 2)?)?;
+        Ok(Self {
+            log_file: logs::attempt_file(&run, &attempt).to_string_lossy().into_owned(),
+            attempt,
+            seq: row.get(1)?,
+            run,
+            asset: value::parsed("attempt.asset", text(row, 3)?)?,
+            number: row.get(4)?,
+            partitions: value::json("attempt.partitions", text(row, 5)?)?,
+            inputs: value::json("attempt.inputs", text(row, 6)?)?,
+            started_at: row.get(7)?,
+            ended_at: row.get(8)?,
+            failure: value::optional_json("attempt.failure", row.get(9)?)?,
+        })
+    }
+}
+
+/// The attempts of a run (and of one asset in it), oldest first, after the one with the number `after`.
+pub fn attempts(
+    store: &Store,
+    run: &RunId,
+    asset: Option<&AssetKey>,
+    after: Option<i64>,
+    limit: usize,
+) -> Result<Page<AttemptRow, i64>, StateError> {
+    let mut statement = store.connection.prepare_cached(ATTEMPTS)?;
+    let rows = statement.query(params![
+        run.as_str(),
+        asset.map(AssetKey::as_str),
+        after.unwrap_or(0),
+        one_more(limit)
+    ])?;
+    Ok(Page::of(collect(rows, AttemptRow::of)?, limit, |row| row.seq))
+}
+
+/// One attempt.
+pub fn attempt(store: &Store, attempt: &AttemptId) -> Result<Option<AttemptRow>, StateError> {
+    let mut statement = store.connection.prepare_cached(ATTEMPT)?;
+    let mut rows = statement.query([attempt.as_str()])?;
+    rows.next()?.map(AttemptRow::of).transpose()
+}

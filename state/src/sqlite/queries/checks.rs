@@ -1,0 +1,122 @@
+//! What checks found: the newest result of each, the history of one, the results of one step.
+
+use assets::outcome::{CheckResult, Severity};
+use assets::{AssetKey, AssetPartition};
+use rusqlite::{Row, params};
+use serde::Serialize;
+
+use super::page::{Page, collect, one_more, text};
+use crate::event::Micros;
+use crate::ids::RunId;
+use crate::sqlite::error::StateError;
+use crate::sqlite::open::Store;
+use crate::sqlite::value;
+
+macro_rules! columns {
+    () => {
+        "seq, at, asset, partition, run, published, name, kind, severity, passed, figure, expected, failing_rows, sample,
+         error"
+    };
+}
+
+// Steps over the index from one name to the next, whatever the number of results.
+const LATEST: &str = concat!(
+    "WITH RECURSIVE names (name) AS (
+         SELECT min(name) FROM check_result WHERE asset = ?1
+         UNION ALL
+         SELECT (SELECT min(c.name) FROM check_result c WHERE c.asset = ?1 AND c.name > names.name)
+         FROM names WHERE names.name IS NOT NULL
+     )
+     SELECT ",
+    columns!(),
+    " FROM check_result c
+      WHERE (c.seq, c.ordinal) IN (
+          SELECT n.seq, n.ordinal FROM names, check_result n
+          WHERE names.name IS NOT NULL AND n.asset = ?1 AND n.name = names.name
+            AND n.seq = (SELECT max(m.seq) FROM check_result m WHERE m.asset = ?1 AND m.name = names.name))
+      ORDER BY c.name LIMIT ?2"
+);
+
+const HISTORY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM check_result WHERE asset = ?1 AND name = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"
+);
+
+const OF_STEP: &str = concat!("SELECT ", columns!(), " FROM check_result WHERE seq = ?1 ORDER BY ordinal");
+
+/// One result of one check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckRow {
+    /// The number of the event that ended the step; the cursor of the list.
+    pub seq: i64,
+    /// When.
+    pub at: Micros,
+    /// The rows it looked at were those of this step.
+    pub step: AssetPartition,
+    /// The run.
+    pub run: RunId,
+    /// Whether the rows were published.
+    pub published: bool,
+    /// What it found.
+    pub result: CheckResult,
+}
+
+impl CheckRow {
+    fn of(row: &Row<'_>) -> Result<Self, StateError> {
+        let columns = ["check_result.asset", "check_result.partition"];
+        Ok(Self {
+            seq: row.get(0)?,
+            at: row.get(1)?,
+            step: value::asset_partition(columns, text(row, 2)?, text(row, 3)?)?,
+            run: value::parsed("check_result.run", text(row, 4)?)?,
+            published: row.get(5)?,
+            result: CheckResult {
+                name: row.get(6)?,
+                check: row.get(7)?,
+                severity: match text(row, 8)? {
+                    "warn" => Severity::Warn,
+                    "error" => Severity::Error,
+                    other => {
+                        return Err(StateError::Value {
+                            column: "check_result.severity",
+                            text: other.to_owned(),
+                            expected: "a severity",
+                        });
+                    }
+                },
+                passed: row.get(9)?,
+                figure: row.get(10)?,
+                expected: row.get(11)?,
+                failing_rows: row.get::<_, Option<i64>>(12)?.map(value::count),
+                sample: value::optional_json("check_result.sample", row.get(13)?)?,
+                error: row.get(14)?,
+            },
+        })
+    }
+}
+
+/// The newest result of each check of an asset, by name, for at most `limit` checks.
+pub fn latest(store: &Store, asset: &AssetKey, limit: usize) -> Result<Vec<CheckRow>, StateError> {
+    let mut statement = store.connection.prepare_cached(LATEST)?;
+    collect(statement.query(params![asset.as_str(), value::integer(limit as u64)])?, CheckRow::of)
+}
+
+/// The results of one check of an asset before the one with the number `before`, newest first.
+pub fn history(
+    store: &Store,
+    asset: &AssetKey,
+    name: &str,
+    before: Option<i64>,
+    limit: usize,
+) -> Result<Page<CheckRow, i64>, StateError> {
+    let mut statement = store.connection.prepare_cached(HISTORY)?;
+    let rows = statement.query(params![asset.as_str(), name, before.unwrap_or(i64::MAX), one_more(limit)])?;
+    Ok(Page::of(collect(rows, CheckRow::of)?, limit, |row| row.seq))
+}
+
+/// The results of the step that the event `seq` ended (a materialization's or a failure's number), in the order declared.
+pub fn of_step(store: &Store, seq: i64) -> Result<Vec<CheckRow>, StateError> {
+    let mut statement = store.connection.prepare_cached(OF_STEP)?;
+    collect(statement.query([seq])?, CheckRow::of)
+}

@@ -1,0 +1,79 @@
+//! What happened since an event: what live pages follow.
+
+use rusqlite::{Row, params};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::page::{Page, collect, one_more, text};
+use crate::event::{Event, Micros};
+use crate::ids::RunId;
+use crate::sqlite::error::StateError;
+use crate::sqlite::open::Store;
+use crate::sqlite::value;
+
+/// Events with more JSON than this (the plan of a large run, thousands of source files) are listed without it.
+const LARGEST_LISTED: usize = 64 << 10;
+
+const SINCE: &str = "
+    SELECT seq, at, type, run, CASE WHEN octet_length(json) <= ?3 THEN json END
+    FROM event WHERE seq > ?1 AND (?2 IS NULL OR run = ?2) ORDER BY seq LIMIT ?4";
+
+const ONE: &str = "
+    SELECT json FROM event WHERE seq = ?1";
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventRow {
+    /// Its number; the cursor of the list.
+    pub seq: i64,
+    /// When it was decided.
+    pub at: Micros,
+    /// Its type.
+    pub r#type: String,
+    /// The run it belongs to.
+    pub run: Option<RunId>,
+    /// The event as JSON; `None` if it is large: ask for it with [`one`].
+    pub event: Option<Value>,
+}
+
+impl EventRow {
+    fn of(row: &Row<'_>) -> Result<Self, StateError> {
+        let run: Option<String> = row.get(3)?;
+        let json: Option<String> = row.get(4)?;
+        Ok(Self {
+            seq: row.get(0)?,
+            at: row.get(1)?,
+            r#type: text(row, 2)?.to_owned(),
+            run: run.map(|run| value::parsed("event.run", &run)).transpose()?,
+            event: value::optional_json("event.json", json)?,
+        })
+    }
+}
+
+/// Events after the number `after` (of one run), oldest first.
+pub fn since(
+    store: &Store,
+    after: i64,
+    run: Option<&RunId>,
+    limit: usize,
+) -> Result<Page<EventRow, i64>, StateError> {
+    let mut statement = store.connection.prepare_cached(SINCE)?;
+    let rows =
+        statement.query(params![after, run.map(RunId::as_str), LARGEST_LISTED as i64, one_more(limit)])?;
+    Ok(Page::of(collect(rows, EventRow::of)?, limit, |row| row.seq))
+}
+
+/// The event with the number `seq`, whole.
+pub fn one(store: &Store, seq: i64) -> Result<Option<Event>, StateError> {
+    let mut statement = store.connection.prepare_cached(ONE)?;
+    let mut rows = statement.query([seq])?;
+    rows.next()?.map(|row| value::json("event.json", text(row, 0)?)).transpose()
+}
+
+/// The number of the newest event; 0 before the first. A reader sees it grow.
+pub fn newest(store: &Store) -> Result<i64, StateError> {
+    Ok(store
+        .connection
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?
+        .query_row([], |row| row.get(0))?)
+}

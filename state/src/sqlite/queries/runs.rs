@@ -1,0 +1,140 @@
+//! Which runs there are, newest first.
+
+use assets::AssetKey;
+use rusqlite::{Row, params};
+use serde::Serialize;
+
+use super::page::{Page, collect, one_more, text};
+use crate::event::Micros;
+use crate::ids::RunId;
+use crate::sqlite::error::StateError;
+use crate::sqlite::open::Store;
+use crate::sqlite::value;
+use crate::status::RunStatus;
+
+const RUNS: &str = "
+    SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at,
+           coalesce(sum(a.waiting), 0), coalesce(sum(a.running), 0), coalesce(sum(a.publishing), 0),
+           coalesce(sum(a.succeeded), 0), coalesce(sum(a.failed), 0), coalesce(sum(a.skipped), 0),
+           coalesce(sum(a.canceled), 0)
+    FROM (SELECT * FROM run
+          WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR seq < ?2)
+            AND (?3 IS NULL OR EXISTS (SELECT 1 FROM run_asset WHERE run_asset.run = run.id AND run_asset.asset = ?3))
+          ORDER BY seq DESC LIMIT ?4) r
+    LEFT JOIN run_asset a ON a.run = r.id
+    GROUP BY r.seq
+    ORDER BY r.seq DESC";
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// In this state.
+    pub status: Option<RunStatus>,
+    /// With steps of this asset.
+    pub asset: Option<AssetKey>,
+}
+
+/// A run in a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunRow {
+    /// The run.
+    pub run: RunId,
+    /// The number of its submission; the cursor of the list.
+    pub seq: i64,
+    /// Where it is.
+    pub status: RunStatus,
+    /// `daemon` or `foreground`.
+    pub owner: String,
+    /// What asked for it.
+    pub trigger: String,
+    /// The selection as written.
+    pub selection: String,
+    /// When it was accepted.
+    pub submitted_at: Micros,
+    /// When its first attempt started.
+    pub started_at: Option<Micros>,
+    /// When it was over.
+    pub ended_at: Option<Micros>,
+    /// Its steps by status.
+    pub steps: StepCounts,
+}
+
+/// Steps by status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct StepCounts {
+    /// Waiting.
+    pub waiting: u64,
+    /// Running.
+    pub running: u64,
+    /// Publishing.
+    pub publishing: u64,
+    /// Succeeded.
+    pub succeeded: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Skipped.
+    pub skipped: u64,
+    /// Canceled.
+    pub canceled: u64,
+}
+
+impl StepCounts {
+    /// All steps.
+    pub fn total(&self) -> u64 {
+        self.waiting + self.running + self.publishing + self.over()
+    }
+
+    /// The steps that are over.
+    pub fn over(&self) -> u64 {
+        self.succeeded + self.failed + self.skipped + self.canceled
+    }
+
+    /// From seven columns that begin at `first`, in the order of [`crate::status::StepStatus::ALL`].
+    pub(super) fn of(row: &Row<'_>, first: usize) -> Result<Self, StateError> {
+        let count = |index: usize| row.get(first + index).map(value::count);
+        Ok(Self {
+            waiting: count(0)?,
+            running: count(1)?,
+            publishing: count(2)?,
+            succeeded: count(3)?,
+            failed: count(4)?,
+            skipped: count(5)?,
+            canceled: count(6)?,
+        })
+    }
+}
+
+impl RunRow {
+    /// From the columns of `RUNS`.
+    pub(super) fn of(row: &Row<'_>) -> Result<Self, StateError> {
+        Ok(Self {
+            run: value::parsed("run.id", text(row, 0)?)?,
+            seq: row.get(1)?,
+            status: value::run_status(text(row, 2)?)?,
+            owner: row.get(3)?,
+            trigger: row.get(4)?,
+            selection: row.get(5)?,
+            submitted_at: row.get(6)?,
+            started_at: row.get(7)?,
+            ended_at: row.get(8)?,
+            steps: StepCounts::of(row, 9)?,
+        })
+    }
+}
+
+/// Runs that were submitted before the run with the number `before`, newest first.
+pub fn runs(
+    store: &Store,
+    filter: &RunFilter,
+    before: Option<i64>,
+    limit: usize,
+) -> Result<Page<RunRow, i64>, StateError> {
+    let mut statement = store.connection.prepare_cached(RUNS)?;
+    let rows = statement.query(params![
+        filter.status.map(RunStatus::as_str),
+        before,
+        filter.asset.as_ref().map(AssetKey::as_str),
+        one_more(limit)
+    ])?;
+    Ok(Page::of(collect(rows, RunRow::of)?, limit, |row| row.seq))
+}
