@@ -118,7 +118,11 @@ pub fn read_from(file: &Path, offset: u64, max_bytes: usize) -> std::io::Result<
         .split_inclusive(|byte| *byte == b'\n')
         .map(|line| found(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n'])))
         .collect();
-    Ok(LogPart { lines, next_offset: offset + whole as u64, complete: !more && whole == bytes.len() })
+    Ok(LogPart {
+        lines,
+        next_offset: offset + whole as u64,
+        complete: !more && whole == bytes.len(),
+    })
 }
 
 fn found(line: &str) -> FoundLine {
@@ -138,19 +142,33 @@ mod tests {
     fn a_partial_line_waits_for_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("att_000000000001.jsonl");
-        assert_eq!(read_from(&path, 0, 0).unwrap(), LogPart { lines: vec![], next_offset: 0, complete: true });
+        assert_eq!(
+            read_from(&path, 0, 0).unwrap(),
+            LogPart {
+                lines: vec![],
+                next_offset: 0,
+                complete: true
+            }
+        );
 
         let first = r#"{"at":7,"level":"warn","stream":"stderr","message":"späť","asset":"silver.flights"}"#;
         let mut file = File::create(&path).unwrap();
         write!(file, "{first}\nkilled in the mid").unwrap();
         let part = read_from(&path, 0, 1 << 20).unwrap();
-        let FoundLine::Message(message) = &part.lines[0] else { panic!("{part:?}") };
+        let FoundLine::Message(message) = &part.lines[0] else {
+            panic!("{part:?}")
+        };
         assert_eq!((message.level, message.message.as_str()), (Level::Warn, "späť"));
         assert_eq!((part.lines.len(), part.complete), (1, false));
 
         file.write_all(b"dle \xff\n").unwrap();
         let rest = read_from(&path, part.next_offset, 1 << 20).unwrap();
-        assert_eq!(rest.lines, [FoundLine::Raw { raw: "killed in the middle \u{fffd}".into() }]);
+        assert_eq!(
+            rest.lines,
+            [FoundLine::Raw {
+                raw: "killed in the middle \u{fffd}".into()
+            }]
+        );
         assert!(rest.complete);
     }
 
@@ -158,14 +176,18 @@ mod tests {
     fn reading_in_pieces_gives_every_byte_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let text: String = (0..2_000).map(|line| format!("line {line} {}\n", "x".repeat(line * 7 % 9_000))).collect();
+        let text: String = (0..2_000)
+            .map(|line| format!("line {line} {}\n", "x".repeat(line * 7 % 9_000)))
+            .collect();
         std::fs::write(&path, &text).unwrap();
         let (mut offset, mut read, mut complete) = (0, String::new(), false);
         while !complete {
             let part = read_from(&path, offset, 5_000).unwrap();
             assert!(part.next_offset > offset);
             for line in part.lines {
-                let FoundLine::Raw { raw } = line else { panic!("{line:?}") };
+                let FoundLine::Raw { raw } = line else {
+                    panic!("{line:?}")
+                };
                 read.push_str(&raw);
             }
             (offset, complete) = (part.next_offset, part.complete);

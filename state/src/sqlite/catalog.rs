@@ -47,7 +47,9 @@ pub struct CatalogTable {
 impl CatalogTable {
     /// Whether another program made the table or moved it since.
     pub fn moved_outside(&self) -> bool {
-        self.known.as_ref().is_none_or(|known| known.metadata_location != self.metadata_location)
+        self.known
+            .as_ref()
+            .is_none_or(|known| known.metadata_location != self.metadata_location)
     }
 }
 
@@ -58,7 +60,10 @@ impl Store {
             .connection
             .prepare_cached(POINTER)?
             .query_row([table.as_str()], |row| {
-                Ok(TablePointer { metadata_location: row.get(0)?, snapshot_id: row.get(1)? })
+                Ok(TablePointer {
+                    metadata_location: row.get(0)?,
+                    snapshot_id: row.get(1)?,
+                })
             })
             .optional()?)
     }
@@ -74,7 +79,9 @@ impl Store {
         ])?;
         let mut tables = Vec::new();
         while let Some(row) = rows.next()? {
-            let Ok(asset) = row.get_ref(0)?.as_str().unwrap_or_default().parse() else { continue };
+            let Ok(asset) = row.get_ref(0)?.as_str().unwrap_or_default().parse() else {
+                continue;
+            };
             let Some(metadata_location) = row.get(1)? else { continue };
             let known: Option<String> = row.get(3)?;
             let snapshot_id = row.get(4)?;
@@ -82,7 +89,10 @@ impl Store {
                 asset,
                 metadata_location,
                 previous_metadata_location: row.get(2)?,
-                known: known.map(|metadata_location| TablePointer { metadata_location, snapshot_id }),
+                known: known.map(|metadata_location| TablePointer {
+                    metadata_location,
+                    snapshot_id,
+                }),
                 moved_at: row.get(5)?,
             });
         }

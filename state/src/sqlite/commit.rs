@@ -99,12 +99,18 @@ impl Store {
         }
         let first_seq = self.last_seq + 1;
         if events.is_empty() {
-            return Ok(Committed { first_seq, last_seq: self.last_seq });
+            return Ok(Committed {
+                first_seq,
+                last_seq: self.last_seq,
+            });
         }
         match write(&mut self.connection, first_seq, events) {
             Ok(()) => {
                 self.last_seq += events.len() as i64;
-                Ok(Committed { first_seq, last_seq: self.last_seq })
+                Ok(Committed {
+                    first_seq,
+                    last_seq: self.last_seq,
+                })
             }
             Err(error) => {
                 if let CommitError::Fatal(reason) = &error {
@@ -125,7 +131,9 @@ fn write(connection: &mut Connection, first_seq: i64, events: &[Recorded]) -> Re
         for (index, recorded) in events.iter().enumerate() {
             let event = storable(&recorded.event);
             let seq = first_seq + index as i64;
-            projection.apply(seq, recorded.at, &event).map_err(|error| error.at(index, &event))?;
+            projection
+                .apply(seq, recorded.at, &event)
+                .map_err(|error| error.at(index, &event))?;
             let run = projection.run_of(&event)?;
             insert_event.execute(params![
                 seq,

@@ -138,8 +138,14 @@ const TABLES: &[(&str, &str)] = &[
     ("run_asset", "SELECT * FROM run_asset ORDER BY run, asset"),
     ("step", "SELECT * FROM step ORDER BY run, asset, partition"),
     ("attempt", "SELECT * FROM attempt ORDER BY id"),
-    ("attempt_step", "SELECT * FROM attempt_step ORDER BY asset, partition, seq"),
-    ("asset_partition", "SELECT * FROM asset_partition ORDER BY asset, partition"),
+    (
+        "attempt_step",
+        "SELECT * FROM attempt_step ORDER BY asset, partition, seq",
+    ),
+    (
+        "asset_partition",
+        "SELECT * FROM asset_partition ORDER BY asset, partition",
+    ),
     ("asset_summary", "SELECT * FROM asset_summary ORDER BY asset"),
     ("materialization", "SELECT * FROM materialization ORDER BY seq"),
     ("check_result", "SELECT * FROM check_result ORDER BY seq, ordinal"),
@@ -162,7 +168,10 @@ pub fn check(store: &Store) -> Result<Vec<Violation>, StateError> {
     let mut violations = Vec::new();
     let mut found = |rule, detail| violations.push(Violation { rule, detail });
 
-    for detail in texts(&moment, "SELECT * FROM pragma_integrity_check")?.into_iter().filter(|text| text != "ok") {
+    for detail in texts(&moment, "SELECT * FROM pragma_integrity_check")?
+        .into_iter()
+        .filter(|text| text != "ok")
+    {
         found(Rule::FileIsSound, detail);
     }
     for (rule, sql) in RULES {
@@ -170,12 +179,16 @@ pub fn check(store: &Store) -> Result<Vec<Violation>, StateError> {
             found(*rule, detail);
         }
     }
-    let (first, last, count): (i64, i64, i64) =
-        moment.query_row("SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM event", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
+    let (first, last, count): (i64, i64, i64) = moment.query_row(
+        "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM event",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
     if (first, last) != (1, count) {
-        found(Rule::EventsAreNumbered, format!("{count} events are numbered from {first} to {last}"));
+        found(
+            Rule::EventsAreNumbered,
+            format!("{count} events are numbered from {first} to {last}"),
+        );
     } else {
         match replay(&moment)? {
             Ok(replayed) => {
@@ -193,7 +206,11 @@ pub fn check(store: &Store) -> Result<Vec<Violation>, StateError> {
 }
 
 fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
-    connection.prepare(sql)?.query_map([], |row| row.get(0))?.take(MOST).collect()
+    connection
+        .prepare(sql)?
+        .query_map([], |row| row.get(0))?
+        .take(MOST)
+        .collect()
 }
 
 /// A state in memory made from the same events; or which event cannot be applied.
@@ -231,7 +248,8 @@ fn compare(
     let columns: Vec<String> = stored.column_names().into_iter().map(str::to_owned).collect();
     let (mut stored, mut replayed) = (stored.query([])?, replayed.query([])?);
     let values = |row: Option<&rusqlite::Row<'_>>| -> rusqlite::Result<Option<Vec<Value>>> {
-        row.map(|row| (0..columns.len()).map(|column| row.get(column)).collect()).transpose()
+        row.map(|row| (0..columns.len()).map(|column| row.get(column)).collect())
+            .transpose()
     };
     for _ in 0..MOST {
         loop {
@@ -239,7 +257,10 @@ fn compare(
                 (None, None) => return Ok(()),
                 (Some(stored), Some(replayed)) if stored == replayed => {}
                 (Some(stored), Some(replayed)) => {
-                    let differs = columns.iter().zip(stored.iter().zip(&replayed)).find(|(_, (a, b))| a != b);
+                    let differs = columns
+                        .iter()
+                        .zip(stored.iter().zip(&replayed))
+                        .find(|(_, (a, b))| a != b);
                     let (column, (stored_value, replayed_value)) = differs.expect("the rows differ");
                     found(format!(
                         "{table} {:?}: `{column}` is {stored_value:?}, the events give {replayed_value:?}",

@@ -112,7 +112,8 @@ pub struct LoadedPartition {
 impl LoadedPartition {
     /// Whether the newest outcome is a failure.
     pub fn failed_last(&self) -> bool {
-        self.failed.is_some_and(|(failed, _)| self.current.as_ref().is_none_or(|current| current.seq < failed))
+        self.failed
+            .is_some_and(|(failed, _)| self.current.as_ref().is_none_or(|current| current.seq < failed))
     }
 }
 
@@ -277,7 +278,9 @@ fn steps(connection: &Connection, run: &RunId) -> Result<Vec<LoadedStep>, StateE
             step: AssetPartition::new(asset, partition),
             reason: row.get(2)?,
             status: value::step_status(row.get_ref(3)?.as_str().unwrap_or_default())?,
-            attempt: attempt.map(|attempt| value::parsed("step.attempt", &attempt)).transpose()?,
+            attempt: attempt
+                .map(|attempt| value::parsed("step.attempt", &attempt))
+                .transpose()?,
             number: row.get(5)?,
             rows: row.get::<_, Option<i64>>(6)?.map(value::count),
             failure: value::optional_json("step.failure", row.get(7)?)?,
@@ -311,7 +314,10 @@ fn load_partitions(connection: &Connection, mut each: impl FnMut(LoadedPartition
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let asset = keys.key("asset_partition.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
-        let partition = value::partition("asset_partition.partition", row.get_ref(1)?.as_str().unwrap_or_default())?;
+        let partition = value::partition(
+            "asset_partition.partition",
+            row.get_ref(1)?.as_str().unwrap_or_default(),
+        )?;
         let current = match row.get(2)? {
             None => None,
             Some(seq) => Some(CurrentMaterialization {
@@ -327,7 +333,11 @@ fn load_partitions(connection: &Connection, mut each: impl FnMut(LoadedPartition
         };
         let failed_at: Option<Micros> = row.get(11)?;
         let failed = row.get::<_, Option<i64>>(10)?.zip(failed_at);
-        each(LoadedPartition { step: AssetPartition::new(asset, partition), current, failed });
+        each(LoadedPartition {
+            step: AssetPartition::new(asset, partition),
+            current,
+            failed,
+        });
     }
     Ok(())
 }
@@ -337,8 +347,14 @@ fn load_pointers(connection: &Connection, loaded: &mut Loaded) -> Result<(), Sta
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let table: AssetKey = value::parsed("table_pointer.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
-        let pointer = TablePointer { metadata_location: row.get(1)?, snapshot_id: row.get(2)? };
-        if let Some(now) = row.get::<_, Option<String>>(3)?.filter(|now| *now != pointer.metadata_location) {
+        let pointer = TablePointer {
+            metadata_location: row.get(1)?,
+            snapshot_id: row.get(2)?,
+        };
+        if let Some(now) = row
+            .get::<_, Option<String>>(3)?
+            .filter(|now| *now != pointer.metadata_location)
+        {
             loaded.moved_outside.insert(table.clone(), now);
         }
         loaded.pointers.insert(table, pointer);
@@ -352,7 +368,13 @@ fn observations(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedObse
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let asset = value::parsed("source.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
-        found.insert(asset, LoadedObservation { at: row.get(1)?, observation: Observation::default() });
+        found.insert(
+            asset,
+            LoadedObservation {
+                at: row.get(1)?,
+                observation: Observation::default(),
+            },
+        );
     }
     let mut keys = AssetKeys::default();
     let mut statement = connection.prepare(SOURCE_FILES)?;
@@ -384,13 +406,21 @@ fn models(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedModel>, St
             metrics: value::json("model_version.metrics", row.get_ref(5)?.as_str().unwrap_or_default())?,
             fingerprint: value::fingerprint(row.get(6)?),
         };
-        models.entry(model).or_default().versions.insert(value::count(row.get(1)?), version);
+        models
+            .entry(model)
+            .or_default()
+            .versions
+            .insert(value::count(row.get(1)?), version);
     }
     let mut statement = connection.prepare(MODEL_ALIASES)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let model = value::parsed("model_alias.model", row.get_ref(0)?.as_str().unwrap_or_default())?;
-        models.entry(model).or_default().aliases.insert(row.get(1)?, value::count(row.get(2)?));
+        models
+            .entry(model)
+            .or_default()
+            .aliases
+            .insert(row.get(1)?, value::count(row.get(2)?));
     }
     Ok(models)
 }
@@ -423,7 +453,10 @@ impl AssetKeys {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut inputs = Vec::new();
                 while let Some((asset, fingerprint)) = map.next_entry::<&str, Fingerprint>()? {
-                    let asset = self.0.key("asset_partition.inputs", asset).map_err(serde::de::Error::custom)?;
+                    let asset = self
+                        .0
+                        .key("asset_partition.inputs", asset)
+                        .map_err(serde::de::Error::custom)?;
                     inputs.push((asset, fingerprint));
                 }
                 inputs.shrink_to_fit();

@@ -83,7 +83,11 @@ impl OwnerLock {
             file.rewind()?;
             file.write_all(&text)
         };
-        write(&mut self.file).map_err(|source| StateError::Io { action: "write", path: self.path.clone(), source })
+        write(&mut self.file).map_err(|source| StateError::Io {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -114,16 +118,27 @@ mod tests {
     fn a_second_owner_is_told_who_the_first_is() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("new/.millpond");
-        let mut owner = Owner { pid: 41, url: None, boot: "one".into() };
+        let mut owner = Owner {
+            pid: 41,
+            url: None,
+            boot: "one".into(),
+        };
         assert_eq!(Owner::of(&state), None);
         let mut lock = OwnerLock::acquire(&state, &owner).unwrap();
         owner.url = Some("http://127.0.0.1:4400".into());
         lock.announce(&owner).unwrap();
         assert_eq!(Owner::of(&state), Some(owner.clone()));
 
-        let second = Owner { pid: 42, url: None, boot: "two".into() };
+        let second = Owner {
+            pid: 42,
+            url: None,
+            boot: "two".into(),
+        };
         let refused = OwnerLock::acquire(&state, &second).unwrap_err();
-        assert!(refused.to_string().contains("process 41 at http://127.0.0.1:4400"), "{refused}");
+        assert!(
+            refused.to_string().contains("process 41 at http://127.0.0.1:4400"),
+            "{refused}"
+        );
 
         drop(lock);
         assert_eq!(Owner::of(&state), None);
@@ -141,7 +156,14 @@ mod tests {
                         let (gate, folder) = (&gate, folder.path());
                         scope.spawn(move || {
                             gate.wait();
-                            OwnerLock::acquire(folder, &Owner { pid, url: None, boot: String::new() })
+                            OwnerLock::acquire(
+                                folder,
+                                &Owner {
+                                    pid,
+                                    url: None,
+                                    boot: String::new(),
+                                },
+                            )
                         })
                     })
                     .collect();

@@ -23,8 +23,10 @@ pub(super) struct Migration {
 }
 
 /// Every step, oldest first.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { name: "first", sql: include_str!("migrations/0001_first.sql") }];
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    name: "first",
+    sql: include_str!("migrations/0001_first.sql"),
+}];
 
 /// `MLPD`, in the header of the file: this database is ours.
 pub(super) const APPLICATION_ID: i64 = 0x4d4c_5044;
@@ -50,7 +52,10 @@ pub(super) fn migrate(
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", index as i64 + 1)?;
         transaction
-            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?1)", [migration.name])
+            .execute(
+                "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?1)",
+                [migration.name],
+            )
             .map_err(StateError::from)?;
         transaction.commit()?;
     }
@@ -72,9 +77,13 @@ fn keep_copy(connection: &Connection, path: &Path, version: i64) -> Result<(), S
     if unfinished.exists() {
         std::fs::remove_file(&unfinished).map_err(io("replace"))?;
     }
-    let target = unfinished.to_str().ok_or_else(|| io("name")(std::io::ErrorKind::InvalidFilename.into()))?;
+    let target = unfinished
+        .to_str()
+        .ok_or_else(|| io("name")(std::io::ErrorKind::InvalidFilename.into()))?;
     connection.execute("VACUUM INTO ?1", [target])?;
-    std::fs::File::open(&unfinished).and_then(|file| file.sync_all()).map_err(io("sync"))?;
+    std::fs::File::open(&unfinished)
+        .and_then(|file| file.sync_all())
+        .map_err(io("sync"))?;
     std::fs::rename(&unfinished, &copy).map_err(io("name"))
 }
 
@@ -98,8 +107,14 @@ mod tests {
 
     #[test]
     fn landed_steps_are_pinned() {
-        let found: Vec<_> = MIGRATIONS.iter().map(|step| Fingerprint::of([step.name, step.sql]).to_string()).collect();
-        assert_eq!(found, LANDED, "a landed step was edited: put the change into a new step");
+        let found: Vec<_> = MIGRATIONS
+            .iter()
+            .map(|step| Fingerprint::of([step.name, step.sql]).to_string())
+            .collect();
+        assert_eq!(
+            found, LANDED,
+            "a landed step was edited: put the change into a new step"
+        );
     }
 
     fn fresh() -> Connection {
@@ -120,18 +135,34 @@ mod tests {
     #[test]
     fn constraints_list_what_the_enums_list() {
         fn texts<T: serde::Serialize>(all: &[T]) -> Vec<String> {
-            all.iter().map(|one| serde_json::to_value(one).unwrap().as_str().unwrap().to_owned()).collect()
+            all.iter()
+                .map(|one| serde_json::to_value(one).unwrap().as_str().unwrap().to_owned())
+                .collect()
         }
         assert_eq!(constraint_texts("run_status"), RunStatus::ALL.map(RunStatus::as_str));
         assert_eq!(constraint_texts("step_status"), StepStatus::ALL.map(StepStatus::as_str));
         assert_eq!(constraint_texts("run_status"), texts(&RunStatus::ALL));
         assert_eq!(constraint_texts("step_status"), texts(&StepStatus::ALL));
-        let ended: Vec<_> = RunStatus::ALL.iter().filter(|one| one.is_terminal()).map(|one| one.as_str()).collect();
+        let ended: Vec<_> = RunStatus::ALL
+            .iter()
+            .filter(|one| one.is_terminal())
+            .map(|one| one.as_str())
+            .collect();
         assert_eq!(constraint_texts("run_ended"), ended);
-        let ended: Vec<_> = StepStatus::ALL.iter().filter(|one| one.is_terminal()).map(|one| one.as_str()).collect();
+        let ended: Vec<_> = StepStatus::ALL
+            .iter()
+            .filter(|one| one.is_terminal())
+            .map(|one| one.as_str())
+            .collect();
         assert_eq!(constraint_texts("step_ended"), ended);
-        assert_eq!(constraint_texts("run_owner"), texts(&[OwnerMode::Daemon, OwnerMode::Foreground]));
-        assert_eq!(constraint_texts("check_result_severity"), texts(&[Severity::Warn, Severity::Error]));
+        assert_eq!(
+            constraint_texts("run_owner"),
+            texts(&[OwnerMode::Daemon, OwnerMode::Foreground])
+        );
+        assert_eq!(
+            constraint_texts("check_result_severity"),
+            texts(&[Severity::Warn, Severity::Error])
+        );
     }
 
     #[test]
@@ -143,7 +174,11 @@ mod tests {
                  AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'iceberg_%'",
             )
             .unwrap();
-        let lax: Vec<String> = lax.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let lax: Vec<String> = lax
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(lax, Vec::<String>::new());
     }
 
@@ -187,9 +222,18 @@ mod tests {
         let path = folder.path().join("state.db");
         let mut connection = Connection::open(&path).unwrap();
         migrate(&mut connection, Some(&path), MIGRATIONS).unwrap();
-        let first = || Migration { name: MIGRATIONS[0].name, sql: MIGRATIONS[0].sql };
-        let good = Migration { name: "note", sql: "CREATE TABLE note (text TEXT) STRICT; ALTER TABLE run ADD note TEXT;" };
-        let bad = Migration { name: "note", sql: "CREATE TABLE note (text TEXT) STRICT; ALTER TABLE nothing ADD note TEXT;" };
+        let first = || Migration {
+            name: MIGRATIONS[0].name,
+            sql: MIGRATIONS[0].sql,
+        };
+        let good = Migration {
+            name: "note",
+            sql: "CREATE TABLE note (text TEXT) STRICT; ALTER TABLE run ADD note TEXT;",
+        };
+        let bad = Migration {
+            name: "note",
+            sql: "CREATE TABLE note (text TEXT) STRICT; ALTER TABLE nothing ADD note TEXT;",
+        };
 
         assert!(migrate(&mut connection, Some(&path), &[first(), bad]).is_err());
         assert_eq!(version(&connection).unwrap(), 1);

@@ -6,17 +6,43 @@
 use std::path::Path;
 
 const NETWORK: &[&str] = &[
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "ncpfs", "ocfs2",
-    "gfs2", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.goofys", "fuse.juicefs", "fuse.gcsfuse",
-    "fuse.ceph", "fuse.davfs", "davfs",
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "ncpfs",
+    "ocfs2",
+    "gfs2",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+    "fuse.s3fs",
+    "fuse.rclone",
+    "fuse.goofys",
+    "fuse.juicefs",
+    "fuse.gcsfuse",
+    "fuse.ceph",
+    "fuse.davfs",
+    "davfs",
 ];
 
 /// The type of the network file system that holds `path` (absolute and without symbolic links), if it is one.
 pub(super) fn network_file_system<'m>(mountinfo: &'m str, path: &Path) -> Option<&'m str> {
     let mut best: Option<(usize, &str)> = None;
     for line in mountinfo.lines() {
-        let Some((mount, rest)) = line.split_once(" - ") else { continue };
-        let (Some(point), Some(kind)) = (mount.split(' ').nth(4), rest.split(' ').next()) else { continue };
+        let Some((mount, rest)) = line.split_once(" - ") else {
+            continue;
+        };
+        let (Some(point), Some(kind)) = (mount.split(' ').nth(4), rest.split(' ').next()) else {
+            continue;
+        };
         let point = unescape(point);
         // A later line covers an earlier one with the same mount point.
         if path.starts_with(&point) && best.is_none_or(|(length, _)| point.len() >= length) {
@@ -31,7 +57,10 @@ fn unescape(point: &str) -> String {
     let mut rest = point;
     while let Some(at) = rest.find('\\') {
         text.push_str(&rest[..at]);
-        match rest.get(at + 1..at + 4).and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
+        match rest
+            .get(at + 1..at + 4)
+            .and_then(|octal| u8::from_str_radix(octal, 8).ok())
+        {
             Some(byte) => {
                 text.push(char::from(byte));
                 rest = &rest[at + 4..];

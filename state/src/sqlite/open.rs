@@ -43,7 +43,11 @@ impl Store {
         if mode == OpenMode::Writer {
             let folder = path.parent().unwrap_or(Path::new("."));
             let folder_error = |action| {
-                move |source| StateError::Io { action, path: folder.to_owned(), source }
+                move |source| StateError::Io {
+                    action,
+                    path: folder.to_owned(),
+                    source,
+                }
             };
             std::fs::create_dir_all(folder).map_err(folder_error("create"))?;
             refuse_network_file_system(path, &folder.canonicalize().map_err(folder_error("resolve"))?)?;
@@ -65,7 +69,11 @@ impl Store {
         } else if found == 0 {
             return Err(StateError::Missing(path.to_owned()));
         } else if found < MIGRATIONS.len() as i64 {
-            return Err(StateError::Older { path: path.to_owned(), found, known: MIGRATIONS.len() as i64 });
+            return Err(StateError::Older {
+                path: path.to_owned(),
+                found,
+                known: MIGRATIONS.len() as i64,
+            });
         }
         Self::with(connection, Some(path.to_owned()), mode)
     }
@@ -90,7 +98,13 @@ impl Store {
         connection.pragma_update(None, "cache_size", -32_768)?;
         connection.set_prepared_statement_cache_capacity(128);
         let last_seq = connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?;
-        Ok(Self { connection, path, mode, last_seq, poisoned: None })
+        Ok(Self {
+            connection,
+            path,
+            mode,
+            last_seq,
+            poisoned: None,
+        })
     }
 
     /// The file; `None` in memory.
@@ -127,7 +141,8 @@ impl Store {
     /// Moves what is in the write-ahead log into the database file; to be called when there is nothing else to do.
     /// Readers do not wait for it, and it does what it can while they read.
     pub fn checkpoint(&mut self) -> Result<(), StateError> {
-        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
     }
 
@@ -135,33 +150,44 @@ impl Store {
     pub fn close(mut self) -> Result<(), StateError> {
         if self.mode == OpenMode::Writer && self.poisoned.is_none() {
             self.set_meta("shutdown", "clean")?;
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         }
         self.connection.flush_prepared_statement_cache();
         self.connection.close().map_err(|(_, error)| error.into())
     }
 
     fn meta(&self, key: &str) -> rusqlite::Result<Option<String>> {
-        self.connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+        self.connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+            .optional()
     }
 
     fn set_meta(&mut self, key: &str, value: &str) -> rusqlite::Result<usize> {
-        self.connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", [key, value])
+        self.connection
+            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", [key, value])
     }
 }
 
 fn require_safe_library() -> Result<(), StateError> {
     if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
-        return Err(StateError::Library { found: rusqlite::version().to_owned() });
+        return Err(StateError::Library {
+            found: rusqlite::version().to_owned(),
+        });
     }
     Ok(())
 }
 
 fn refuse_network_file_system(path: &Path, folder: &Path) -> Result<(), StateError> {
     // Only Linux has this file; elsewhere nothing is known and nothing is refused.
-    let Ok(mountinfo) = std::fs::read_to_string("/proc/self/mountinfo") else { return Ok(()) };
+    let Ok(mountinfo) = std::fs::read_to_string("/proc/self/mountinfo") else {
+        return Ok(());
+    };
     match mounts::network_file_system(&mountinfo, folder) {
-        Some(kind) => Err(StateError::NetworkFileSystem { path: path.to_owned(), kind: kind.to_owned() }),
+        Some(kind) => Err(StateError::NetworkFileSystem {
+            path: path.to_owned(),
+            kind: kind.to_owned(),
+        }),
         None => Ok(()),
     }
 }
@@ -170,22 +196,29 @@ fn refuse_network_file_system(path: &Path, folder: &Path) -> Result<(), StateErr
 fn refuse_other_files(connection: &Connection, path: &Path) -> Result<i64, StateError> {
     let damaged = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => StateError::Foreign(path.to_owned()),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
-            StateError::Corrupt { path: path.to_owned(), detail: error.to_string() }
-        }
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => StateError::Corrupt {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        },
         _ => error.into(),
     };
     let found = migrations::version(connection).map_err(damaged)?;
-    let application: i64 =
-        connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(damaged)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(damaged)?;
+    let application: i64 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(damaged)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(damaged)?;
     if application != APPLICATION_ID && (found != 0 || tables != 0 || application != 0) {
         return Err(StateError::Foreign(path.to_owned()));
     }
     let known = MIGRATIONS.len() as i64;
     if found > known {
-        return Err(StateError::Newer { path: path.to_owned(), found, known });
+        return Err(StateError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
     }
     Ok(found)
 }
@@ -210,10 +243,16 @@ fn check_after_unclean_shutdown(connection: &Connection, path: &Path) -> Result<
     if shutdown.as_deref() == Some("open") {
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if verdict != "ok" {
-            return Err(StateError::Corrupt { path: path.to_owned(), detail: verdict });
+            return Err(StateError::Corrupt {
+                path: path.to_owned(),
+                detail: verdict,
+            });
         }
     } else {
-        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('shutdown', 'open')", [])?;
+        connection.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('shutdown', 'open')",
+            [],
+        )?;
     }
     Ok(())
 }

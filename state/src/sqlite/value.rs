@@ -27,19 +27,26 @@ pub(super) fn count(stored: i64) -> u64 {
 }
 
 fn wrong(column: &'static str, text: &str, expected: &'static str) -> StateError {
-    StateError::Value { column, text: text.chars().take(200).collect(), expected }
+    StateError::Value {
+        column,
+        text: text.chars().take(200).collect(),
+        expected,
+    }
 }
 
 pub(super) fn partition(column: &'static str, text: &str) -> Result<Option<PartitionKey>, StateError> {
     match text {
         "" => Ok(None),
-        text => PartitionKey::new(text).map(Some).map_err(|_| wrong(column, text, "a partition key")),
+        text => PartitionKey::new(text)
+            .map(Some)
+            .map_err(|_| wrong(column, text, "a partition key")),
     }
 }
 
 /// Anything that reads itself from text: keys and ids.
 pub(super) fn parsed<T: FromStr<Err: Display>>(column: &'static str, text: &str) -> Result<T, StateError> {
-    text.parse().map_err(|_| wrong(column, text, "a key or id of this column"))
+    text.parse()
+        .map_err(|_| wrong(column, text, "a key or id of this column"))
 }
 
 pub(super) fn asset_partition(
@@ -47,7 +54,10 @@ pub(super) fn asset_partition(
     asset: &str,
     partition_key: &str,
 ) -> Result<AssetPartition, StateError> {
-    Ok(AssetPartition::new(parsed::<AssetKey>(columns[0], asset)?, partition(columns[1], partition_key)?))
+    Ok(AssetPartition::new(
+        parsed::<AssetKey>(columns[0], asset)?,
+        partition(columns[1], partition_key)?,
+    ))
 }
 
 pub(super) fn fingerprint(text: String) -> Fingerprint {

@@ -60,7 +60,12 @@ impl Projection<'_> {
         for partition in start.partitions {
             let partition = partition_text(partition.as_ref());
             self.step_started(stamp, start, partition)?;
-            insert_step.execute(params![start.asset.as_str(), partition, stamp.seq, start.attempt.as_str()])?;
+            insert_step.execute(params![
+                start.asset.as_str(),
+                partition,
+                stamp.seq,
+                start.attempt.as_str()
+            ])?;
         }
         Ok(())
     }
@@ -96,6 +101,9 @@ impl Projection<'_> {
     }
 
     pub(super) fn run_of_attempt(&self, attempt: &AttemptId) -> rusqlite::Result<Option<String>> {
-        self.connection.prepare_cached(RUN_OF_ATTEMPT)?.query_row([attempt.as_str()], |row| row.get(0)).optional()
+        self.connection
+            .prepare_cached(RUN_OF_ATTEMPT)?
+            .query_row([attempt.as_str()], |row| row.get(0))
+            .optional()
     }
 }

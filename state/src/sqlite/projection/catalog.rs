@@ -45,8 +45,12 @@ impl Projection<'_> {
         let location = to.metadata_location.as_str();
         let changed = match from {
             None => {
-                self.connection.prepare_cached(CREATE_NAMESPACE)?.execute([CATALOG, layer])?;
-                self.connection.prepare_cached(CREATE)?.execute([CATALOG, layer, name, location])?
+                self.connection
+                    .prepare_cached(CREATE_NAMESPACE)?
+                    .execute([CATALOG, layer])?;
+                self.connection
+                    .prepare_cached(CREATE)?
+                    .execute([CATALOG, layer, name, location])?
             }
             Some(from) => self.connection.prepare_cached(COMPARE_AND_SET)?.execute([
                 CATALOG,
@@ -89,7 +93,10 @@ impl Projection<'_> {
         self.connection
             .prepare_cached(KNOWN)?
             .query_row([table.as_str()], |row| {
-                Ok(TablePointer { metadata_location: row.get(0)?, snapshot_id: row.get(1)? })
+                Ok(TablePointer {
+                    metadata_location: row.get(0)?,
+                    snapshot_id: row.get(1)?,
+                })
             })
             .optional()
     }

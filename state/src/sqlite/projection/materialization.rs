@@ -56,21 +56,23 @@ impl Projection<'_> {
         let (asset, partition) = (made.step.asset.as_str(), partition_text(made.step.partition.as_ref()));
         let inputs = to_json(&made.inputs);
         let (rows, bytes) = (integer(made.rows), integer(made.bytes));
-        self.connection.prepare_cached(INSERT_MATERIALIZATION)?.execute(params![
-            stamp.seq,
-            stamp.at,
-            asset,
-            partition,
-            run.as_str(),
-            attempt.as_str(),
-            made.fingerprint.as_str(),
-            made.data_version.as_str(),
-            inputs,
-            made.snapshot_id,
-            rows,
-            bytes,
-            to_json(&made.metadata),
-        ])?;
+        self.connection
+            .prepare_cached(INSERT_MATERIALIZATION)?
+            .execute(params![
+                stamp.seq,
+                stamp.at,
+                asset,
+                partition,
+                run.as_str(),
+                attempt.as_str(),
+                made.fingerprint.as_str(),
+                made.data_version.as_str(),
+                inputs,
+                made.snapshot_id,
+                rows,
+                bytes,
+                to_json(&made.metadata),
+            ])?;
         let before = self.before(asset, partition)?;
         self.connection.prepare_cached(SET_CURRENT)?.execute(params![
             asset,

@@ -32,7 +32,11 @@ impl Refusal {
     /// Adds which event it was.
     pub(super) fn at(self, index: usize, event: &Event) -> CommitError {
         match self {
-            Self::Illegal(reason) => CommitError::Illegal { index, event: event_type(event), reason },
+            Self::Illegal(reason) => CommitError::Illegal {
+                index,
+                event: event_type(event),
+                reason,
+            },
             Self::Commit(error) => error,
         }
     }
@@ -63,7 +67,10 @@ pub(super) struct Projection<'c> {
 
 impl<'c> Projection<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, sums: sums::Sums::default() }
+        Self {
+            connection,
+            sums: sums::Sums::default(),
+        }
     }
 
     /// Changes the tables by one event.
@@ -71,16 +78,41 @@ impl<'c> Projection<'c> {
         let stamp = Stamp { seq, at };
         match event {
             Event::RunSubmitted { run, request, steps } => self.run_submitted(stamp, run, request, steps),
-            Event::AttemptStarted { attempt, run, asset, partitions, number, inputs } => {
-                self.attempt_started(stamp, &attempt::Start { attempt, run, asset, partitions, number: *number, inputs })
-            }
+            Event::AttemptStarted {
+                attempt,
+                run,
+                asset,
+                partitions,
+                number,
+                inputs,
+            } => self.attempt_started(
+                stamp,
+                &attempt::Start {
+                    attempt,
+                    run,
+                    asset,
+                    partitions,
+                    number: *number,
+                    inputs,
+                },
+            ),
             Event::StepStaged { attempt, step, rows } => self.step_staged(attempt, step, *rows),
-            Event::StepSucceeded { run, attempt, materialization } => {
+            Event::StepSucceeded {
+                run,
+                attempt,
+                materialization,
+            } => {
                 self.step_succeeded(stamp, run, attempt, materialization)?;
                 self.materialized(stamp, run, attempt, materialization)?;
                 self.checked(stamp, run, &materialization.step, &materialization.checks, true)
             }
-            Event::StepFailed { run, attempt, step, failure, checks } => {
+            Event::StepFailed {
+                run,
+                attempt,
+                step,
+                failure,
+                checks,
+            } => {
                 self.step_failed(stamp, run, attempt.as_ref(), step, failure)?;
                 self.partition_failed(stamp, run, step, failure)?;
                 self.checked(stamp, run, step, checks, false)
@@ -93,11 +125,40 @@ impl<'c> Projection<'c> {
             Event::RunEnded { run, status } => self.run_ended(stamp, run, *status),
             Event::PointerMoved { table, from, to } => self.pointer_moved(stamp, table, from.as_ref(), to),
             Event::SourceObserved { asset, observation } => self.source_observed(stamp, asset, observation),
-            Event::ModelRegistered { model, version, run, staged, fingerprint, inputs } => self
-                .model_registered(stamp, &model::Registration { model, version: *version, run, staged, fingerprint, inputs }),
-            Event::AliasMoved { model, alias, from, to, reason } => {
-                self.alias_moved(stamp, &model::AliasMove { model, alias, from: *from, to: *to, reason })
-            }
+            Event::ModelRegistered {
+                model,
+                version,
+                run,
+                staged,
+                fingerprint,
+                inputs,
+            } => self.model_registered(
+                stamp,
+                &model::Registration {
+                    model,
+                    version: *version,
+                    run,
+                    staged,
+                    fingerprint,
+                    inputs,
+                },
+            ),
+            Event::AliasMoved {
+                model,
+                alias,
+                from,
+                to,
+                reason,
+            } => self.alias_moved(
+                stamp,
+                &model::AliasMove {
+                    model,
+                    alias,
+                    from: *from,
+                    to: *to,
+                    reason,
+                },
+            ),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }

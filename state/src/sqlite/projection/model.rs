@@ -51,7 +51,14 @@ pub(super) struct AliasMove<'e> {
 
 impl Projection<'_> {
     pub(super) fn model_registered(&mut self, stamp: Stamp, registration: &Registration<'_>) -> Result<(), Refusal> {
-        let Registration { model, version, run, staged, fingerprint, inputs } = registration;
+        let Registration {
+            model,
+            version,
+            run,
+            staged,
+            fingerprint,
+            inputs,
+        } = registration;
         if *version == 0 {
             return illegal(format!("`{model}` has no version 0; the first is 1"));
         }
@@ -74,9 +81,18 @@ impl Projection<'_> {
     }
 
     pub(super) fn alias_moved(&mut self, stamp: Stamp, alias_move: &AliasMove<'_>) -> Result<(), Refusal> {
-        let AliasMove { model, alias, from, to, reason } = *alias_move;
+        let AliasMove {
+            model,
+            alias,
+            from,
+            to,
+            reason,
+        } = *alias_move;
         let (from, to) = (from.map(integer), integer(to));
-        let known = self.connection.prepare_cached(HAS_VERSION)?.exists(params![model.as_str(), to])?;
+        let known = self
+            .connection
+            .prepare_cached(HAS_VERSION)?
+            .exists(params![model.as_str(), to])?;
         if !known {
             return illegal(format!("`{model}` has no version {to}"));
         }
@@ -86,9 +102,13 @@ impl Projection<'_> {
             .query_row([model.as_str(), alias], |row| row.get(0))
             .optional()?;
         if current != from {
-            return illegal(format!("alias `{alias}` of `{model}` is at {current:?}, not at {from:?}"));
+            return illegal(format!(
+                "alias `{alias}` of `{model}` is at {current:?}, not at {from:?}"
+            ));
         }
-        self.connection.prepare_cached(SET_ALIAS)?.execute(params![model.as_str(), alias, to, stamp.seq])?;
+        self.connection
+            .prepare_cached(SET_ALIAS)?
+            .execute(params![model.as_str(), alias, to, stamp.seq])?;
         self.connection.prepare_cached(INSERT_MOVE)?.execute(params![
             model.as_str(),
             stamp.seq,

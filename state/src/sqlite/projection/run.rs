@@ -87,7 +87,10 @@ impl Projection<'_> {
     pub(super) fn run_works(&self, stamp: Stamp, run: &RunId) -> Result<(), Refusal> {
         match self.run_status(run)?.as_deref() {
             Some("queued") => {
-                let changed = self.connection.prepare_cached(RUN_STARTED)?.execute(params![run.as_str(), stamp.at])?;
+                let changed = self
+                    .connection
+                    .prepare_cached(RUN_STARTED)?
+                    .execute(params![run.as_str(), stamp.at])?;
                 moved(changed, || format!("run {run} did not start"))
             }
             Some("running") => Ok(()),
@@ -105,7 +108,9 @@ impl Projection<'_> {
             return illegal(format!("`{}` does not end a run", status.as_str()));
         }
         let changed =
-            self.connection.prepare_cached(RUN_ENDED)?.execute(params![run.as_str(), status.as_str(), stamp.at])?;
+            self.connection
+                .prepare_cached(RUN_ENDED)?
+                .execute(params![run.as_str(), status.as_str(), stamp.at])?;
         moved(changed, || format!("run {run} is not open"))
     }
 

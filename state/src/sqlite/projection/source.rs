@@ -46,7 +46,9 @@ impl Projection<'_> {
         let mut stored: BTreeMap<String, Row> = self
             .connection
             .prepare_cached(STORED)?
-            .query_map([asset], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))))?
+            .query_map([asset], |row| {
+                Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+            })?
             .collect::<Result<_, _>>()?;
         let mut set = self.connection.prepare_cached(SET_FILE)?;
         for file in &observation.files {
@@ -64,5 +66,10 @@ impl Projection<'_> {
 }
 
 fn row_of(file: &SourceFile) -> Row {
-    (integer(file.bytes), file.modified_ns, file.sha256.clone(), file.partitions.as_ref().map(to_json))
+    (
+        integer(file.bytes),
+        file.modified_ns,
+        file.sha256.clone(),
+        file.partitions.as_ref().map(to_json),
+    )
 }

@@ -81,8 +81,16 @@ impl Projection<'_> {
         let Some(run) = self.run_of_attempt(attempt)? else {
             return illegal(format!("there is no attempt {attempt}"));
         };
-        let Ok(run_id) = run.parse() else { return illegal(format!("`{run}` is not a run")) };
-        let step_move = Move { run: &run, step, from: &[Running], to: Publishing, attempt: Some(attempt) };
+        let Ok(run_id) = run.parse() else {
+            return illegal(format!("`{run}` is not a run"));
+        };
+        let step_move = Move {
+            run: &run,
+            step,
+            from: &[Running],
+            to: Publishing,
+            attempt: Some(attempt),
+        };
         let from = self.allowed(&step_move)?;
         let changed = self.connection.prepare_cached(STAGED)?.execute(params![
             run,
@@ -102,8 +110,13 @@ impl Projection<'_> {
         materialization: &Materialization,
     ) -> Result<(), Refusal> {
         let step = &materialization.step;
-        let step_move =
-            Move { run: run.as_str(), step, from: &[Running, Publishing], to: Succeeded, attempt: Some(attempt) };
+        let step_move = Move {
+            run: run.as_str(),
+            step,
+            from: &[Running, Publishing],
+            to: Succeeded,
+            attempt: Some(attempt),
+        };
         let from = self.allowed(&step_move)?;
         let changed = self.connection.prepare_cached(SUCCEEDED)?.execute(params![
             run.as_str(),
@@ -128,7 +141,13 @@ impl Projection<'_> {
             Some(_) => &[Running, Publishing],
             None => &[Waiting, Running, Publishing],
         };
-        let step_move = Move { run: run.as_str(), step, from, to: Failed, attempt };
+        let step_move = Move {
+            run: run.as_str(),
+            step,
+            from,
+            to: Failed,
+            attempt,
+        };
         let from = self.allowed(&step_move)?;
         let failure = to_json(failure);
         if let Some(attempt) = attempt {
@@ -152,7 +171,13 @@ impl Projection<'_> {
         step: &AssetPartition,
         because: &AssetPartition,
     ) -> Result<(), Refusal> {
-        let step_move = Move { run: run.as_str(), step, from: &[Waiting], to: Skipped, attempt: None };
+        let step_move = Move {
+            run: run.as_str(),
+            step,
+            from: &[Waiting],
+            to: Skipped,
+            attempt: None,
+        };
         let from = self.allowed(&step_move)?;
         let changed = self.connection.prepare_cached(SKIPPED)?.execute(params![
             run.as_str(),
@@ -166,8 +191,13 @@ impl Projection<'_> {
     }
 
     pub(super) fn step_canceled(&mut self, stamp: Stamp, run: &RunId, step: &AssetPartition) -> Result<(), Refusal> {
-        let step_move =
-            Move { run: run.as_str(), step, from: &[Waiting, Running, Publishing], to: Canceled, attempt: None };
+        let step_move = Move {
+            run: run.as_str(),
+            step,
+            from: &[Waiting, Running, Publishing],
+            to: Canceled,
+            attempt: None,
+        };
         let from = self.allowed(&step_move)?;
         let changed = self.connection.prepare_cached(CANCELED)?.execute(params![
             run.as_str(),
@@ -180,7 +210,13 @@ impl Projection<'_> {
     }
 
     pub(super) fn step_requeued(&mut self, run: &RunId, step: &AssetPartition, reason: &str) -> Result<(), Refusal> {
-        let step_move = Move { run: run.as_str(), step, from: &[Running, Publishing], to: Waiting, attempt: None };
+        let step_move = Move {
+            run: run.as_str(),
+            step,
+            from: &[Running, Publishing],
+            to: Waiting,
+            attempt: None,
+        };
         let from = self.allowed(&step_move)?;
         let changed = self.connection.prepare_cached(REQUEUED)?.execute(params![
             run.as_str(),
@@ -195,8 +231,11 @@ impl Projection<'_> {
     /// The state the step is in, if it may make this move.
     fn allowed(&self, step_move: &Move<'_>) -> Result<StepStatus, Refusal> {
         let step = step_move.step;
-        let Some((status, attempt)) =
-            self.current(step_move.run, step.asset.as_str(), partition_text(step.partition.as_ref()))?
+        let Some((status, attempt)) = self.current(
+            step_move.run,
+            step.asset.as_str(),
+            partition_text(step.partition.as_ref()),
+        )?
         else {
             return illegal(format!("run {} has no step `{step}`", step_move.run));
         };
@@ -213,7 +252,9 @@ impl Projection<'_> {
     }
 
     fn count(&mut self, run: &RunId, step_move: &Move<'_>, from: StepStatus, changed: usize) -> Result<(), Refusal> {
-        moved(changed, || format!("`{}` did not move to {}", step_move.step, step_move.to.as_str()))?;
+        moved(changed, || {
+            format!("`{}` did not move to {}", step_move.step, step_move.to.as_str())
+        })?;
         self.sums.step(run, &step_move.step.asset, Some(from), step_move.to);
         Ok(())
     }
@@ -228,12 +269,17 @@ impl Projection<'_> {
             .connection
             .prepare_cached(CURRENT)?
             .query_row([run, asset, partition], |row| {
-                Ok((step_status(row.get_ref(0)?.as_str()?).ok(), row.get::<_, Option<String>>(1)?))
+                Ok((
+                    step_status(row.get_ref(0)?.as_str()?).ok(),
+                    row.get::<_, Option<String>>(1)?,
+                ))
             })
             .optional()?;
         match found {
             Some((Some(status), attempt)) => Ok(Some((status, attempt))),
-            Some((None, _)) => illegal(format!("`{asset}@{partition}` has a status that this release does not know")),
+            Some((None, _)) => illegal(format!(
+                "`{asset}@{partition}` has a status that this release does not know"
+            )),
             None => Ok(None),
         }
     }

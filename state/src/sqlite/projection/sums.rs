@@ -116,7 +116,10 @@ mod tests {
             assert_eq!(status as usize, index);
         }
         let (_, columns) = ADD_STEPS.split_once("SET").unwrap();
-        let mut order: Vec<_> = columns.split([' ', ',']).filter(|word| StepStatus::ALL.iter().any(|s| s.as_str() == *word)).collect();
+        let mut order: Vec<_> = columns
+            .split([' ', ','])
+            .filter(|word| StepStatus::ALL.iter().any(|s| s.as_str() == *word))
+            .collect();
         order.dedup();
         assert_eq!(order, StepStatus::ALL.map(StepStatus::as_str));
     }

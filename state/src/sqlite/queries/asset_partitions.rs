@@ -138,15 +138,24 @@ pub fn asset_partitions(
     let rows = match (failed_only, after) {
         (true, after) => {
             let mut statement = store.connection.prepare_cached(FAILED)?;
-            collect(statement.query(params![asset.as_str(), after, one_more(limit)])?, PartitionRow::of)?
+            collect(
+                statement.query(params![asset.as_str(), after, one_more(limit)])?,
+                PartitionRow::of,
+            )?
         }
         (false, Some(after)) => {
             let mut statement = store.connection.prepare_cached(PARTITIONS)?;
-            collect(statement.query(params![asset.as_str(), after, one_more(limit)])?, PartitionRow::of)?
+            collect(
+                statement.query(params![asset.as_str(), after, one_more(limit)])?,
+                PartitionRow::of,
+            )?
         }
         (false, None) => {
             let mut statement = store.connection.prepare_cached(FIRST)?;
-            collect(statement.query(params![asset.as_str(), one_more(limit)])?, PartitionRow::of)?
+            collect(
+                statement.query(params![asset.as_str(), one_more(limit)])?,
+                PartitionRow::of,
+            )?
         }
     };
     Ok(Page::of(rows, limit, |row| row.partition.clone()))

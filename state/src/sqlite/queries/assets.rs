@@ -57,18 +57,16 @@ impl AssetRow {
             materializations: value::count(row.get(5)?),
             last_seq: row.get(6)?,
             last_at: row.get(7)?,
-            last_run: last_run.map(|run| value::parsed("asset_summary.last_run", &run)).transpose()?,
+            last_run: last_run
+                .map(|run| value::parsed("asset_summary.last_run", &run))
+                .transpose()?,
             failed_at: row.get(9)?,
         })
     }
 }
 
 /// Assets after `after`, by key.
-pub fn assets(
-    store: &Store,
-    after: Option<&AssetKey>,
-    limit: usize,
-) -> Result<Page<AssetRow, AssetKey>, StateError> {
+pub fn assets(store: &Store, after: Option<&AssetKey>, limit: usize) -> Result<Page<AssetRow, AssetKey>, StateError> {
     let mut statement = store.connection.prepare_cached(ASSETS)?;
     let rows = statement.query(params![after.map_or("", AssetKey::as_str), one_more(limit)])?;
     Ok(Page::of(collect(rows, AssetRow::of)?, limit, |row| row.asset.clone()))

@@ -43,7 +43,11 @@ const HISTORY: &str = concat!(
     " FROM check_result WHERE asset = ?1 AND name = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"
 );
 
-const OF_STEP: &str = concat!("SELECT ", columns!(), " FROM check_result WHERE seq = ?1 ORDER BY ordinal");
+const OF_STEP: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM check_result WHERE seq = ?1 ORDER BY ordinal"
+);
 
 /// One result of one check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,7 +103,10 @@ impl CheckRow {
 /// The newest result of each check of an asset, by name, for at most `limit` checks.
 pub fn latest(store: &Store, asset: &AssetKey, limit: usize) -> Result<Vec<CheckRow>, StateError> {
     let mut statement = store.connection.prepare_cached(LATEST)?;
-    collect(statement.query(params![asset.as_str(), value::integer(limit as u64)])?, CheckRow::of)
+    collect(
+        statement.query(params![asset.as_str(), value::integer(limit as u64)])?,
+        CheckRow::of,
+    )
 }
 
 /// The results of one check of an asset before the one with the number `before`, newest first.
@@ -111,7 +118,12 @@ pub fn history(
     limit: usize,
 ) -> Result<Page<CheckRow, i64>, StateError> {
     let mut statement = store.connection.prepare_cached(HISTORY)?;
-    let rows = statement.query(params![asset.as_str(), name, before.unwrap_or(i64::MAX), one_more(limit)])?;
+    let rows = statement.query(params![
+        asset.as_str(),
+        name,
+        before.unwrap_or(i64::MAX),
+        one_more(limit)
+    ])?;
     Ok(Page::of(collect(rows, CheckRow::of)?, limit, |row| row.seq))
 }
 

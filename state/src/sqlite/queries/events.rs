@@ -51,15 +51,14 @@ impl EventRow {
 }
 
 /// Events after the number `after` (of one run), oldest first.
-pub fn since(
-    store: &Store,
-    after: i64,
-    run: Option<&RunId>,
-    limit: usize,
-) -> Result<Page<EventRow, i64>, StateError> {
+pub fn since(store: &Store, after: i64, run: Option<&RunId>, limit: usize) -> Result<Page<EventRow, i64>, StateError> {
     let mut statement = store.connection.prepare_cached(SINCE)?;
-    let rows =
-        statement.query(params![after, run.map(RunId::as_str), LARGEST_LISTED as i64, one_more(limit)])?;
+    let rows = statement.query(params![
+        after,
+        run.map(RunId::as_str),
+        LARGEST_LISTED as i64,
+        one_more(limit)
+    ])?;
     Ok(Page::of(collect(rows, EventRow::of)?, limit, |row| row.seq))
 }
 
@@ -67,7 +66,9 @@ pub fn since(
 pub fn one(store: &Store, seq: i64) -> Result<Option<Event>, StateError> {
     let mut statement = store.connection.prepare_cached(ONE)?;
     let mut rows = statement.query([seq])?;
-    rows.next()?.map(|row| value::json("event.json", text(row, 0)?)).transpose()
+    rows.next()?
+        .map(|row| value::json("event.json", text(row, 0)?))
+        .transpose()
 }
 
 /// The number of the newest event; 0 before the first. A reader sees it grow.

@@ -36,8 +36,11 @@ const VERSIONS: &str = concat!(
     " FROM model_version v WHERE model = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3"
 );
 
-const VERSION: &str =
-    concat!("SELECT ", version_columns!(), " FROM model_version v WHERE model = ?1 AND version = ?2");
+const VERSION: &str = concat!(
+    "SELECT ",
+    version_columns!(),
+    " FROM model_version v WHERE model = ?1 AND version = ?2"
+);
 
 const ALIAS_MOVES: &str = "
     SELECT seq, at, alias, from_version, to_version, reason
@@ -125,11 +128,7 @@ impl ModelVersionRow {
 }
 
 /// Models after `after`, by key.
-pub fn models(
-    store: &Store,
-    after: Option<&AssetKey>,
-    limit: usize,
-) -> Result<Page<ModelRow, AssetKey>, StateError> {
+pub fn models(store: &Store, after: Option<&AssetKey>, limit: usize) -> Result<Page<ModelRow, AssetKey>, StateError> {
     let mut statement = store.connection.prepare_cached(MODELS)?;
     let rows = statement.query(params![after.map_or("", AssetKey::as_str), one_more(limit)])?;
     let rows = collect(rows, |row| {

@@ -50,7 +50,14 @@ pub fn run(store: &Store, run: &RunId) -> Result<Option<RunDetail>, StateError> 
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut statement = store.connection.prepare_cached(RUN_ASSETS)?;
     let assets = collect(statement.query([run.as_str()])?, |row| {
-        Ok(RunAsset { asset: value::parsed("run_asset.asset", text(row, 0)?)?, steps: StepCounts::of(row, 1)? })
+        Ok(RunAsset {
+            asset: value::parsed("run_asset.asset", text(row, 0)?)?,
+            steps: StepCounts::of(row, 1)?,
+        })
     })?;
-    Ok(Some(RunDetail { row: RunRow::of(row)?, request: value::json("run.request", text(row, 16)?)?, assets }))
+    Ok(Some(RunDetail {
+        row: RunRow::of(row)?,
+        request: value::json("run.request", text(row, 16)?)?,
+        assets,
+    }))
 }

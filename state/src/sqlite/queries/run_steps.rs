@@ -83,7 +83,9 @@ impl StepRow {
             step: value::asset_partition(["step.asset", "step.partition"], text(row, 1)?, text(row, 2)?)?,
             status: value::step_status(text(row, 3)?)?,
             reason: row.get(4)?,
-            attempt: attempt.map(|attempt| value::parsed("step.attempt", &attempt)).transpose()?,
+            attempt: attempt
+                .map(|attempt| value::parsed("step.attempt", &attempt))
+                .transpose()?,
             number: row.get(6)?,
             rows: row.get::<_, Option<i64>>(7)?.map(value::count),
             failure: value::optional_json("step.failure", row.get(8)?)?,
@@ -129,13 +131,23 @@ pub fn run_steps(
         (status, Some(asset)) if after.is_some_and(|after| after.asset.as_str() == asset) => {
             let mut statement = store.connection.prepare_cached(STEPS_OF_ASSET)?;
             let status = status.map(StepStatus::as_str);
-            collect(statement.query(params![run.as_str(), asset, after_partition, status, limit_value])?, StepRow::of)?
+            collect(
+                statement.query(params![run.as_str(), asset, after_partition, status, limit_value])?,
+                StepRow::of,
+            )?
         }
         (status, asset) => {
             let mut statement = store.connection.prepare_cached(STEPS)?;
             let status = status.map(StepStatus::as_str);
             collect(
-                statement.query(params![run.as_str(), after_asset, after_partition, asset, status, limit_value])?,
+                statement.query(params![
+                    run.as_str(),
+                    after_asset,
+                    after_partition,
+                    asset,
+                    status,
+                    limit_value
+                ])?,
                 StepRow::of,
             )?
         }

@@ -35,7 +35,11 @@ pub fn source(store: &Store, asset: &AssetKey) -> Result<Option<SourceRow>, Stat
         .connection
         .prepare_cached(SOURCE)?
         .query_row([asset.as_str()], |row| {
-            Ok(SourceRow { at: row.get(0)?, files: value::count(row.get(1)?), bytes: value::count(row.get(2)?) })
+            Ok(SourceRow {
+                at: row.get(0)?,
+                files: value::count(row.get(1)?),
+                bytes: value::count(row.get(2)?),
+            })
         })
         .optional()?)
 }

@@ -17,8 +17,11 @@ use crate::sqlite::error::StateError;
 use crate::sqlite::open::Store;
 use crate::sqlite::value;
 
-const PARTITION: &str =
-    concat!("SELECT ", partition_columns!(), " FROM asset_partition WHERE asset = ?1 AND partition = ?2");
+const PARTITION: &str = concat!(
+    "SELECT ",
+    partition_columns!(),
+    " FROM asset_partition WHERE asset = ?1 AND partition = ?2"
+);
 
 // Ids of later runs sort later.
 const STEPS: &str = concat!(
@@ -100,15 +103,25 @@ pub fn why(store: &Store, step: &AssetPartition, limit: usize) -> Result<WhyFact
             failure: value::optional_json("attempt_step.failure", row.get(10)?)?,
         })
     })?;
-    Ok(WhyFacts { partition, made_by, failed_checks, steps, attempts })
+    Ok(WhyFacts {
+        partition,
+        made_by,
+        failed_checks,
+        steps,
+        attempts,
+    })
 }
 
 /// How the materialization with the number `seq` was made.
 fn made_by(store: &Store, seq: i64, run_id: &RunId) -> Result<MadeBy, StateError> {
-    let attempt: Option<String> =
-        store.connection.prepare_cached(ATTEMPT_OF)?.query_row([seq], |row| row.get(0)).optional()?;
-    let attempt: Option<AttemptId> =
-        attempt.map(|attempt| value::parsed("materialization.attempt", &attempt)).transpose()?;
+    let attempt: Option<String> = store
+        .connection
+        .prepare_cached(ATTEMPT_OF)?
+        .query_row([seq], |row| row.get(0))
+        .optional()?;
+    let attempt: Option<AttemptId> = attempt
+        .map(|attempt| value::parsed("materialization.attempt", &attempt))
+        .transpose()?;
     let sources = match events::one(store, seq)? {
         Some(Event::StepSucceeded { materialization, .. }) => materialization.sources,
         _ => Vec::new(),
