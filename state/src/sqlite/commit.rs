@@ -171,6 +171,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::StepStaged { .. } => "step_staged",
         Event::StepSucceeded { .. } => "step_succeeded",
         Event::StepFailed { .. } => "step_failed",
+        Event::StepFresh { .. } => "step_fresh",
         Event::StepSkipped { .. } => "step_skipped",
         Event::StepCanceled { .. } => "step_canceled",
         Event::StepRequeued { .. } => "step_requeued",

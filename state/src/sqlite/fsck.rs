@@ -70,7 +70,7 @@ const RULES: &[(Rule, &str)] = &[
         Rule::OpenStepsBelongToOpenRuns,
         "SELECT r.id || ' is queued, but `' || s.asset || '@' || s.partition || '` is ' || s.status
          FROM run r JOIN step s ON s.run = r.id
-         WHERE r.status = 'queued' AND s.status IN ('running', 'publishing', 'succeeded')",
+         WHERE r.status = 'queued' AND s.status IN ('running', 'publishing')",
     ),
     (
         Rule::PointersAreNamedByEvents,

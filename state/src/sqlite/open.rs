@@ -146,6 +146,21 @@ impl Store {
         Ok(())
     }
 
+    /// How long a commit waits for another program that holds the database's lock (5 seconds unless set).
+    pub fn wait_for_locks(&mut self, longest: Duration) -> Result<(), StateError> {
+        Ok(self.connection.busy_timeout(longest)?)
+    }
+
+    /// Lets the file grow to `most` pages of 4 KB (or its size now, if that is more); `None` lifts the limit. A commit that
+    /// needs more is refused as if the disk were full.
+    pub fn limit_pages(&mut self, most: Option<u32>) -> Result<(), StateError> {
+        // 0 would only ask; SQLite takes anything below the present size as that size.
+        let most = most.map_or(i64::from(u32::MAX - 1), |most| i64::from(most.max(1)));
+        self.connection
+            .query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
+        Ok(())
+    }
+
     /// Ends the use of the state in good order, so that the next start needs no check of the file.
     pub fn close(mut self) -> Result<(), StateError> {
         if self.mode == OpenMode::Writer && self.poisoned.is_none() {

@@ -71,7 +71,7 @@ CREATE TABLE step (
     ended_at   INTEGER,
     PRIMARY KEY (run, asset, partition),
     CONSTRAINT step_ended CHECK ((status IN ('succeeded', 'failed', 'skipped', 'canceled')) = (ended_at IS NOT NULL)),
-    CONSTRAINT step_attempt CHECK (status NOT IN ('running', 'publishing', 'succeeded') OR attempt IS NOT NULL),
+    CONSTRAINT step_attempt CHECK (status NOT IN ('running', 'publishing') OR attempt IS NOT NULL),
     CONSTRAINT step_failure CHECK ((status = 'failed') = (failure IS NOT NULL)),
     CONSTRAINT step_because CHECK ((status = 'skipped') = (because IS NOT NULL))
 ) STRICT, WITHOUT ROWID;

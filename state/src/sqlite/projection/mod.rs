@@ -117,6 +117,7 @@ impl<'c> Projection<'c> {
                 self.partition_failed(stamp, run, step, failure)?;
                 self.checked(stamp, run, step, checks, false)
             }
+            Event::StepFresh { run, step } => self.step_fresh(stamp, run, step),
             Event::StepSkipped { run, step, because } => self.step_skipped(stamp, run, step, because),
             Event::StepCanceled { run, step } => self.step_canceled(stamp, run, step),
             Event::StepRequeued { run, step, reason } => self.step_requeued(run, step, reason),
@@ -170,6 +171,7 @@ impl<'c> Projection<'c> {
             | Event::AttemptStarted { run, .. }
             | Event::StepSucceeded { run, .. }
             | Event::StepFailed { run, .. }
+            | Event::StepFresh { run, .. }
             | Event::StepSkipped { run, .. }
             | Event::StepCanceled { run, .. }
             | Event::StepRequeued { run, .. }

@@ -27,6 +27,10 @@ const SUCCEEDED: &str = "
     UPDATE step SET status = 'succeeded', rows = ?5, ended_at = ?6
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
 
+const FRESH: &str = "
+    UPDATE step SET status = 'succeeded', ended_at = ?5
+    WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
+
 const FAILED: &str = "
     UPDATE step SET status = 'failed', failure = ?5, ended_at = ?6
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
@@ -159,6 +163,26 @@ impl Projection<'_> {
             partition_text(step.partition.as_ref()),
             from.as_str(),
             failure,
+            stamp.at
+        ])?;
+        self.count(run, &step_move, from, changed)
+    }
+
+    /// Ends without an attempt: the materialization that is there is as good as a new one.
+    pub(super) fn step_fresh(&mut self, stamp: Stamp, run: &RunId, step: &AssetPartition) -> Result<(), Refusal> {
+        let step_move = Move {
+            run: run.as_str(),
+            step,
+            from: &[Waiting],
+            to: Succeeded,
+            attempt: None,
+        };
+        let from = self.allowed(&step_move)?;
+        let changed = self.connection.prepare_cached(FRESH)?.execute(params![
+            run.as_str(),
+            step.asset.as_str(),
+            partition_text(step.partition.as_ref()),
+            from.as_str(),
             stamp.at
         ])?;
         self.count(run, &step_move, from, changed)
