@@ -1,7 +1,9 @@
 //! What a kind may ask for while it compiles an asset: files of the project, queries, the asset's common part.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::asset::PartitionedBy;
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
@@ -11,8 +13,8 @@ use crate::span::{SourceId, Sources, Span, Spanned};
 use crate::sql::{self, Origin, Query, QueryText, Surroundings};
 use crate::table::read_source;
 
-/// Files that were read once and may be named again; `None` for one that could not be read.
-pub(crate) type ReadFiles = HashMap<String, Option<SourceId>>;
+/// Files that were read once and may be named again.
+pub(crate) type ReadFiles = HashMap<String, SourceId>;
 
 /// The door of a kind to everything outside its own table.
 pub struct CompileContext<'a> {
@@ -20,7 +22,10 @@ pub struct CompileContext<'a> {
     pub(crate) partitions: Option<&'a PartitionedBy>,
     pub(crate) key_columns: &'a [String],
     pub(crate) timezone: &'a str,
-    pub(crate) params: &'a BTreeSet<String>,
+    pub(crate) params: &'a BTreeMap<String, Value>,
+    pub(crate) params_complete: bool,
+    /// Parameters of the queries so far: their values are part of the fingerprint.
+    pub(crate) used: BTreeSet<String>,
     pub(crate) files: &'a dyn ProjectFiles,
     pub(crate) read: &'a mut ReadFiles,
     pub(crate) sources: &'a mut Sources,
@@ -64,8 +69,8 @@ impl CompileContext<'_> {
         self.timezone
     }
 
-    /// The names in `[params]`.
-    pub fn params(&self) -> &BTreeSet<String> {
+    /// The project's `[params]`. (The values that queries use become part of the fingerprint by themselves.)
+    pub fn params(&self) -> &BTreeMap<String, Value> {
         self.params
     }
 
@@ -88,22 +93,22 @@ impl CompileContext<'_> {
             }
         };
         let source = match self.read.get(&plain) {
-            Some(known) => {
-                if known.is_none() {
-                    // The first mention said what is wrong with the file; each mention of a missing one is told.
-                    self.report_unreadable(&plain, path.span);
+            Some(source) => *source,
+            None => match read_source(self.files, &plain, Some(path.span), self.sources) {
+                Ok(source) => {
+                    self.read.insert(plain.clone(), source);
+                    source
                 }
-                (*known)?
-            }
-            None => {
-                let known = if self.files_has(&plain, path.span) {
-                    read_source(self.files, &plain, Some(path.span), self.sources, self.sink)
-                } else {
-                    None
-                };
-                self.read.insert(plain.clone(), known);
-                known?
-            }
+                Err(diagnostic) if diagnostic.code == Code::MissingFile => {
+                    let help = self.near(&plain);
+                    self.report(diagnostic.help(help));
+                    return None;
+                }
+                Err(diagnostic) => {
+                    self.report(*diagnostic);
+                    return None;
+                }
+            },
         };
         let text = self.sources.text(source).clone();
         let span = Span::new(source, 0..text.len());
@@ -134,48 +139,28 @@ impl CompileContext<'_> {
         } else {
             inline_query(written, self.sources)
         };
-        sql::parse(
-            &text,
-            &Surroundings {
-                params: self.params,
-                this,
-            },
-            self.sink,
-        )
-    }
-
-    /// Whether the file is there; if not, that is reported with a neighbour that has nearly its name.
-    fn files_has(&self, path: &str, named_at: Span) -> bool {
-        let folder = folder_of(path);
-        let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-        // Reading tells for sure; the listing is asked only for the help.
-        match self.files.read(path) {
-            Err(crate::files::FileError::Missing) => {
-                let all = self.files.list("", extension).unwrap_or_default();
-                let near = closest(
-                    path,
-                    all.iter()
-                        .map(String::as_str)
-                        .filter(|other| folder_of(other) == folder),
-                )
-                .or_else(|| closest(path, all.iter().map(String::as_str)));
-                let diagnostic = Diagnostic::new(Code::MissingFile, format!("there is no file `{path}`"), named_at);
-                self.report(match near {
-                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                    None => diagnostic.help("paths start at the project's folder"),
-                });
-                false
-            }
-            _ => true,
+        let surroundings = Surroundings {
+            params: self.params,
+            params_complete: self.params_complete,
+            this,
+        };
+        let query = sql::parse(&text, &surroundings, self.sink)?;
+        if !this {
+            self.used.extend(query.parameters.iter().cloned());
         }
+        Some(query)
     }
 
-    fn report_unreadable(&self, path: &str, named_at: Span) {
-        self.report(Diagnostic::new(
-            Code::MissingFile,
-            format!("`{path}` could not be read"),
-            named_at,
-        ));
+    /// A word on a missing file: one that has nearly its name, in its own folder before others.
+    fn near(&self, path: &str) -> String {
+        let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let all = self.files.list("", extension).unwrap_or_default();
+        let beside = all.iter().filter(|other| folder_of(other) == folder_of(path));
+        let near = closest(path, beside.map(String::as_str)).or_else(|| closest(path, all.iter().map(String::as_str)));
+        match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "paths start at the project's folder".to_owned(),
+        }
     }
 }
 

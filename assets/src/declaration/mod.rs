@@ -1,7 +1,23 @@
 //! The tables of a project's files, one file per table: what they hold and what they come to.
 //!
-//! A declaration is checked as far as it can be without the others; names of other assets are resolved in [`crate::project`].
+//! Each file has the description of its table (from which diagnostics and the JSON Schema are made) and the function that
+//! turns a judged table into a checked value. A declaration is checked as far as it can be without the others; names of other
+//! assets are resolved in [`crate::project`].
 
+mod asset;
+mod checks;
 mod context;
+mod inputs;
+mod partitions;
+mod root;
+mod secrets;
+mod settings;
 
+pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
+pub(crate) use context::ReadFiles;
 pub use context::{CompileContext, ProjectText};
+pub(crate) use partitions::{PARTITIONS, read_partitions};
+pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};
+pub(crate) use secrets::{mask_secret_lines, mask_secrets};
+pub use settings::Execution;
+pub(crate) use settings::{Settings, read_settings};

@@ -1,6 +1,6 @@
 //! The sink that readers report to while they work, and the finished list.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::{Diagnostic, Level};
 
@@ -8,17 +8,34 @@ use super::{Diagnostic, Level};
 #[derive(Debug, Default)]
 pub struct DiagnosticSink {
     reported: RefCell<Vec<Diagnostic>>,
+    omitted: Cell<usize>,
 }
+
+/// How many mistakes are kept. Who has more begins with the first thousand.
+const MOST_KEPT: usize = 1000;
 
 impl DiagnosticSink {
     /// Remembers a mistake.
     pub fn report(&self, diagnostic: Diagnostic) {
-        self.reported.borrow_mut().push(diagnostic);
+        let mut reported = self.reported.borrow_mut();
+        if reported.len() < MOST_KEPT {
+            reported.push(diagnostic);
+        } else {
+            self.omitted.set(self.omitted.get() + 1);
+        }
     }
 
     /// How many mistakes of any level were reported so far: readers compare two counts to learn whether a part was clean.
     pub fn count(&self) -> usize {
-        self.reported.borrow().len()
+        self.reported.borrow().len() + self.omitted.get()
+    }
+
+    /// Whether a mistake was reported so far that keeps the project from loading.
+    pub fn has_errors(&self) -> bool {
+        self.reported
+            .borrow()
+            .iter()
+            .any(|diagnostic| diagnostic.level == Level::Error)
     }
 
     /// The finished list.
@@ -27,7 +44,10 @@ impl DiagnosticSink {
         // By place, so that the list reads like the files; what has no place comes first.
         list.sort_by_key(|diagnostic| diagnostic.span);
         list.dedup();
-        Diagnostics { list }
+        Diagnostics {
+            list,
+            omitted: self.omitted.get(),
+        }
     }
 }
 
@@ -35,6 +55,7 @@ impl DiagnosticSink {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    omitted: usize,
 }
 
 impl Diagnostics {
@@ -56,6 +77,11 @@ impl Diagnostics {
     /// How many of one level there are.
     pub fn count(&self, level: Level) -> usize {
         self.list.iter().filter(|diagnostic| diagnostic.level == level).count()
+    }
+
+    /// How many more there were than are kept.
+    pub fn omitted(&self) -> usize {
+        self.omitted
     }
 
     /// One after the other.

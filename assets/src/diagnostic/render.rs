@@ -30,6 +30,9 @@ impl Diagnostics {
             }
             text.push_str(&diagnostic.render(sources, colour));
         }
+        if self.omitted() > 0 {
+            writeln!(text, "\nand {} more", self.omitted()).expect("writing to a String");
+        }
         text
     }
 }

@@ -1,6 +1,6 @@
 //! One checked query.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sqlparser::ast::{SetExpr, Statement};
@@ -81,7 +81,9 @@ impl QueryText {
 /// What a query may use.
 pub(crate) struct Surroundings<'a> {
     /// Names in the project's `[params]`.
-    pub(crate) params: &'a BTreeSet<String>,
+    pub(crate) params: &'a BTreeMap<String, serde_json::Value>,
+    /// Whether `params` are all there are: not so when the file that declares them could not be read whole.
+    pub(crate) params_complete: bool,
     /// Whether `this` stands for the staged rows.
     pub(crate) this: bool,
 }
@@ -187,10 +189,11 @@ pub(crate) fn parse(text: &QueryText, surroundings: &Surroundings<'_>, sink: &Di
             );
             continue;
         };
-        if !STEP_PARAMETERS.contains(&plain) && !surroundings.params.contains(plain) {
+        if !STEP_PARAMETERS.contains(&plain) && !surroundings.params.contains_key(plain) && surroundings.params_complete
+        {
             let known = STEP_PARAMETERS
                 .into_iter()
-                .chain(surroundings.params.iter().map(String::as_str));
+                .chain(surroundings.params.keys().map(String::as_str));
             sink.report(
                 Diagnostic::new(
                     Code::UnknownParameter,

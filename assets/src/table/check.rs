@@ -8,13 +8,21 @@ use super::value::TableValue;
 use super::{FieldSpec, FieldType, TableSpec};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::key::{AssetKey, is_name};
-use crate::quantity;
+use crate::partition::parse_length;
 use crate::span::{SourceId, Span, Spanned};
 
 pub(super) use crate::quantity::{bytes, seconds};
 
 /// Reports unknown keys, missing keys and wrong values of a table and of everything below it.
-pub(super) fn table(table: &DeTable<'_>, span: Span, specs: [Option<&'static TableSpec>; 2], sink: &DiagnosticSink) {
+///
+/// An asset of unknown kind is judged by the keys of every asset alone, and its other keys by nobody.
+pub(super) fn table(
+    table: &DeTable<'_>,
+    span: Span,
+    specs: [Option<&'static TableSpec>; 2],
+    unknown_keys: bool,
+    sink: &DiagnosticSink,
+) {
     let fields = || specs.iter().flatten().flat_map(|spec| spec.fields);
     // The most special description names the table.
     let name = specs.iter().flatten().last().map_or("table", |spec| spec.name);
@@ -28,7 +36,8 @@ pub(super) fn table(table: &DeTable<'_>, span: Span, specs: [Option<&'static Tab
                 Span::new(span.source, value.span()),
                 sink,
             ),
-            None => sink.report(unknown_key(key.get_ref(), key_span, name, fields())),
+            None if unknown_keys => sink.report(unknown_key(key.get_ref(), key_span, name, fields())),
+            None => {}
         }
     }
     for field in fields().filter(|field| field.required && !table.contains_key(field.name)) {
@@ -62,7 +71,7 @@ fn unknown_key<'f>(
 }
 
 /// `an asset`, `a file source`.
-pub(crate) fn with_article(noun: &str) -> String {
+fn with_article(noun: &str) -> String {
     let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
         "an"
     } else {
@@ -86,7 +95,7 @@ pub(super) fn check_value(key: &str, kind: &FieldType, value: &DeValue<'_>, span
     };
     let invalid = |message: String| sink.report(Diagnostic::new(Code::InvalidValue, message, span));
     match (kind, value) {
-        (FieldType::Table(spec), DeValue::Table(inner)) => table(inner, span, [Some(spec), None], sink),
+        (FieldType::Table(spec), DeValue::Table(inner)) => table(inner, span, [Some(spec), None], true, sink),
         (FieldType::Map(element), DeValue::Table(inner)) => {
             for (name, value) in inner {
                 check_value(
@@ -180,14 +189,10 @@ pub(super) fn check_value(key: &str, kind: &FieldType, value: &DeValue<'_>, span
             }
         }
         (FieldType::CalendarDuration, DeValue::String(text)) => {
-            if let Err(error) = quantity::calendar_span(text) {
+            if parse_length(text).is_none() {
                 sink.report(
-                    Diagnostic::new(
-                        Code::InvalidValue,
-                        format!("`{key}` is not a length of time: {error}"),
-                        span,
-                    )
-                    .help("write it as `26h`, `7 days` or `1 month`"),
+                    Diagnostic::new(Code::InvalidValue, format!("`{key}` is not a length of time"), span)
+                        .help("write it as `26 hours`, `7 days` or `1 month`"),
                 );
             }
         }
@@ -203,7 +208,7 @@ pub(super) fn check_value(key: &str, kind: &FieldType, value: &DeValue<'_>, span
                 );
             }
         }
-        (FieldType::Any, value) if to_json(value).is_none() => {
+        (FieldType::Any, value) if !is_json(value) => {
             invalid(format!(
                 "`{key}` holds a number that is not finite or does not fit into 64 bits"
             ));
@@ -232,7 +237,7 @@ pub(super) fn fits(kind: &FieldType, value: &DeValue<'_>) -> bool {
         (FieldType::FloatWithin(least, most), value) => {
             float(value).is_some_and(|number| (*least..=*most).contains(&number))
         }
-        (FieldType::CalendarDuration, DeValue::String(text)) => quantity::calendar_span(text).is_ok(),
+        (FieldType::CalendarDuration, DeValue::String(text)) => parse_length(text).is_some(),
         (FieldType::Duration, DeValue::String(text)) => seconds(text).is_ok(),
         (FieldType::ByteSize, DeValue::String(text)) => bytes(text).is_ok(),
         _ => true,
@@ -256,7 +261,7 @@ fn shape<'k>(kind: &'k FieldType, value: &DeValue<'_>) -> Option<&'k FieldType> 
         FieldType::Boolean => matches!(value, DeValue::Boolean(_)),
         FieldType::Date | FieldType::DateTime => matches!(value, DeValue::Datetime(_) | DeValue::String(_)),
         FieldType::StringList | FieldType::List(_) => matches!(value, DeValue::Array(_)),
-        FieldType::Table(_) | FieldType::Map(_) => matches!(value, DeValue::Table(_)),
+        FieldType::Table(_) | FieldType::Map(_) | FieldType::Asset => matches!(value, DeValue::Table(_)),
         FieldType::Any => true,
     };
     matches.then_some(kind)
@@ -293,7 +298,7 @@ fn between(least: f64, most: f64) -> String {
 }
 
 /// A text short enough for a message.
-pub(crate) fn shorten(text: &str) -> String {
+fn shorten(text: &str) -> String {
     let plain: String = text
         .chars()
         .take(60)
@@ -354,6 +359,17 @@ pub(super) fn date_time(value: &DeValue<'_>) -> Option<DateTime> {
 
 fn to_date(written: toml::value::Date) -> Option<Date> {
     Date::new(written.year as i16, written.month as i8, written.day as i8).ok()
+}
+
+/// Whether JSON can hold a value.
+fn is_json(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Integer(written) => integer(written).is_some(),
+        DeValue::Float(_) => float(value).is_some(),
+        DeValue::Array(values) => values.iter().all(|value| is_json(value.get_ref())),
+        DeValue::Table(table) => table.values().all(|value| is_json(value.get_ref())),
+        DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => true,
+    }
 }
 
 /// A value as JSON: dates and times as text. `None` if a number has no JSON.

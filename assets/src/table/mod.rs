@@ -14,6 +14,7 @@ mod reader;
 mod spec;
 mod value;
 
+pub(crate) use check::bad_name;
 pub use parse::{MOST_BYTES, MOST_DEPTH};
 pub(crate) use parse::{parse, read_source};
 pub use reader::TableReader;

@@ -17,14 +17,13 @@ const MOST_RECOVERED: usize = 1024 * 1024;
 /// How deep tables, arrays and dotted keys may be nested. (The TOML parser stops at 80 brackets by itself.)
 pub const MOST_DEPTH: usize = 128;
 
-/// Reads a file into the sources. What goes wrong is reported, at `named_at` if a file names this one.
+/// Reads a file into the sources. The mistake stands at `named_at` if a file names this one.
 pub(crate) fn read_source(
     files: &dyn ProjectFiles,
     path: &str,
     named_at: Option<Span>,
     sources: &mut Sources,
-    sink: &DiagnosticSink,
-) -> Option<SourceId> {
+) -> Result<SourceId, Box<Diagnostic>> {
     let at = |code, message: String| match named_at {
         Some(span) => Diagnostic::new(code, message, span),
         None => Diagnostic::without_place(code, message),
@@ -32,18 +31,15 @@ pub(crate) fn read_source(
     let bytes = match files.read(path) {
         Ok(bytes) if bytes.len() <= MOST_BYTES => bytes,
         Ok(_) | Err(FileError::TooLarge(_)) => {
-            sink.report(
-                at(Code::TooLarge, format!("`{path}` has more than 16 MiB")).help("split it into several files"),
-            );
-            return None;
+            let diagnostic = at(Code::TooLarge, format!("`{path}` has more than 16 MiB"));
+            return Err(Box::new(diagnostic.help("split it into several files")));
         }
-        Err(FileError::Missing) => {
-            sink.report(at(Code::MissingFile, format!("there is no file `{path}`")));
-            return None;
-        }
+        Err(FileError::Missing) => return Err(Box::new(at(Code::MissingFile, format!("there is no file `{path}`")))),
         Err(FileError::Other(reason)) => {
-            sink.report(at(Code::Unreadable, format!("failed to read `{path}`: {reason}")));
-            return None;
+            return Err(Box::new(at(
+                Code::Unreadable,
+                format!("failed to read `{path}`: {reason}"),
+            )));
         }
     };
     // A byte order mark is no part of the text.
@@ -51,33 +47,31 @@ pub(crate) fn read_source(
         Some(rest) => rest.to_vec(),
         None => bytes,
     };
-    match String::from_utf8(bytes) {
-        Ok(text) => Some(sources.add(path, text.into())),
-        Err(error) => {
-            let bad = error.utf8_error().valid_up_to();
-            let bytes = error.into_bytes();
-            let byte = bytes[bad];
-            // The text up to the byte, so that the place can be shown.
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let id = sources.add(path, text.into());
-            let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-            let what = if utf16 {
-                "it looks like UTF-16"
-            } else {
-                "it is not part of any character"
-            };
-            sink.report(
-                Diagnostic::new(
-                    Code::Encoding,
-                    format!("`{path}` is not UTF-8"),
-                    Span::new(id, bad..bad + 3),
-                )
-                .label(format!("byte {bad} is 0x{byte:02x}: {what}"))
-                .help("save the file as UTF-8"),
-            );
-            None
-        }
-    }
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(sources.add(path, text.into())),
+        Err(error) => error,
+    };
+    let bad = error.utf8_error().valid_up_to();
+    let bytes = error.into_bytes();
+    let byte = bytes[bad];
+    let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    // Shown with a sign in the place of each bad byte; up to the first one both texts are the same.
+    let id = sources.add(path, String::from_utf8_lossy(&bytes).into());
+    let sign = '\u{fffd}'.len_utf8();
+    let what = if utf16 {
+        "it looks like UTF-16"
+    } else {
+        "it is part of no character"
+    };
+    Err(Box::new(
+        Diagnostic::new(
+            Code::Encoding,
+            format!("`{path}` is not UTF-8"),
+            Span::new(id, bad..bad + sign),
+        )
+        .label(format!("byte {bad} is 0x{byte:02x}: {what}"))
+        .help("save the file as UTF-8"),
+    ))
 }
 
 /// The file's table. Every syntax error is reported, and what could be read in spite of them is handed out.

@@ -1,7 +1,7 @@
 //! Typed getters over a table that was judged by its spec.
 
 use jiff::civil::{Date, DateTime};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::check;
 use super::value::TableValue;
@@ -41,7 +41,12 @@ impl<'t> TableReader<'t> {
 
     /// Judges the table and everything below it: unknown keys, missing keys, wrong types, values out of range.
     pub(crate) fn check(&self) {
-        check::table(self.table, self.span, self.specs, self.sink);
+        check::table(self.table, self.span, self.specs, true, self.sink);
+    }
+
+    /// Judges the keys that are described, and says nothing of others.
+    pub(crate) fn check_known_keys(&self) {
+        check::table(self.table, self.span, self.specs, false, self.sink);
     }
 
     /// Where the table is written: its header or its braces.
@@ -216,15 +221,5 @@ impl<'t> TableReader<'t> {
 
     fn fits(&self, field: &FieldSpec, value: &TableValue<'t>) -> bool {
         check::fits(&field.kind, value.value)
-    }
-
-    /// The table itself, for what reads any key.
-    pub(crate) fn raw(&self) -> &'t DeTable<'t> {
-        self.table
-    }
-
-    /// The value of a key as the parser left it.
-    pub(crate) fn raw_value(&self, name: &str) -> Option<&'t DeValue<'t>> {
-        self.table.get(name).map(toml::Spanned::get_ref)
     }
 }

@@ -89,6 +89,8 @@ pub enum FieldType {
     Map(&'static FieldType),
     /// Whatever fits first, judged by the TOML type alone: for example a text or a table.
     OneOf(&'static [FieldType]),
+    /// The table of an asset: the keys of every asset and those of its kind, judged once the kind is known.
+    Asset,
     /// Anything that JSON can hold.
     Any,
 }
@@ -137,6 +139,7 @@ impl FieldType {
                 }
                 words.join(" or ")
             }
+            FieldType::Asset => "a table (asset)".to_owned(),
             FieldType::Any => "a value".to_owned(),
         }
     }

@@ -1,0 +1,258 @@
+//! `[asset.LAYER.NAME]`: the keys of every asset, and the way to those of its kind.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::checks::{CHECK, read_checks};
+use super::inputs::{DeclaredMapping, INPUT, read_inputs};
+use super::{CompileContext, ReadFiles};
+use crate::asset::{PartitionedBy, WriteMode};
+use crate::check::Check;
+use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
+use crate::files::ProjectFiles;
+use crate::key::AssetKey;
+use crate::kind::{CompiledKind, KindCompiler};
+use crate::partition::Partitioning;
+use crate::span::{Sources, Span, Spanned};
+use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
+
+use super::settings::Settings;
+
+/// The keys of every asset.
+pub(crate) static ASSET: TableSpec = TableSpec {
+    name: "asset",
+    doc: "One asset: a table, or a model. Its kind has further keys.",
+    fields: &[
+        FieldSpec::required("kind", FieldType::Text, "How its rows are made: `ingest`, `sql`, …."),
+        FieldSpec::optional("description", FieldType::Text, "What it holds, for people."),
+        FieldSpec::optional("owner", FieldType::Text, "Who answers for it."),
+        FieldSpec::optional("tags", FieldType::STRINGS, "Free words to select by."),
+        FieldSpec::optional(
+            "partitions",
+            FieldType::Table(&PARTITIONED),
+            "How it is cut; left out, it is one whole.",
+        ),
+        FieldSpec::optional("key", FieldType::STRINGS, "Columns that identify a row."),
+        FieldSpec::optional(
+            "write",
+            FieldType::Choice(&["replace", "append"]),
+            "Whether a step's rows replace those of its partition (the default) or are added.",
+        ),
+        FieldSpec::optional(
+            "inputs",
+            FieldType::Map(&INPUT),
+            "Which partitions of an upstream asset a step sees, where that does not follow: inputs.\"layer.name\".",
+        ),
+        FieldSpec::optional(
+            "checks",
+            FieldType::List(&FieldType::Table(&CHECK)),
+            "What must hold before readers see the rows.",
+        ),
+        FieldSpec::optional("freshness", FieldType::Table(&FRESHNESS), "How old it may be."),
+    ],
+};
+
+static PARTITIONED: TableSpec = TableSpec {
+    name: "partitioned asset",
+    doc: "The set of partitions, and the column that tells a row's partition.",
+    fields: &[
+        FieldSpec::required("use", FieldType::Text, "A set declared under `[partitions]`."),
+        FieldSpec::required("column", FieldType::Text, "The column that tells a row's partition."),
+    ],
+};
+
+static FRESHNESS: TableSpec = TableSpec {
+    name: "freshness",
+    doc: "How old the newest materialization may be.",
+    fields: &[FieldSpec::required(
+        "within",
+        FieldType::Duration,
+        "A length of time: `26h`.",
+    )],
+};
+
+/// An asset as declared, its inputs not resolved yet.
+pub(crate) struct AssetDraft {
+    pub(crate) key: AssetKey,
+    pub(crate) name_span: Span,
+    pub(crate) kind: String,
+    pub(crate) description: Option<String>,
+    pub(crate) owner: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) partitions: Option<PartitionedBy>,
+    pub(crate) key_columns: Vec<String>,
+    pub(crate) write: WriteMode,
+    pub(crate) mappings: Vec<DeclaredMapping>,
+    pub(crate) checks: Vec<Check>,
+    /// Assets that checks read, and where they are named.
+    pub(crate) check_reads: Vec<(AssetKey, Span)>,
+    pub(crate) freshness_seconds: Option<u64>,
+    /// `None` if the kind found something wrong.
+    pub(crate) compiled: Option<CompiledKind>,
+    /// Values of the parameters that its queries use.
+    pub(crate) params: BTreeMap<String, serde_json::Value>,
+    /// Whether `partitions` is what the user meant; not so if the set is unknown or wrong.
+    pub(crate) partitions_known: bool,
+}
+
+/// What an asset is read in: the project, the kinds, the files.
+pub(crate) struct Surrounding<'a> {
+    pub(crate) settings: &'a Settings,
+    /// Declared sets; `None` for one with a mistake.
+    pub(crate) partitions: &'a BTreeMap<String, Option<Partitioning>>,
+    /// Whether everything in `millpond.toml` could be read.
+    pub(crate) project_complete: bool,
+    pub(crate) kinds: &'a dyn KindCompiler,
+    pub(crate) specs: &'a HashMap<&'static str, &'static TableSpec>,
+    pub(crate) files: &'a dyn ProjectFiles,
+    pub(crate) sink: &'a DiagnosticSink,
+}
+
+/// Reads one asset.
+pub(crate) fn read_asset(
+    key: Spanned<AssetKey>,
+    table: TableReader<'_>,
+    surrounding: &Surrounding<'_>,
+    read: &mut ReadFiles,
+    sources: &mut Sources,
+) -> AssetDraft {
+    let before = surrounding.sink.count();
+    let kind = table.string("kind");
+    let spec = kind.and_then(|kind| surrounding.specs.get(kind.value));
+    let table = match spec {
+        Some(spec) => {
+            let table = table.with_more_keys(spec);
+            table.check();
+            table
+        }
+        None => {
+            table.check_known_keys();
+            if let Some(kind) = kind {
+                report_unknown_kind(kind, surrounding);
+            }
+            table
+        }
+    };
+    let (partitions, partitions_known) = read_partitioned(&table, surrounding);
+    let text = |name| table.string(name).map(|text| text.value.to_owned());
+    let texts = |name| {
+        table
+            .strings(name)
+            .into_iter()
+            .map(|text| text.value.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let key_columns = texts("key");
+    let mut context = CompileContext {
+        asset: &key.value,
+        partitions: partitions.as_ref(),
+        key_columns: &key_columns,
+        timezone: &surrounding.settings.timezone,
+        params: &surrounding.settings.params,
+        params_complete: surrounding.project_complete,
+        used: std::collections::BTreeSet::new(),
+        files: surrounding.files,
+        read,
+        sources,
+        sink: surrounding.sink,
+    };
+    let checks = read_checks(&table, &mut context);
+    // A kind may count on keys of the right type; what is only missing it sees as `None`.
+    let compiled = match (kind, spec) {
+        (Some(kind), Some(_)) => {
+            let compiled = surrounding.kinds.compile(kind.value, &table, &mut context);
+            if compiled.is_none() && surrounding.sink.count() == before {
+                let message = format!("`{}` could not be compiled and its kind does not say why", key.value);
+                table.report(Diagnostic::new(Code::InvalidValue, message, key.span));
+            }
+            compiled
+        }
+        _ => None,
+    };
+    let params = context
+        .used
+        .iter()
+        .filter_map(|name| Some((name.clone(), surrounding.settings.params.get(name)?.clone())))
+        .collect();
+    AssetDraft {
+        name_span: key.span,
+        kind: kind.map_or_else(String::new, |kind| kind.value.to_owned()),
+        description: text("description"),
+        owner: text("owner"),
+        tags: texts("tags"),
+        write: match table.string("write").map(|write| write.value) {
+            Some("append") => WriteMode::Append,
+            _ => WriteMode::Replace,
+        },
+        mappings: read_inputs(&table),
+        checks: checks.checks,
+        check_reads: checks.reads,
+        freshness_seconds: table
+            .table("freshness")
+            .and_then(|freshness| Some(freshness.duration("within")?.value)),
+        compiled,
+        params,
+        partitions_known,
+        partitions,
+        key_columns,
+        key: key.value,
+    }
+}
+
+fn report_unknown_kind(kind: Spanned<&str>, surrounding: &Surrounding<'_>) {
+    let names: Vec<&str> = surrounding.kinds.kinds().iter().map(|kind| kind.name).collect();
+    let diagnostic = Diagnostic::new(
+        Code::UnknownKind,
+        format!("there is no kind `{}`", kind.value),
+        kind.span,
+    );
+    surrounding
+        .sink
+        .report(match closest(kind.value, names.iter().copied()) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help(format!(
+                "the kinds are {}",
+                names
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+        });
+}
+
+/// How the asset is cut, and whether that is what the user meant.
+fn read_partitioned(table: &TableReader<'_>, surrounding: &Surrounding<'_>) -> (Option<PartitionedBy>, bool) {
+    if !table.has("partitions") {
+        return (None, true);
+    }
+    let Some(partitions) = table.table("partitions") else {
+        return (None, false);
+    };
+    let Some(name) = partitions.string("use") else {
+        return (None, false);
+    };
+    let column = partitions.string("column");
+    match (surrounding.partitions.get(name.value), column) {
+        (Some(Some(partitioning)), Some(column)) => {
+            let by = PartitionedBy {
+                name: name.value.to_owned(),
+                column: column.value.to_owned(),
+                partitioning: partitioning.clone(),
+            };
+            (Some(by), true)
+        }
+        (Some(_), _) => (None, false),
+        (None, _) => {
+            if surrounding.project_complete {
+                let message = format!("no partitions are called `{}`", name.value);
+                let names = surrounding.partitions.keys().map(String::as_str);
+                table.report(
+                    Diagnostic::new(Code::UnknownPartitions, message, name.span)
+                        .help(format!("declare them in millpond.toml: `[partitions.{}]`", name.value))
+                        .did_you_mean(name.value, names),
+                );
+            }
+            (None, false)
+        }
+    }
+}

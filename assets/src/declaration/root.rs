@@ -1,0 +1,81 @@
+//! What a whole file may hold.
+
+use super::partitions::PARTITIONS;
+use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
+
+const ASSETS: FieldSpec = FieldSpec::optional(
+    "asset",
+    FieldType::Map(&FieldType::Map(&FieldType::Asset)),
+    "Assets, one table each: `[asset.LAYER.NAME]`.",
+);
+const SCHEDULES: FieldSpec = FieldSpec::optional(
+    "schedule",
+    FieldType::Map(&FieldType::Map(&FieldType::Any)),
+    "Schedules, one table each: `[schedule.NAME]`. This release does not run them yet.",
+);
+const SENSORS: FieldSpec = FieldSpec::optional(
+    "sensor",
+    FieldType::Map(&FieldType::Map(&FieldType::Any)),
+    "Sensors, one table each: `[sensor.NAME]`. This release does not run them yet.",
+);
+
+/// `millpond.toml`.
+pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
+    name: "millpond.toml",
+    doc: "A project: its name, its lakehouse, its partitions.",
+    fields: &[
+        FieldSpec::required("project", FieldType::Table(&PROJECT), "The project itself."),
+        FieldSpec::optional("lakehouse", FieldType::Table(&LAKEHOUSE), "Where its tables are kept."),
+        FieldSpec::optional(
+            "execution",
+            FieldType::Table(&EXECUTION),
+            "What its steps may use of the machine.",
+        ),
+        FieldSpec::optional(
+            "params",
+            FieldType::Map(&PARAM),
+            "Values that queries use as parameters `$name`; bound, never pasted as text.",
+        ),
+        FieldSpec::optional(
+            "partitions",
+            FieldType::Map(&FieldType::Table(&PARTITIONS)),
+            "Sets of partitions, one table each: `[partitions.NAME]`.",
+        ),
+        SCHEDULES,
+        SENSORS,
+        ASSETS,
+    ],
+};
+
+/// A file under `assets/`.
+pub(crate) static ASSET_FILE: TableSpec = TableSpec {
+    name: "asset file",
+    doc: "Assets of a project.",
+    fields: &[ASSETS, SCHEDULES, SENSORS],
+};
+
+/// Judges the outermost table of a file under `assets/`: a table of `millpond.toml` is told where it belongs.
+pub(crate) fn check_asset_file(reader: &TableReader<'_>) {
+    let mut strangers = 0;
+    for (key, _) in reader.entries() {
+        let elsewhere = PROJECT_FILE.fields.iter().any(|field| field.name == key.value);
+        if elsewhere && ASSET_FILE.fields.iter().all(|field| field.name != key.value) {
+            strangers += 1;
+            reader.report(
+                Diagnostic::new(
+                    Code::UnknownKey,
+                    format!("`{}` has no place in an asset file", key.value),
+                    key.span,
+                )
+                .help(format!("`[{}]` belongs in millpond.toml", key.value)),
+            );
+        }
+    }
+    if strangers == 0 {
+        reader.check();
+    } else {
+        reader.check_known_keys();
+    }
+}

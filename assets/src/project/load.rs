@@ -1,0 +1,246 @@
+//! Reading every file of a project.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
+use crate::declaration::{
+    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, Settings, Surrounding, check_asset_file, mask_secret_lines,
+    mask_secrets, read_asset, read_partitions, read_settings,
+};
+use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
+use crate::files::ProjectFiles;
+use crate::key::AssetKey;
+use crate::kind::KindCompiler;
+use crate::partition::Partitioning;
+use crate::span::{SourceId, Sources, Span, Spanned};
+use crate::table::{self, TableReader, TableSpec, read_source};
+
+/// Reads a project and reports every mistake in it.
+pub fn load(files: &dyn ProjectFiles, kinds: &dyn KindCompiler) -> Loaded {
+    let mut sources = Sources::default();
+    let sink = DiagnosticSink::default();
+    let project = Loader {
+        files,
+        kinds,
+        sink: &sink,
+        sources: &mut sources,
+    }
+    .load();
+    let diagnostics = sink.finish();
+    Loaded {
+        project: project.filter(|_| !diagnostics.has_errors()),
+        diagnostics,
+        sources,
+    }
+}
+
+struct Loader<'l> {
+    files: &'l dyn ProjectFiles,
+    kinds: &'l dyn KindCompiler,
+    sink: &'l DiagnosticSink,
+    sources: &'l mut Sources,
+}
+
+/// A file whose table is at hand.
+struct Opened {
+    text: Arc<str>,
+    /// Whether it is TOML all through.
+    whole: bool,
+}
+
+impl Loader<'_> {
+    fn load(mut self) -> Option<Project> {
+        let root = match read_source(self.files, PROJECT_FILE, None, self.sources) {
+            Ok(source) => source,
+            Err(diagnostic) if diagnostic.code == Code::MissingFile => {
+                self.sink
+                    .report(diagnostic.help("a project is a folder with this file; `millpond init` makes one"));
+                return None;
+            }
+            Err(diagnostic) => {
+                self.sink.report(*diagnostic);
+                return None;
+            }
+        };
+        let root_text = Arc::clone(self.sources.text(root));
+        let (root_table, project_complete) = self.parse(root, &root_text);
+        let empty = DeTable::new();
+        let root_table = root_table.as_ref().unwrap_or(&empty);
+        // A missing table is told at the start of the file.
+        let reader = TableReader::new(root_table, Span::new(root, 0..0), &declaration::PROJECT_FILE, self.sink);
+        if project_complete {
+            reader.check();
+        } else {
+            reader.check_known_keys();
+        }
+        let settings = read_settings(&reader);
+        let mut partitions: BTreeMap<String, Option<Partitioning>> = BTreeMap::new();
+        for (name, value) in reader.map("partitions") {
+            let set = value
+                .as_table(&declaration::PARTITIONS)
+                .and_then(|table| read_partitions(name, &table, &settings.timezone));
+            partitions.insert(name.value.to_owned(), set);
+        }
+        let specs: HashMap<&'static str, &'static TableSpec> = self
+            .kinds
+            .kinds()
+            .into_iter()
+            .map(|kind| (kind.name, kind.spec))
+            .collect();
+        let surrounding = Surrounding {
+            settings: &settings,
+            partitions: &partitions,
+            project_complete,
+            kinds: self.kinds,
+            specs: &specs,
+            files: self.files,
+            sink: self.sink,
+        };
+        let mut drafts = Drafts::default();
+        self.read_file(&reader, &surrounding, &mut drafts);
+        let mut broken: Vec<Arc<str>> = Vec::new();
+        if !project_complete {
+            broken.push(Arc::clone(&root_text));
+        }
+        for path in self.asset_files() {
+            let Some(opened) = self.read_assets_of(&path, &surrounding, &mut drafts) else {
+                continue;
+            };
+            if !opened.whole {
+                broken.push(opened.text);
+            }
+        }
+        let mut drafts = drafts.list;
+        drafts.sort_by(|a, b| a.key.cmp(&b.key));
+        let graph = resolve::resolve(drafts, &broken, self.sources, self.sink)?;
+        let Settings {
+            name,
+            timezone,
+            warehouse,
+            execution,
+            params,
+        } = settings;
+        let partitions = partitions
+            .into_iter()
+            .filter_map(|(name, set)| Some((name, set?)))
+            .collect();
+        Some(Project {
+            name,
+            timezone,
+            warehouse,
+            execution,
+            params,
+            partitions,
+            graph,
+        })
+    }
+
+    fn asset_files(&self) -> Vec<String> {
+        match self.files.list(ASSETS_FOLDER, "toml") {
+            Ok(paths) => paths,
+            Err(error) => {
+                let message = format!("failed to list the files of `{ASSETS_FOLDER}`: {error}");
+                self.sink.report(Diagnostic::without_place(Code::Unreadable, message));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The table of a file, and whether it is TOML all through. Secrets are hidden from here on.
+    fn parse<'t>(&mut self, source: SourceId, text: &'t Arc<str>) -> (Option<DeTable<'t>>, bool) {
+        let before = self.sink.count();
+        let table = table::parse(text, source, self.sink);
+        let whole = self.sink.count() == before;
+        if let Some(table) = &table {
+            mask_secrets(table, source, self.sources, self.sink);
+        }
+        if !whole {
+            mask_secret_lines(text, source, self.sources);
+        }
+        (table, whole)
+    }
+
+    fn read_assets_of(&mut self, path: &str, surrounding: &Surrounding<'_>, drafts: &mut Drafts) -> Option<Opened> {
+        let source = match read_source(self.files, path, None, self.sources) {
+            Ok(source) => source,
+            Err(diagnostic) => {
+                self.sink.report(*diagnostic);
+                return None;
+            }
+        };
+        let text = Arc::clone(self.sources.text(source));
+        let whole = {
+            let (table, whole) = self.parse(source, &text);
+            if let Some(table) = &table {
+                let reader = TableReader::new(table, Span::new(source, 0..0), &ASSET_FILE, self.sink);
+                check_asset_file(&reader);
+                self.read_file(&reader, surrounding, drafts);
+            }
+            whole
+        };
+        Some(Opened { text, whole })
+    }
+
+    /// The assets, schedules and sensors of one file.
+    fn read_file(&mut self, file: &TableReader<'_>, surrounding: &Surrounding<'_>, drafts: &mut Drafts) {
+        for (what, plural) in [("schedule", "schedules"), ("sensor", "sensors")] {
+            for (name, _) in file.map(what) {
+                let message = format!("this release does not run {plural} yet");
+                self.sink
+                    .report(Diagnostic::new(Code::NotRun, message, name.span).label("read and left out"));
+            }
+        }
+        for (layer, tables) in file.map("asset") {
+            for (name, value) in tables.as_map().unwrap_or_default() {
+                let Some(table) = value.as_table(&ASSET) else { continue };
+                let Some(key) = self.asset_key(layer, name) else {
+                    continue;
+                };
+                if let Some(first) = drafts.places.get(&key.value) {
+                    self.sink.report(
+                        Diagnostic::new(
+                            Code::DuplicateAsset,
+                            format!("`{}` is declared twice", key.value),
+                            key.span,
+                        )
+                        .label("declared again here")
+                        .note("first declared here", Some(*first)),
+                    );
+                    continue;
+                }
+                drafts.places.insert(key.value.clone(), key.span);
+                drafts
+                    .list
+                    .push(read_asset(key, table, surrounding, &mut drafts.read, self.sources));
+            }
+        }
+    }
+
+    fn asset_key(&self, layer: Spanned<&str>, name: Spanned<&str>) -> Option<Spanned<AssetKey>> {
+        match AssetKey::new(layer.value, name.value) {
+            Ok(key) => Some(Spanned::new(key, name.span)),
+            Err(error) => {
+                let diagnostic = Diagnostic::new(Code::BadName, error.to_string(), name.span);
+                let lower = format!("{}.{}", layer.value, name.value)
+                    .to_lowercase()
+                    .replace('-', "_");
+                self.sink.report(match lower.parse::<AssetKey>() {
+                    Ok(near) => diagnostic.help(format!("`[asset.{near}]` would do")),
+                    Err(_) => diagnostic.help("an asset is declared as `[asset.LAYER.NAME]`"),
+                });
+                None
+            }
+        }
+    }
+}
+
+/// The assets read so far.
+#[derive(Default)]
+struct Drafts {
+    list: Vec<AssetDraft>,
+    places: HashMap<AssetKey, Span>,
+    read: ReadFiles,
+}

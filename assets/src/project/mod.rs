@@ -1,0 +1,58 @@
+//! A whole project: read, checked, resolved.
+//!
+//! [`load`] reads every file and reports every mistake in one pass: each file becomes drafts of assets (`load`), names of
+//! other assets become inputs with partition mappings (`resolve`), circles are told with their path (`cycles`). There is a
+//! [`Project`] only if nothing is wrong; warnings do not count.
+
+mod cycles;
+mod load;
+mod resolve;
+
+pub use load::load;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::diagnostic::Diagnostics;
+use crate::graph::AssetGraph;
+use crate::partition::Partitioning;
+use crate::span::Sources;
+
+pub use crate::declaration::Execution;
+
+/// The file that makes a folder a project.
+pub const PROJECT_FILE: &str = "millpond.toml";
+
+/// The folder of the files that declare assets.
+pub const ASSETS_FOLDER: &str = "assets";
+
+/// A project without mistakes.
+#[derive(Debug)]
+pub struct Project {
+    /// What it is called.
+    pub name: String,
+    /// IANA name of the zone whose days count.
+    pub timezone: String,
+    /// Where its tables are kept, as declared: a folder from the project's folder, or a URL.
+    pub warehouse: String,
+    /// What its steps may use of the machine.
+    pub execution: Execution,
+    /// Values that queries use as `$name`.
+    pub params: BTreeMap<String, Value>,
+    /// Declared sets of partitions.
+    pub partitions: BTreeMap<String, Partitioning>,
+    /// Its assets, each with its inputs resolved.
+    pub graph: AssetGraph,
+}
+
+/// What came of reading a project.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The project; `None` if there are errors.
+    pub project: Option<Project>,
+    /// All mistakes and warnings.
+    pub diagnostics: Diagnostics,
+    /// The files that were read, to show diagnostics and declarations.
+    pub sources: Sources,
+}
