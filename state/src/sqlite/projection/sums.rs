@@ -14,15 +14,19 @@ const ADD_STEPS: &str = "
            succeeded = succeeded + ?6, failed = failed + ?7, skipped = skipped + ?8, canceled = canceled + ?9
     WHERE run = ?1 AND asset = ?2";
 
+// Two statements: SQLite checks the constraints of the row to be inserted before it looks for a conflict, and a change
+// may be negative.
+const NEW_ASSET: &str = "
+    INSERT INTO asset_summary (asset, materialized, failed, rows, bytes, materializations) VALUES (?1, 0, 0, 0, 0, 0)
+    ON CONFLICT DO NOTHING";
+
 const ADD_PARTITIONS: &str = "
-    INSERT INTO asset_summary
-           (asset, materialized, failed, rows, bytes, materializations, last_seq, last_at, last_run, failed_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-    ON CONFLICT (asset) DO UPDATE SET
+    UPDATE asset_summary SET
            materialized = materialized + ?2, failed = failed + ?3, rows = rows + ?4, bytes = bytes + ?5,
            materializations = materializations + ?6,
            last_seq = coalesce(?7, last_seq), last_at = coalesce(?8, last_at), last_run = coalesce(?9, last_run),
-           failed_at = coalesce(?10, failed_at)";
+           failed_at = coalesce(?10, failed_at)
+    WHERE asset = ?1";
 
 /// By how much the steps of one asset in one run changed, in the order of [`StepStatus::ALL`].
 type StepChanges = [i64; StepStatus::ALL.len()];
@@ -86,9 +90,11 @@ impl Sums {
                 ])?;
             }
         }
+        let mut new_asset = connection.prepare_cached(NEW_ASSET)?;
         let mut add_partitions = connection.prepare_cached(ADD_PARTITIONS)?;
         for (asset, changes) in &self.partitions {
             let last = changes.last.as_ref();
+            new_asset.execute([asset.as_str()])?;
             add_partitions.execute(params![
                 asset.as_str(),
                 changes.materialized,
