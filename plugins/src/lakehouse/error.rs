@@ -1,0 +1,322 @@
+//! What can go wrong in the lakehouse, and to which class of failure it belongs.
+//!
+//! Iceberg, Parquet and DataFusion wrap each other's errors; what a caller needs to know (is the disk full, which file is
+//! corrupt, which column differs) sits somewhere down the chain. [`LakeError::from_chain`] finds it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use assets::AssetKey;
+use assets::outcome::{Failure, FailureClass};
+use datafusion::common::DataFusionError;
+use parquet::errors::ParquetError;
+
+/// A failure of reading, staging or committing a table. Messages fit after "failed to …" or stand alone.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The operating system refused a read or a write.
+    #[error("{action} `{path}`: {source}")]
+    Io {
+        /// What was tried: `read`, `write`, `sync`.
+        action: &'static str,
+        /// The file or folder.
+        path: String,
+        /// The system's error, with its kind.
+        source: io::Error,
+    },
+    /// A file of the table is missing, cut short or not what its name says.
+    #[error("read `{path}`: {reason}")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The columns differ from those of the table.
+    #[error("write {table}: its columns differ from those of the table: {}", join(.differences))]
+    Schema {
+        /// The table.
+        table: AssetKey,
+        /// One entry per column, sorted by position.
+        differences: Vec<SchemaDifference>,
+    },
+    /// The table in the lake is cut by another column than the asset says.
+    #[error("write {table}: the table is partitioned by {was}, the asset by {is}")]
+    PartitionColumn {
+        /// The table.
+        table: AssetKey,
+        /// Column of the table's default spec, or `nothing`.
+        was: String,
+        /// Column that the asset needs, or `nothing`.
+        is: String,
+    },
+    /// A column's type has no place in an Iceberg table.
+    #[error("write column `{column}`: {reason}")]
+    ColumnType {
+        /// Full name; parts of nested columns are joined by dots.
+        column: String,
+        /// Why, with the type.
+        reason: String,
+        /// What to write in SQL instead.
+        help: String,
+    },
+    /// The declared partition column is missing or cannot tell a partition.
+    #[error("read the partition of a row: {reason}")]
+    PartitionSource {
+        /// What is wrong with the column.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
+    /// Rows that belong to no partition of this step.
+    #[error("{message}")]
+    RowsOutside {
+        /// How many rows, outside which partition, and where they belong.
+        message: String,
+    },
+    /// A snapshot that the metadata does not hold (any more).
+    #[error("read {table}: it has no snapshot {snapshot}")]
+    NoSnapshot {
+        /// The table.
+        table: AssetKey,
+        /// The snapshot asked for.
+        snapshot: i64,
+    },
+    /// The table did not exist at that time.
+    #[error("read {table}: it has no snapshot as old as {at}")]
+    NotYet {
+        /// The table.
+        table: AssetKey,
+        /// The time asked for, RFC 3339.
+        at: String,
+    },
+    /// A location that this release cannot reach.
+    #[error("reach `{location}`: {reason}")]
+    Location {
+        /// URL or path.
+        location: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A query or scan failed in the engine.
+    #[error("{0}")]
+    Engine(Box<DataFusionError>),
+    /// The Iceberg library refused.
+    #[error("{action} {subject}: {source}")]
+    Iceberg {
+        /// What was tried.
+        action: &'static str,
+        /// Table or file.
+        subject: String,
+        /// The library's error.
+        source: Box<iceberg::Error>,
+    },
+    /// A promise of ours was broken.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// How one column differs from the table's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaDifference {
+    /// The column.
+    pub column: String,
+    /// Its type in the table; `None` for a column that the table lacks.
+    pub was: Option<String>,
+    /// Its type in the rows; `None` for a column that the rows lack.
+    pub is: Option<String>,
+}
+
+impl fmt::Display for SchemaDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.was, &self.is) {
+            (Some(was), Some(is)) => write!(f, "`{}` was {was}, is {is}", self.column),
+            (Some(was), None) => write!(f, "`{}` was {was}, is missing", self.column),
+            (None, Some(is)) => write!(f, "`{}` is new ({is})", self.column),
+            (None, None) => write!(f, "`{}`", self.column),
+        }
+    }
+}
+
+fn join(differences: &[SchemaDifference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl LakeError {
+    /// The failure to report: class, message, what to do next.
+    pub fn failure(&self) -> Failure {
+        let (class, help): (FailureClass, Option<String>) = match self {
+            Self::Io { source, .. } if is_disk_full(source) => {
+                (FailureClass::DiskFull, Some("free some space there, then retry".to_owned()))
+            }
+            Self::Io { .. } => (FailureClass::Io, None),
+            Self::Corrupt { .. } => (
+                FailureClass::Data,
+                Some("restore the file from a backup, or materialize the partition it belongs to again".to_owned()),
+            ),
+            Self::Schema { .. } => (
+                FailureClass::Schema,
+                Some(
+                    "keep the column (`CAST(NULL AS …)` if it has no values any more), cast it to the table's type, or give the asset a new name and rebuild all its partitions"
+                        .to_owned(),
+                ),
+            ),
+            Self::PartitionColumn { .. } => (
+                FailureClass::Schema,
+                Some("give the asset a new name, or remove its table and rebuild all its partitions".to_owned()),
+            ),
+            Self::ColumnType { help, .. } | Self::PartitionSource { help, .. } => {
+                (FailureClass::Declaration, Some(help.clone()))
+            }
+            Self::RowsOutside { .. } => (
+                FailureClass::Data,
+                Some("filter the rows by `$partition_start` and `$partition_end`, or by `$partition_key`".to_owned()),
+            ),
+            Self::NoSnapshot { .. } | Self::NotYet { .. } => (FailureClass::MissingInput, None),
+            Self::Location { .. } => (FailureClass::Declaration, None),
+            Self::Engine(error) => return engine_failure(error),
+            Self::Iceberg { source, .. } => match source.kind() {
+                iceberg::ErrorKind::DataInvalid => (FailureClass::Data, None),
+                _ => (FailureClass::Internal, None),
+            },
+            Self::Internal(_) => (FailureClass::Internal, None),
+        };
+        Failure { class, message: self.to_string(), help }
+    }
+
+    /// Whether no space is left where the step writes.
+    pub fn is_disk_full(&self) -> bool {
+        self.failure().class == FailureClass::DiskFull
+    }
+
+    /// Names an I/O error.
+    pub(crate) fn io(action: &'static str, path: impl fmt::Display, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_string(), source }
+    }
+
+    /// Reads an error of the Iceberg library: an I/O error below keeps its kind, an unreadable file keeps its name.
+    pub(crate) fn iceberg(action: &'static str, subject: impl fmt::Display, error: iceberg::Error) -> Self {
+        if let Some(found) = find_io(&error) {
+            return Self::io(action, subject, found);
+        }
+        Self::Iceberg { action, subject: subject.to_string(), source: Box::new(error) }
+    }
+
+    /// Reads an error of the Parquet library while `path` was written or read.
+    pub(crate) fn parquet(action: &'static str, path: impl fmt::Display, error: &ParquetError) -> Self {
+        match find_io(error) {
+            Some(found) => Self::io(action, path, found),
+            None => Self::Corrupt { path: path.to_string(), reason: error.to_string() },
+        }
+    }
+
+    /// Reads an error of the engine: one of ours that passed through it comes back as it was.
+    pub(crate) fn engine(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<LakeError>() {
+                Ok(ours) => *ours,
+                Err(inner) => Self::Engine(Box::new(DataFusionError::External(inner))),
+            },
+            DataFusionError::Context(_, inner) if holds_ours(&inner) => Self::engine(*inner),
+            other => Self::Engine(Box::new(other)),
+        }
+    }
+}
+
+impl From<LakeError> for DataFusionError {
+    fn from(error: LakeError) -> Self {
+        match error {
+            LakeError::Engine(inner) => *inner,
+            other => DataFusionError::External(Box::new(other)),
+        }
+    }
+}
+
+impl From<DataFusionError> for LakeError {
+    fn from(error: DataFusionError) -> Self {
+        Self::engine(error)
+    }
+}
+
+fn holds_ours(error: &DataFusionError) -> bool {
+    match error {
+        DataFusionError::External(inner) => inner.is::<LakeError>(),
+        DataFusionError::Context(_, inner) => holds_ours(inner),
+        _ => false,
+    }
+}
+
+/// Whether the error means that no space is left (or that a quota or size limit is reached).
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+/// The first I/O error down the chain, rebuilt with its kind (system errors with their code).
+pub(crate) fn find_io(error: &(dyn StdError + 'static)) -> Option<io::Error> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<io::Error>() {
+            if let Some(inner) = found.get_ref() {
+                // An error wrapped by us or by a library: a system error may be further down.
+                let inner: &(dyn StdError + 'static) = inner;
+                if let Some(deeper) = find_io(inner) {
+                    return Some(deeper);
+                }
+            }
+            return Some(match found.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(found.kind(), found.to_string()),
+            });
+        }
+        if let Some(ParquetError::External(inner)) = current.downcast_ref::<ParquetError>()
+            && let Some(deeper) = find_io(inner.as_ref())
+        {
+            return Some(deeper);
+        }
+        next = current.source();
+    }
+    None
+}
+
+/// Class and message of an engine error that carries none of ours on top.
+fn engine_failure(error: &DataFusionError) -> Failure {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = next {
+        if let Some(ours) = current.downcast_ref::<LakeError>() {
+            return ours.failure();
+        }
+        if let Some(DataFusionError::ResourcesExhausted(message)) = current.downcast_ref::<DataFusionError>() {
+            let first = message.lines().next().unwrap_or(message);
+            return Failure::new(FailureClass::Memory, format!("the query needs more memory than it may use: {first}"))
+                .with_help("raise the step's memory, or read fewer partitions at once");
+        }
+        if let Some(DataFusionError::Shared(shared)) = current.downcast_ref::<DataFusionError>() {
+            return engine_failure(shared);
+        }
+        next = current.source();
+    }
+    if let Some(io) = find_io(error) {
+        if is_disk_full(&io) {
+            return Failure::new(FailureClass::DiskFull, format!("no space left for the query's files: {io}"))
+                .with_help("free some space, then retry");
+        }
+        let class = if io.kind() == io::ErrorKind::UnexpectedEof { FailureClass::Data } else { FailureClass::Io };
+        return Failure::new(class, error.strip_backtrace());
+    }
+    let class = match error.find_root() {
+        DataFusionError::ParquetError(_) => FailureClass::Data,
+        DataFusionError::ArrowError(..) => FailureClass::Data,
+        DataFusionError::Execution(_) => FailureClass::Data,
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::Diagnostic(..)
+        | DataFusionError::Collection(_) => FailureClass::Declaration,
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => FailureClass::Io,
+        _ => FailureClass::Internal,
+    };
+    Failure::new(class, error.strip_backtrace())
+}

@@ -1,0 +1,494 @@
+//! Files of the warehouse on local disk, written so that a crash leaves the old state or the new one.
+//!
+//! Every file is written under a temporary name and *sealed*: synced, linked to its own name without replacing anything that
+//! is there, and the folder synced; the entries of folders that are new go into their parents. Many files are sealed
+//! together ([`LocalStorage::seal`]), because syncs that wait side by side cost little more than one.
+//! The Iceberg library reaches the same files through its own [`Storage`] trait.
+//!
+//! A path is what follows `file://`, letter by letter: nothing is percent-decoded, as in the other Iceberg libraries.
+//! This module knows nothing of tables. Object stores are not reached here.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use iceberg::io::{FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Storage, StorageConfig, StorageFactory};
+use iceberg::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// Local disk as an Iceberg storage. Clones share what they know of folders.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LocalStorage {
+    /// Folders whose entry in their parent is known to be synced.
+    #[serde(skip)]
+    synced_folders: Arc<Mutex<HashSet<PathBuf>>>,
+}
+
+/// Makes [`LocalStorage`] for the Iceberg library.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LocalStorageFactory {
+    storage: LocalStorage,
+}
+
+impl LocalStorageFactory {
+    /// Hands out clones of `storage`.
+    pub fn new(storage: LocalStorage) -> Self {
+        Self { storage }
+    }
+}
+
+#[typetag::serde(name = "millpond_local")]
+impl StorageFactory for LocalStorageFactory {
+    fn build(&self, _config: &StorageConfig) -> Result<Arc<dyn Storage>> {
+        Ok(Arc::new(self.storage.clone()))
+    }
+}
+
+/// A file under its temporary name. Dropped without being sealed, it is removed.
+#[derive(Debug)]
+pub struct UnsealedFile {
+    file: Option<File>,
+    temporary: PathBuf,
+    path: PathBuf,
+    written: u64,
+}
+
+impl UnsealedFile {
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The name that it gets.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Write for UnsealedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let file = self.file.as_mut().expect("an unsealed file is open until it is sealed or dropped");
+        let written = file.write(bytes)?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for UnsealedFile {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // Best effort: what stays behind has a temporary name and is nobody's data.
+            drop(fs::remove_file(&self.temporary));
+        }
+    }
+}
+
+/// An error of the operating system with the path that it is about.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} `{}`: {source}", path.display())]
+pub struct PathError {
+    /// What was tried.
+    pub action: &'static str,
+    /// On which file or folder.
+    pub path: PathBuf,
+    /// The system's error.
+    pub source: io::Error,
+}
+
+impl PathError {
+    fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self { action, path, source }
+    }
+}
+
+impl From<PathError> for super::LakeError {
+    fn from(error: PathError) -> Self {
+        super::LakeError::io(error.action, error.path.display(), error.source)
+    }
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        let kind = match error.source.kind() {
+            io::ErrorKind::AlreadyExists => ErrorKind::PreconditionFailed,
+            _ => ErrorKind::Unexpected,
+        };
+        Error::new(kind, format!("{} {}", error.action, error.path.display())).with_source(error.source)
+    }
+}
+
+static TEMPORARY_NAMES: AtomicU64 = AtomicU64::new(0);
+
+impl LocalStorage {
+    /// Opens a file for writing under a temporary name beside `location`; its folder is made if it is missing.
+    pub fn create(&self, location: &str) -> std::result::Result<UnsealedFile, PathError> {
+        let path = local_path(location)?;
+        let folder = path.parent().ok_or_else(|| not_a_file(&path))?;
+        let name = path.file_name().ok_or_else(|| not_a_file(&path))?;
+        fs::create_dir_all(folder).map_err(PathError::at("make folder", folder))?;
+        loop {
+            let number = TEMPORARY_NAMES.fetch_add(1, Ordering::Relaxed);
+            // The process id keeps two workers apart; the leading dot keeps listings of data files clean.
+            let short: String = name.to_string_lossy().chars().take(40).collect();
+            let temporary = folder.join(format!(".{short}.{}-{number}.tmp", std::process::id()));
+            match File::options().write(true).create_new(true).open(&temporary) {
+                Ok(file) => return Ok(UnsealedFile { file: Some(file), temporary, path, written: 0 }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(PathError { action: "write", path, source: error }),
+            }
+        }
+    }
+
+    /// Syncs the files side by side, gives them their names, and syncs their folders. Nothing that exists is replaced: a
+    /// name that is taken is an error of kind `AlreadyExists`.
+    ///
+    /// When it returns an error, some of the files may have got their names; none of them is referenced by anything.
+    pub async fn seal(&self, files: Vec<UnsealedFile>) -> std::result::Result<(), PathError> {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || this.seal_blocking(files))
+            .await
+            .expect("sealing does not panic and is not aborted")
+    }
+
+    fn seal_blocking(&self, mut files: Vec<UnsealedFile>) -> std::result::Result<(), PathError> {
+        side_by_side(&files, |file| {
+            let open = file.file.as_ref().expect("an unsealed file is open until it is sealed or dropped");
+            open.sync_all().map_err(PathError::at("sync", &file.path))
+        })?;
+        let mut folders = BTreeSet::new();
+        let mut ancestors = Vec::new();
+        for file in &mut files {
+            take_name(&file.temporary, &file.path).map_err(PathError::at("write", &file.path))?;
+            file.file = None;
+            let folder = file.path.parent().expect("a file was created in a folder");
+            if folders.insert(folder.to_path_buf()) {
+                ancestors.extend(self.unsynced_ancestors(folder));
+            }
+        }
+        folders.extend(ancestors.iter().filter_map(|folder| folder.parent().map(Path::to_path_buf)));
+        let folders: Vec<PathBuf> = folders.into_iter().collect();
+        side_by_side(&folders, |folder| sync_folder(folder))?;
+        let mut known = self.synced_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(ancestors);
+        Ok(())
+    }
+
+    /// `folder` and the folders above it whose entries may not be on disk yet.
+    fn unsynced_ancestors(&self, folder: &Path) -> Vec<PathBuf> {
+        let known = self.synced_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        folder.ancestors().take_while(|folder| !known.contains(*folder)).map(Path::to_path_buf).collect()
+    }
+
+    /// Treats `folder` and all above it as being on disk already.
+    pub(crate) fn trust(&self, folder: &Path) {
+        let mut known = self.synced_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(folder.ancestors().map(Path::to_path_buf));
+    }
+
+    /// Removes a file; one that is gone already is fine.
+    pub fn remove(&self, location: &str) -> std::result::Result<(), PathError> {
+        let path = local_path(location)?;
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(PathError { action: "remove", path, source: error }),
+        }
+    }
+
+    /// Reads a whole file.
+    pub async fn read_file(&self, location: &str) -> std::result::Result<Bytes, PathError> {
+        let path = local_path(location)?;
+        blocking(move || fs::read(&path).map(Bytes::from).map_err(PathError::at("read", &path))).await
+    }
+}
+
+/// The path of a location: what follows `file://`, or an absolute path as it is.
+pub fn local_path(location: &str) -> std::result::Result<PathBuf, PathError> {
+    let path = location.strip_prefix("file://").or_else(|| location.strip_prefix("file:")).unwrap_or(location);
+    let path = Path::new(path);
+    if path.is_absolute() {
+        Ok(path.to_path_buf())
+    } else {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a `file://` location with an absolute path");
+        Err(PathError { action: "reach", path: PathBuf::from(location), source })
+    }
+}
+
+fn not_a_file(path: &Path) -> PathError {
+    PathError {
+        action: "write",
+        path: path.to_path_buf(),
+        source: io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"),
+    }
+}
+
+/// Gives `temporary` the name `path` unless that is taken.
+fn take_name(temporary: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(temporary, path) {
+        Ok(()) => fs::remove_file(temporary),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => {
+            // A file system without hard links: reserve the name, then move over the reservation.
+            File::options().write(true).create_new(true).open(path)?;
+            fs::rename(temporary, path)
+        }
+    }
+}
+
+fn sync_folder(folder: &Path) -> std::result::Result<(), PathError> {
+    File::open(folder).and_then(|open| open.sync_all()).map_err(PathError::at("sync folder", folder))
+}
+
+/// Runs `work` on each item, up to eight at a time: the disk merges syncs that wait together.
+fn side_by_side<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T) -> std::result::Result<(), PathError> + Sync,
+) -> std::result::Result<(), PathError> {
+    if items.len() < 2 {
+        return items.iter().try_for_each(work);
+    }
+    let next = AtomicU64::new(0);
+    let work = &work;
+    let run = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            work(item)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..items.len().min(8)).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("syncing does not panic"))
+    })
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("file work does not panic and is not aborted")
+}
+
+#[async_trait]
+#[typetag::serde(name = "millpond_local")]
+impl Storage for LocalStorage {
+    async fn exists(&self, path: &str) -> Result<bool> {
+        let path = local_path(path)?;
+        Ok(blocking(move || path.try_exists().map_err(PathError::at("look for", &path))).await?)
+    }
+
+    async fn metadata(&self, path: &str) -> Result<FileMetadata> {
+        let path = local_path(path)?;
+        let size = blocking(move || fs::metadata(&path).map_err(PathError::at("read", &path))).await?.len();
+        Ok(FileMetadata { size })
+    }
+
+    async fn read(&self, path: &str) -> Result<Bytes> {
+        Ok(self.read_file(path).await?)
+    }
+
+    async fn reader(&self, path: &str) -> Result<Box<dyn FileRead>> {
+        let path = local_path(path)?;
+        let reader = blocking(move || match File::open(&path) {
+            Ok(file) => Ok(RangeReader { file: Arc::new(file), path }),
+            Err(source) => Err(PathError { action: "read", path, source }),
+        })
+        .await?;
+        Ok(Box::new(reader))
+    }
+
+    async fn write(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let mut writer = self.writer(path).await?;
+        writer.write(bytes).await?;
+        writer.close().await
+    }
+
+    async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
+        Ok(Box::new(SealingWriter { file: Some(self.create(path)?), storage: self.clone() }))
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        Ok(self.remove(path)?)
+    }
+
+    async fn delete_prefix(&self, path: &str) -> Result<()> {
+        let path = local_path(path)?;
+        blocking(move || match fs::remove_dir_all(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(PathError { action: "remove", path, source: error }),
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn delete_stream(&self, mut paths: BoxStream<'static, String>) -> Result<()> {
+        while let Some(path) = paths.next().await {
+            self.remove(&path)?;
+        }
+        Ok(())
+    }
+
+    fn new_input(&self, path: &str) -> Result<InputFile> {
+        Ok(InputFile::new(Arc::new(self.clone()), path.to_owned()))
+    }
+
+    fn new_output(&self, path: &str) -> Result<OutputFile> {
+        Ok(OutputFile::new(Arc::new(self.clone()), path.to_owned()))
+    }
+}
+
+struct RangeReader {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+#[async_trait]
+impl FileRead for RangeReader {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let (file, path) = (Arc::clone(&self.file), self.path.clone());
+        let bytes = blocking(move || {
+            let mut buffer = vec![0; (range.end - range.start) as usize];
+            file.read_exact_at(&mut buffer, range.start).map_err(PathError::at("read", &path))?;
+            Ok::<_, PathError>(Bytes::from(buffer))
+        })
+        .await?;
+        Ok(bytes)
+    }
+}
+
+struct SealingWriter {
+    file: Option<UnsealedFile>,
+    storage: LocalStorage,
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unexpected, "write to a file that was closed")
+}
+
+#[async_trait]
+impl FileWrite for SealingWriter {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let file = self.file.as_mut().ok_or_else(closed)?;
+        let path = file.path.clone();
+        Ok(file.write_all(&bytes).map_err(PathError::at("write", &path))?)
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        let file = self.file.take().ok_or_else(closed)?;
+        Ok(self.storage.seal(vec![file]).await?)
+    }
+}
+
+/// A storage whose written files stay unsealed until [`SealTogether::seal`]: the files of one commit are synced together.
+///
+/// That is safe because nothing points to any of them before the commit's pointer moves, and it moves after `seal`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SealTogether {
+    storage: LocalStorage,
+    #[serde(skip)]
+    waiting: Arc<Mutex<Vec<UnsealedFile>>>,
+}
+
+impl SealTogether {
+    pub(crate) fn new(storage: LocalStorage) -> Self {
+        Self { storage, waiting: Arc::default() }
+    }
+
+    /// Writes one whole file.
+    pub(crate) fn put(&self, location: &str, bytes: &[u8]) -> std::result::Result<(), PathError> {
+        let mut file = self.storage.create(location)?;
+        let path = file.path.clone();
+        file.write_all(bytes).map_err(PathError::at("write", &path))?;
+        self.lock().push(file);
+        Ok(())
+    }
+
+    /// Seals all that was written.
+    pub(crate) async fn seal(&self) -> std::result::Result<(), PathError> {
+        let files = std::mem::take(&mut *self.lock());
+        self.storage.seal(files).await
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<UnsealedFile>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+#[typetag::serde(name = "millpond_seal_together")]
+impl Storage for SealTogether {
+    async fn exists(&self, path: &str) -> Result<bool> {
+        self.storage.exists(path).await
+    }
+
+    async fn metadata(&self, path: &str) -> Result<FileMetadata> {
+        self.storage.metadata(path).await
+    }
+
+    async fn read(&self, path: &str) -> Result<Bytes> {
+        self.storage.read(path).await
+    }
+
+    async fn reader(&self, path: &str) -> Result<Box<dyn FileRead>> {
+        self.storage.reader(path).await
+    }
+
+    async fn write(&self, path: &str, bytes: Bytes) -> Result<()> {
+        Ok(self.put(path, &bytes)?)
+    }
+
+    async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
+        Ok(Box::new(WaitingWriter { file: Some(self.storage.create(path)?), owner: self.clone() }))
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        self.storage.delete(path).await
+    }
+
+    async fn delete_prefix(&self, path: &str) -> Result<()> {
+        self.storage.delete_prefix(path).await
+    }
+
+    async fn delete_stream(&self, paths: BoxStream<'static, String>) -> Result<()> {
+        self.storage.delete_stream(paths).await
+    }
+
+    fn new_input(&self, path: &str) -> Result<InputFile> {
+        Ok(InputFile::new(Arc::new(self.clone()), path.to_owned()))
+    }
+
+    fn new_output(&self, path: &str) -> Result<OutputFile> {
+        Ok(OutputFile::new(Arc::new(self.clone()), path.to_owned()))
+    }
+}
+
+struct WaitingWriter {
+    file: Option<UnsealedFile>,
+    owner: SealTogether,
+}
+
+#[async_trait]
+impl FileWrite for WaitingWriter {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let file = self.file.as_mut().ok_or_else(closed)?;
+        let path = file.path.clone();
+        Ok(file.write_all(&bytes).map_err(PathError::at("write", &path))?)
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        let file = self.file.take().ok_or_else(closed)?;
+        self.owner.lock().push(file);
+        Ok(())
+    }
+}
