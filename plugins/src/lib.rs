@@ -3,4 +3,5 @@ pub mod formats;
 pub mod lakehouse;
 pub mod models;
 pub mod point_in_time;
+pub mod query;
 pub mod step;

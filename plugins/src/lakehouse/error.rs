@@ -83,6 +83,12 @@ pub enum LakeError {
         /// The snapshot asked for.
         snapshot: i64,
     },
+    /// The asset has no table yet.
+    #[error("read {table}: it was never materialized")]
+    NeverMaterialized {
+        /// The table.
+        table: AssetKey,
+    },
     /// The table did not exist at that time.
     #[error("read {table}: it has no snapshot as old as {at}")]
     NotYet {
@@ -173,6 +179,9 @@ impl LakeError {
                 FailureClass::Data,
                 Some("filter the rows by `$partition_start` and `$partition_end`, or by `$partition_key`".to_owned()),
             ),
+            Self::NeverMaterialized { table } => {
+                (FailureClass::MissingInput, Some(format!("materialize it first: millpond materialize {table}")))
+            }
             Self::NoSnapshot { .. } | Self::NotYet { .. } => (FailureClass::MissingInput, None),
             Self::Location { .. } => (FailureClass::Declaration, None),
             Self::Engine(error) => return engine_failure(error),

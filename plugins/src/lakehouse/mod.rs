@@ -17,23 +17,35 @@
 //! | `lake`, `cache`, `table` | the warehouse, what was read lately, one version of a table |
 //! | `scan`, `prune`, `field_ids`, `merge_on_read` | file plan for DataFusion |
 //! | `schema` | Arrow to Iceberg columns, and how a table's columns may change |
+//! | `staging`, `encode`, `data_file` | rows to staged Parquet files and their metrics |
+//! | `commit`, `manifests` | staged files to a new version of the table |
+//! | `history` | snapshots, and rows per partition |
 //! | `partition_column` | which column tells a row's partition |
 //! | `error` | what can go wrong, and which class of failure that is |
 
 mod cache;
+mod commit;
+mod data_file;
+mod encode;
 mod error;
 mod field_ids;
+mod history;
 mod lake;
+mod manifests;
 mod merge_on_read;
 mod partition_column;
 mod prune;
 mod scan;
 mod schema;
+mod staging;
 mod storage;
 mod table;
 
+pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use error::{LakeError, SchemaDifference};
+pub use history::{PartitionRows, SnapshotInfo, history, partition_rows, snapshot_as_of};
 pub use lake::Lake;
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
+pub use staging::{StagingOptions, StagingPartitions, StagingWriter, staged_provider};
 pub use storage::{LocalStorage, LocalStorageFactory, PathError, UnsealedFile};
 pub use table::{LakeTable, ScanOptions};

@@ -1,0 +1,558 @@
+//! From staged files to a new version of a table: one snapshot for all members, on a base, as files that nothing points to yet.
+//!
+//! Order: the manifests, their list and the metadata are written and synced together, then the caller moves the pointer.
+//! A crash before that leaves orphans, never a broken table. Because the outcome of moving a pointer may be unknown to whoever
+//! asked for it, every snapshot carries the tokens of its members: preparing again what is already in the base's history is
+//! answered with [`CommitOutcome::AlreadyCommitted`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ahash::HashSet;
+use assets::AssetKey;
+use assets::outcome::{Replace, StagedTable, TablePointer};
+use iceberg::spec::{
+    FormatVersion, ManifestListWriter, Operation, PartitionSpecRef, Schema, Snapshot, SnapshotRef, SnapshotSummaryCollector,
+    SortOrder, Summary, TableMetadata, TableMetadataBuilder, Transform, UnboundPartitionSpec,
+};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use sha2::Digest;
+use uuid::Uuid;
+
+use super::manifests::{ManifestsOf, Removed, next_manifests};
+use super::partition_column::datum_of;
+use super::schema::join_staged;
+use super::staging::{staged_files, staged_schema};
+use super::storage::SealTogether;
+use super::table::identity_column;
+use super::{Lake, LakeError};
+
+/// Snapshot property with the runs of the members.
+pub const RUN_PROPERTY: &str = "millpond.run";
+/// Snapshot property with the tokens of the members.
+pub const TOKEN_PROPERTY: &str = "millpond.token";
+
+/// With more members than this, tokens are kept shortened (`#` and 16 digits of their SHA-256).
+const WHOLE_TOKENS: usize = 32;
+/// More members than this are refused: their tokens would swell the metadata.
+const MOST_MEMBERS: usize = 1000;
+
+/// One step's share in a commit.
+#[derive(Debug, Clone)]
+pub struct CommitMember {
+    /// Unique to the step's materialization; no comma, not empty.
+    pub token: String,
+    /// The run's id.
+    pub run: String,
+    /// What it staged for the table.
+    pub staged: StagedTable,
+}
+
+/// A new version of a table that nothing points to yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedCommit {
+    /// The version to move the pointer to.
+    pub pointer: TablePointer,
+    /// The version that it was built on, and that the pointer must still show.
+    pub base: Option<TablePointer>,
+    /// The new snapshot.
+    pub snapshot_id: i64,
+    /// Locations of the metadata, manifest list and manifests that were written.
+    pub written_files: Vec<String>,
+    /// Tokens of members that the base already holds; they are not part of this commit.
+    pub already: Vec<String>,
+}
+
+/// What preparing a commit found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// Move the pointer.
+    Prepared(PreparedCommit),
+    /// Every member is in the base's history: nothing to do.
+    AlreadyCommitted {
+        /// The base.
+        pointer: TablePointer,
+        /// The newest snapshot that holds one of them.
+        snapshot_id: i64,
+    },
+}
+
+/// Builds one snapshot with all `members` on `base` (`None` creates the table), writes and syncs it.
+///
+/// `now_ms` is the wall clock in milliseconds; the snapshot is never older than the last one. `seed` gives ids and file names.
+/// After a conflict, call it again with the newer base and another seed.
+pub async fn prepare_commit(
+    lake: &Lake,
+    table: &AssetKey,
+    base: Option<&TablePointer>,
+    members: &[CommitMember],
+    now_ms: i64,
+    seed: u64,
+) -> Result<CommitOutcome, LakeError> {
+    check_members(table, members)?;
+    let base_metadata = match base {
+        Some(base) => Some(lake.metadata(&base.metadata_location).await?),
+        None => None,
+    };
+    let parent = match (&base_metadata, base.and_then(|base| base.snapshot_id)) {
+        (Some(metadata), Some(snapshot)) => Some(
+            metadata
+                .snapshot_by_id(snapshot)
+                .cloned()
+                .ok_or_else(|| LakeError::NoSnapshot { table: table.clone(), snapshot })?,
+        ),
+        _ => None,
+    };
+
+    let known = match (&base_metadata, &parent) {
+        (Some(metadata), Some(parent)) => committed_tokens(metadata, parent, members),
+        _ => HashMap::new(),
+    };
+    let (already, members): (Vec<_>, Vec<_>) = members.iter().partition(|member| known.contains_key(&member.token));
+    if members.is_empty()
+        && let (Some(base), Some(snapshot_id)) = (base, known.values().max_by_key(|(sequence, _)| *sequence))
+    {
+        return Ok(CommitOutcome::AlreadyCommitted { pointer: base.clone(), snapshot_id: snapshot_id.1 });
+    }
+
+    let shape = Shape::of(table, base_metadata.as_deref(), &members)?;
+    let start = Start { lake, table, base, metadata: base_metadata.as_deref(), shape: &shape };
+    // A draft tells the ids that schema and partition spec get.
+    let draft = start.builder(seed)?.build().map_err(|error| refuse(table, error))?.metadata;
+    check_ids(table, &shape.schema, draft.current_schema())?;
+    let schema = Arc::clone(draft.current_schema());
+    let spec = Arc::clone(draft.default_partition_spec());
+
+    let mut random = StdRng::seed_from_u64(seed);
+    let snapshot_id = fresh_snapshot_id(&mut random, base_metadata.as_deref());
+    let names = FreeNames::find(lake, &draft, base, snapshot_id, &mut random).await?;
+    let waiting = SealTogether::new(lake.storage().clone());
+    let mut summary = SnapshotSummaryCollector::default();
+    let mut added = Vec::new();
+    for member in &members {
+        for file in staged_files(&member.staged)? {
+            let data_file = file.to_data_file(&schema, spec.spec_id(), shape.partition_column.as_deref())?;
+            summary.add_file(&data_file, Arc::clone(&schema), Arc::clone(&spec));
+            added.push(data_file);
+        }
+    }
+    let added_files = added.len();
+    let removed = shape.removed(&members, &schema)?;
+    let next = next_manifests(
+        ManifestsOf { lake, table, metadata: base_metadata.as_deref(), parent: parent.as_ref() },
+        (&schema, &spec),
+        &removed,
+        added,
+        snapshot_id,
+        &names.manifest_stem,
+        &waiting,
+        &mut summary,
+    )
+    .await?;
+
+    let sequence = base_metadata.as_ref().map_or(1, |metadata| metadata.next_sequence_number());
+    let parent_id = parent.as_ref().map(|parent| parent.snapshot_id());
+    write_manifest_list(&waiting, &names.list, snapshot_id, parent_id, sequence, next.list)
+        .await
+        .map_err(|error| LakeError::iceberg("write", &names.list, error))?;
+    let timestamp_ms = base_metadata.as_ref().map_or(now_ms, |metadata| {
+        let last = metadata.history().last().map_or(0, |entry| entry.timestamp_ms());
+        now_ms.max(metadata.last_updated_ms()).max(last)
+    });
+    let snapshot = Snapshot::builder()
+        .with_snapshot_id(snapshot_id)
+        .with_parent_snapshot_id(parent_id)
+        .with_sequence_number(sequence)
+        .with_timestamp_ms(timestamp_ms)
+        .with_manifest_list(names.list.clone())
+        .with_schema_id(schema.schema_id())
+        .with_summary(Summary {
+            operation: operation(added_files, next.removed_files),
+            additional_properties: properties(&members, &summary, parent.as_ref()),
+        })
+        .build();
+    let metadata = start
+        .builder(seed)?
+        .set_branch_snapshot(snapshot, "main")
+        .and_then(TableMetadataBuilder::build)
+        .map_err(|error| refuse(table, error))?
+        .metadata;
+    let bytes = serde_json::to_vec(&metadata)
+        .map_err(|error| LakeError::Internal(format!("the metadata of {table} has no JSON form: {error}")))?;
+    waiting.put(&names.metadata, &bytes)?;
+    waiting.seal().await?;
+    lake.remember_metadata(&names.metadata, Arc::new(metadata), bytes.len());
+
+    let mut written_files = next.written;
+    written_files.extend([names.list, names.metadata.clone()]);
+    Ok(CommitOutcome::Prepared(PreparedCommit {
+        pointer: TablePointer { metadata_location: names.metadata, snapshot_id: Some(snapshot_id) },
+        base: base.cloned(),
+        snapshot_id,
+        written_files,
+        already: already.into_iter().map(|member| member.token.clone()).collect(),
+    }))
+}
+
+/// Removes the files of a commit that has definitely lost. Its data files stay: they belong to the steps.
+pub fn abandon(lake: &Lake, commit: &PreparedCommit) -> Result<(), LakeError> {
+    for file in &commit.written_files {
+        lake.storage().remove(file)?;
+    }
+    Ok(())
+}
+
+fn refuse(table: &AssetKey, error: iceberg::Error) -> LakeError {
+    LakeError::iceberg("build the next version of", table, error)
+}
+
+fn check_members(table: &AssetKey, members: &[CommitMember]) -> Result<(), LakeError> {
+    let wrong = |what: &str| Err(LakeError::Internal(format!("commit to {table}: {what}")));
+    if members.is_empty() || members.len() > MOST_MEMBERS {
+        return wrong(&format!("{} members, not 1 to {MOST_MEMBERS}", members.len()));
+    }
+    let mut partitions = HashSet::default();
+    let mut tokens = HashSet::default();
+    for member in members {
+        if member.token.is_empty() || member.token.contains(',') || !tokens.insert(&member.token) {
+            return wrong(&format!("the token `{}` is empty, holds a comma or comes twice", member.token));
+        }
+        if member.staged.table != *table {
+            return wrong(&format!("one member was staged for {}", member.staged.table));
+        }
+        if member.staged.partition_column != members[0].staged.partition_column {
+            return wrong("the members have different partition columns");
+        }
+        match &member.staged.replace {
+            Replace::Whole if members.len() > 1 => return wrong("one member replaces all and is not alone"),
+            Replace::Partition(key) if !partitions.insert(key) => {
+                return wrong(&format!("two members replace partition {key}"));
+            }
+            Replace::Whole | Replace::Partition(_) | Replace::Nothing => {}
+        }
+    }
+    Ok(())
+}
+
+/// How a token stands in a snapshot of many members.
+fn short_token(token: &str) -> String {
+    format!("#{}", &hex::encode(sha2::Sha256::digest(token.as_bytes()))[..16])
+}
+
+/// For each member's token that a snapshot of the ancestry carries: the snapshot's sequence number and id.
+fn committed_tokens(
+    metadata: &TableMetadata,
+    head: &SnapshotRef,
+    members: &[CommitMember],
+) -> HashMap<String, (i64, i64)> {
+    let mut wanted: ahash::HashMap<String, &str> = ahash::HashMap::default();
+    for member in members {
+        wanted.insert(member.token.clone(), &member.token);
+        wanted.insert(short_token(&member.token), &member.token);
+    }
+    let mut found = HashMap::new();
+    let mut next = Some(head);
+    while let Some(snapshot) = next {
+        if let Some(tokens) = snapshot.summary().additional_properties.get(TOKEN_PROPERTY) {
+            for token in tokens.split(',') {
+                if let Some(whole) = wanted.get(token) {
+                    let place = (snapshot.sequence_number(), snapshot.snapshot_id());
+                    found.entry((*whole).to_owned()).or_insert(place);
+                }
+            }
+        }
+        next = snapshot.parent_snapshot_id().and_then(|parent| metadata.snapshot_by_id(parent));
+    }
+    found
+}
+
+/// Columns and partition column of the next version.
+struct Shape {
+    schema: Schema,
+    partition_column: Option<String>,
+    whole: bool,
+}
+
+impl Shape {
+    fn of(table: &AssetKey, base: Option<&TableMetadata>, members: &[&CommitMember]) -> Result<Self, LakeError> {
+        let whole = members.iter().any(|member| member.staged.replace == Replace::Whole);
+        let partition_column = members[0].staged.partition_column.clone();
+        let mut staged = members.iter().map(|member| staged_schema(&member.staged));
+        let first = staged.next().expect("a commit has members")?;
+        let mut schema = match base {
+            None => first,
+            Some(base) if whole => {
+                check_reused_ids(table, base, &first)?;
+                first
+            }
+            Some(base) => join_staged(table, base.current_schema(), &first)?,
+        };
+        for other in staged {
+            let other = other?;
+            if other.as_struct() != schema.as_struct() {
+                schema = join_staged(table, &schema, &other)?;
+            }
+        }
+        if let Some(base) = base
+            && !whole
+        {
+            let was = identity_column(base.default_partition_spec(), base.current_schema()).map(|(name, _)| name);
+            let fits = match was {
+                Some(was) => Some(was) == partition_column.as_deref(),
+                None => partition_column.is_none() && base.default_partition_spec().is_unpartitioned(),
+            };
+            if !fits {
+                let name = |name: Option<&str>| name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"));
+                return Err(LakeError::PartitionColumn {
+                    table: table.clone(),
+                    was: name(was),
+                    is: name(partition_column.as_deref()),
+                });
+            }
+        }
+        Ok(Self { schema, partition_column, whole })
+    }
+
+    fn spec(&self) -> Result<UnboundPartitionSpec, LakeError> {
+        let builder = UnboundPartitionSpec::builder();
+        let Some(column) = &self.partition_column else { return Ok(builder.build()) };
+        let field = self
+            .schema
+            .field_by_name(column)
+            .ok_or_else(|| LakeError::Internal(format!("the staged schema has no partition column `{column}`")))?;
+        builder
+            .add_partition_field(field.id, column, Transform::Identity)
+            .map(iceberg::spec::UnboundPartitionSpecBuilder::build)
+            .map_err(|error| LakeError::iceberg("partition by", column, error))
+    }
+
+    /// What the members take away.
+    fn removed(&self, members: &[&CommitMember], schema: &Schema) -> Result<Removed, LakeError> {
+        if self.whole {
+            return Ok(Removed::All);
+        }
+        let mut values = Vec::new();
+        for member in members {
+            let Replace::Partition(key) = &member.staged.replace else { continue };
+            let column = self.partition_column.as_deref().and_then(|column| schema.field_by_name(column));
+            let primitive = column.and_then(|column| column.field_type.as_primitive_type());
+            let value = primitive.and_then(|primitive| datum_of(key, primitive)).ok_or_else(|| {
+                LakeError::Internal(format!("partition {key} of {} has no value", member.staged.table))
+            })?;
+            values.push(value);
+        }
+        Ok(if values.is_empty() { Removed::Nothing } else { Removed::Values(values) })
+    }
+}
+
+/// A whole replacement may drop and change columns, but an id, once given, means the same column for ever.
+fn check_reused_ids(table: &AssetKey, base: &TableMetadata, staged: &Schema) -> Result<(), LakeError> {
+    for field in staged.as_struct().fields().iter().filter(|field| field.id <= base.last_column_id()) {
+        let same = base
+            .schemas_iter()
+            .filter_map(|schema| schema.field_by_id(field.id))
+            .any(|known| known.name == field.name);
+        if !same {
+            return Err(LakeError::Schema {
+                table: table.clone(),
+                differences: vec![super::SchemaDifference {
+                    column: field.name.clone(),
+                    was: Some(format!("field {} of another column, added meanwhile", field.id)),
+                    is: Some(field.field_type.to_string()),
+                }],
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The library numbers the columns of a new table itself; files were written with our numbers.
+fn check_ids(table: &AssetKey, ours: &Schema, theirs: &Schema) -> Result<(), LakeError> {
+    if ours.as_struct() == theirs.as_struct() {
+        Ok(())
+    } else {
+        Err(LakeError::Internal(format!("the columns of {table} were numbered differently in its files")))
+    }
+}
+
+/// Where a metadata builder begins.
+struct Start<'a> {
+    lake: &'a Lake,
+    table: &'a AssetKey,
+    base: Option<&'a TablePointer>,
+    metadata: Option<&'a TableMetadata>,
+    shape: &'a Shape,
+}
+
+impl Start<'_> {
+    fn builder(&self, seed: u64) -> Result<TableMetadataBuilder, LakeError> {
+        let spec = self.shape.spec()?;
+        let built = match self.metadata {
+            None => {
+                let properties = HashMap::from([
+                    ("write.parquet.compression-codec".to_owned(), "zstd".to_owned()),
+                    ("write.metadata.previous-versions-max".to_owned(), "100".to_owned()),
+                ]);
+                let location = self.lake.table_location(self.table);
+                let order = SortOrder::unsorted_order();
+                // The table's own id comes from the seed, but not with the same draw as the file names.
+                let uuid = draw_uuid(&mut StdRng::seed_from_u64(seed ^ 0x7461_626c_6500_0000));
+                TableMetadataBuilder::new(
+                    self.shape.schema.clone(),
+                    spec,
+                    order,
+                    location,
+                    FormatVersion::V2,
+                    properties,
+                )
+                .map(|builder| builder.assign_uuid(uuid))
+            }
+            Some(metadata) => {
+                if metadata.format_version() != FormatVersion::V2 {
+                    return Err(LakeError::Location {
+                        location: metadata.location().to_owned(),
+                        reason: format!("it has Iceberg format {}; only format v2 is written", metadata.format_version()),
+                    });
+                }
+                let location = self.base.map(|base| base.metadata_location.clone());
+                let mut builder = Ok(metadata.clone().into_builder(location));
+                if metadata.current_schema().as_struct() != self.shape.schema.as_struct() {
+                    builder = builder.and_then(|builder| builder.add_current_schema(self.shape.schema.clone()));
+                }
+                if !same_spec(metadata, &spec) {
+                    builder = builder.and_then(|builder| builder.add_default_partition_spec(spec));
+                }
+                builder
+            }
+        };
+        built.map_err(|error| refuse(self.table, error))
+    }
+}
+
+fn same_spec(metadata: &TableMetadata, spec: &UnboundPartitionSpec) -> bool {
+    let now: &PartitionSpecRef = metadata.default_partition_spec();
+    let own = now.fields().iter().map(|field| (field.source_id, field.transform));
+    own.eq(spec.fields().iter().map(|field| (field.source_id, field.transform)))
+}
+
+fn draw_uuid(random: &mut StdRng) -> Uuid {
+    let mut bytes = [0; 16];
+    random.fill_bytes(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+fn fresh_snapshot_id(random: &mut StdRng, base: Option<&TableMetadata>) -> i64 {
+    loop {
+        let id = (random.next_u64() >> 1) as i64;
+        if id > 0 && base.is_none_or(|base| base.snapshot_by_id(id).is_none()) {
+            return id;
+        }
+    }
+}
+
+/// Names that no file has yet: a commit that was prepared before a crash may have used the first ones of this seed.
+struct FreeNames {
+    metadata: String,
+    list: String,
+    /// Manifests add their number and ending.
+    manifest_stem: String,
+}
+
+impl FreeNames {
+    async fn find(
+        lake: &Lake,
+        draft: &TableMetadata,
+        base: Option<&TablePointer>,
+        snapshot_id: i64,
+        random: &mut StdRng,
+    ) -> Result<Self, LakeError> {
+        let folder = format!("{}/metadata", draft.location());
+        let version = base.map_or(0, |base| version_of(&base.metadata_location) + 1);
+        loop {
+            let uuid = draw_uuid(random);
+            let names = Self {
+                metadata: format!("{folder}/{version:05}-{uuid}.metadata.json"),
+                list: format!("{folder}/snap-{snapshot_id}-0-{uuid}.avro"),
+                manifest_stem: format!("{folder}/{uuid}-m"),
+            };
+            let mut taken = false;
+            for name in [&names.metadata, &names.list, &format!("{}0.avro", names.manifest_stem)] {
+                taken |= lake.io().exists(name).await.map_err(|error| LakeError::iceberg("look for", name, error))?;
+            }
+            if !taken {
+                return Ok(names);
+            }
+        }
+    }
+}
+
+/// The number that a metadata file's name begins with (`00042-….metadata.json`, `v42.metadata.json`).
+fn version_of(location: &str) -> u64 {
+    let name = location.rsplit('/').next().unwrap_or(location).trim_start_matches('v');
+    let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+async fn write_manifest_list(
+    waiting: &SealTogether,
+    location: &str,
+    snapshot_id: i64,
+    parent: Option<i64>,
+    sequence: i64,
+    list: Vec<iceberg::spec::ManifestFile>,
+) -> iceberg::Result<()> {
+    use iceberg::io::Storage;
+    let output = waiting.writer(location).await?;
+    let mut writer = ManifestListWriter::v2(output, snapshot_id, parent, sequence);
+    writer.add_manifests(list.into_iter())?;
+    writer.close().await
+}
+
+fn operation(added: usize, removed: usize) -> Operation {
+    match (added, removed) {
+        (_, 0) => Operation::Append,
+        (0, _) => Operation::Delete,
+        _ => Operation::Overwrite,
+    }
+}
+
+/// Snapshot properties: who, what changed, and the table's totals after it.
+fn properties(
+    members: &[&CommitMember],
+    summary: &SnapshotSummaryCollector,
+    parent: Option<&SnapshotRef>,
+) -> HashMap<String, String> {
+    let mut properties = summary.build();
+    let tokens: Vec<String> = match members.len() <= WHOLE_TOKENS {
+        true => members.iter().map(|member| member.token.clone()).collect(),
+        false => members.iter().map(|member| short_token(&member.token)).collect(),
+    };
+    let mut runs: Vec<&str> = members.iter().map(|member| member.run.as_str()).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    runs.truncate(WHOLE_TOKENS);
+    let before = parent.map(|parent| &parent.summary().additional_properties);
+    let number = |properties: &HashMap<String, String>, name: &str| properties.get(name).and_then(|n| n.parse::<i64>().ok());
+    for (total, added, removed) in [
+        ("total-data-files", "added-data-files", "deleted-data-files"),
+        ("total-records", "added-records", "deleted-records"),
+        ("total-files-size", "added-files-size", "removed-files-size"),
+        ("total-delete-files", "added-delete-files", "removed-delete-files"),
+        ("total-position-deletes", "added-position-deletes", "removed-position-deletes"),
+        ("total-equality-deletes", "added-equality-deletes", "removed-equality-deletes"),
+    ] {
+        let base = match before {
+            None => Some(0),
+            Some(before) => number(before, total),
+        };
+        // Where another writer left no total, there is none to go on from.
+        if let Some(base) = base {
+            let now = base + number(&properties, added).unwrap_or(0) - number(&properties, removed).unwrap_or(0);
+            properties.insert(total.to_owned(), now.to_string());
+        }
+    }
+    properties.insert(TOKEN_PROPERTY.to_owned(), tokens.join(","));
+    properties.insert(RUN_PROPERTY.to_owned(), runs.join(","));
+    properties
+}

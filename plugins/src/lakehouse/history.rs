@@ -1,0 +1,112 @@
+//! What a table's metadata tells about its past and its partitions.
+
+use std::collections::BTreeMap;
+
+use assets::PartitionKey;
+use iceberg::spec::{ManifestContentType, SnapshotRef};
+
+use super::commit::RUN_PROPERTY;
+use super::partition_column::key_of_literal;
+use super::table::identity_column;
+use super::{LakeError, LakeTable};
+
+/// One snapshot of a table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SnapshotInfo {
+    /// Its id.
+    pub id: i64,
+    /// The snapshot that it was built on.
+    pub parent: Option<i64>,
+    /// When it was made, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// `append`, `overwrite`, `delete` or `replace`.
+    pub operation: String,
+    /// The run that made it, if one of ours did (several, comma between, if their steps shared it).
+    pub run: Option<String>,
+    /// Rows in added files.
+    pub rows_added: u64,
+    /// Rows in removed files.
+    pub rows_deleted: u64,
+    /// Rows in the table after it; `None` if its writer left no total.
+    pub rows_total: Option<u64>,
+    /// Data files in the table after it; `None` if its writer left no total.
+    pub files: Option<u64>,
+}
+
+/// What the manifests hold of one partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PartitionRows {
+    /// Rows in its files.
+    pub rows: u64,
+    /// Its files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl SnapshotInfo {
+    fn of(snapshot: &SnapshotRef) -> Self {
+        let summary = snapshot.summary();
+        let number = |name: &str| summary.additional_properties.get(name).and_then(|text| text.parse().ok());
+        Self {
+            id: snapshot.snapshot_id(),
+            parent: snapshot.parent_snapshot_id(),
+            timestamp_ms: snapshot.timestamp_ms(),
+            operation: summary.operation.as_str().to_owned(),
+            run: summary.additional_properties.get(RUN_PROPERTY).cloned(),
+            rows_added: number("added-records").unwrap_or(0),
+            rows_deleted: number("deleted-records").unwrap_or(0),
+            rows_total: number("total-records"),
+            files: number("total-data-files"),
+        }
+    }
+}
+
+/// The snapshots that led to the one the pointer shows, newest first.
+pub fn history(table: &LakeTable) -> Result<Vec<SnapshotInfo>, LakeError> {
+    let mut found = Vec::new();
+    let mut next = table.snapshot(None)?;
+    while let Some(snapshot) = next {
+        found.push(SnapshotInfo::of(&snapshot));
+        let parent = snapshot.parent_snapshot_id();
+        next = parent.and_then(|parent| table.metadata().snapshot_by_id(parent)).cloned();
+    }
+    Ok(found)
+}
+
+/// The snapshot that the table showed at a time (milliseconds since 1970).
+pub fn snapshot_as_of(table: &LakeTable, ms: i64) -> Result<i64, LakeError> {
+    // The log tells when a snapshot became current. A table's pointer may show an older version of the log.
+    let log = table.metadata().history().iter();
+    match log.filter(|entry| entry.timestamp_ms() <= ms).next_back() {
+        Some(entry) => Ok(entry.snapshot_id),
+        None => {
+            let at = jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |at| at.to_string());
+            Err(LakeError::NotYet { table: table.key().clone(), at })
+        }
+    }
+}
+
+/// Rows and files per partition, from the manifests of the pointer's snapshot. Files without a partition of ours (an
+/// unpartitioned table, a null) are under `None`.
+pub async fn partition_rows(table: &LakeTable) -> Result<BTreeMap<Option<PartitionKey>, PartitionRows>, LakeError> {
+    let mut found: BTreeMap<Option<PartitionKey>, PartitionRows> = BTreeMap::new();
+    let Some(snapshot) = table.snapshot(None)? else { return Ok(found) };
+    let metadata = table.metadata();
+    let list = table.lake().manifest_list(&snapshot, metadata.format_version()).await?;
+    for file in list.entries().iter().filter(|file| file.content == ManifestContentType::Data) {
+        let column_type = metadata
+            .partition_spec_by_id(file.partition_spec_id)
+            .and_then(|spec| identity_column(spec, metadata.current_schema()))
+            .map(|(_, column_type)| column_type.clone());
+        for entry in table.lake().manifest(file).await?.alive() {
+            let value = entry.data_file().partition().fields().first().and_then(Option::as_ref);
+            let key = column_type.as_ref().and_then(|column_type| key_of_literal(value, column_type));
+            let rows = found.entry(key).or_default();
+            rows.rows += entry.record_count();
+            rows.files += 1;
+            rows.bytes += entry.file_size_in_bytes();
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,466 @@
+//! Writing rows to data files that nobody sees yet.
+//!
+//! Rows are cast to the table's columns, sent to the file of their partition, and encoded on background threads while the next
+//! rows come. Memory is bounded: when all partitions together hold too much, the fullest ones write a row group. `finish`
+//! closes the files and syncs files and folders together. What belongs to no partition of the step is counted and refused at
+//! the end, with the partitions it would belong to.
+//!
+//! Publishing is not done here: the result names what it replaces and how it is written, see [`super::prepare_commit`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ahash::HashMap;
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Field, Float32Type, Float64Type, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef};
+use assets::outcome::{Replace, StagedTable};
+use assets::{AssetKey, PartitionKey, WriteMode};
+use datafusion::catalog::TableProvider;
+use futures::StreamExt;
+use iceberg::spec::{ManifestEntry, ManifestStatus, Schema, SchemaRef, Type};
+use serde_json::Value;
+
+use super::data_file::FileRecord;
+use super::encode::{Encoder, EncoderSettings};
+use super::partition_column::{APPENDED, PartitionColumn, RowKey, datum_of, row_partition_keys};
+use super::scan::{LakeScan, ScanFiles};
+use super::schema::{Evolution, conform, file_schema, to_iceberg};
+use super::storage::UnsealedFile;
+use super::table::identity_column;
+use super::{Lake, LakeError, LakeTable};
+
+/// How many offending partitions an error names.
+const NAMED_OFFENDERS: usize = 5;
+/// How many files are closed at the same time.
+const CLOSE_TOGETHER: usize = 4;
+
+/// How a step writes.
+#[derive(Debug, Clone)]
+pub struct StagingOptions {
+    /// Whether the rows replace those of their partition (or of the whole table), or are added.
+    pub write: WriteMode,
+    /// Begins the name of every file; unique to the attempt.
+    pub token: String,
+    /// A file that reaches this many bytes is closed and another one begun.
+    pub target_file_bytes: u64,
+    /// Bytes of rows that may wait in memory.
+    pub memory_bytes: usize,
+    /// zstd level, 1 to 22; 1 to 3 are sensible here.
+    pub zstd_level: i32,
+}
+
+impl StagingOptions {
+    /// Replacing, files of up to 256 MiB, 128 MiB of memory, zstd level 3.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self {
+            write: WriteMode::Replace,
+            token: token.into(),
+            target_file_bytes: 256 << 20,
+            memory_bytes: 128 << 20,
+            zstd_level: 3,
+        }
+    }
+}
+
+/// The partitions that a step may write.
+#[derive(Debug, Clone)]
+pub struct StagingPartitions {
+    /// How rows tell their partition, see [`super::partition_column()`].
+    pub column: PartitionColumn,
+    /// The partitions of the step.
+    pub allowed: Vec<PartitionKey>,
+}
+
+/// Writes the rows of one step, or of a batch of steps of one asset, to staged files.
+#[derive(Debug)]
+pub struct StagingWriter {
+    lake: Lake,
+    table: AssetKey,
+    schema: SchemaRef,
+    /// What files are written with: the rows' columns and [`APPENDED`], with ids.
+    file_schema: ArrowSchemaRef,
+    partitions: Option<StagingPartitions>,
+    options: StagingOptions,
+    settings: Arc<EncoderSettings>,
+    /// One per allowed partition, in that order; one for an unpartitioned table.
+    encoders: Vec<Encoder>,
+    by_key: HashMap<PartitionKey, usize>,
+    outside: Outside,
+    rows: u64,
+}
+
+#[derive(Debug, Default)]
+struct Outside {
+    rows: u64,
+    by_key: BTreeMap<String, u64>,
+    nulls: u64,
+}
+
+impl StagingWriter {
+    /// Prepares to write rows of `schema` for `table`. Must be used within a tokio runtime.
+    ///
+    /// `existing` is the table as it is, if it is; without `partitions` the rows are one whole.
+    pub fn new(
+        lake: &Lake,
+        table: &AssetKey,
+        existing: Option<&LakeTable>,
+        schema: &ArrowSchema,
+        partitions: Option<StagingPartitions>,
+        options: StagingOptions,
+    ) -> Result<Self, LakeError> {
+        let appended = partitions.as_ref().is_some_and(|partitions| partitions.column.is_appended());
+        let mut fields: Vec<Arc<Field>> =
+            schema.fields().iter().filter(|field| !appended || field.name() != APPENDED).cloned().collect();
+        if appended {
+            fields.push(Arc::new(Field::new(APPENDED, arrow::datatypes::DataType::Utf8, true)));
+        }
+        let rows = ArrowSchema::new(fields);
+        let whole = partitions.is_none() && options.write == WriteMode::Replace;
+        let evolution = if whole { Evolution::Anything } else { Evolution::Widen };
+        let schema = match existing {
+            Some(existing) => {
+                if !whole {
+                    check_partition_column(existing, partitions.as_ref())?;
+                }
+                let metadata = existing.metadata();
+                to_iceberg(table, &rows, Some(metadata.current_schema()), metadata.last_column_id(), evolution)?
+            }
+            None => to_iceberg(table, &rows, None, 0, Evolution::Anything)?,
+        };
+        let written = written_schema(&schema, &rows)?;
+        let base = format!("{}/data", lake.table_location(table));
+        let settings = Arc::new(EncoderSettings::new(
+            lake.storage().clone(),
+            Arc::clone(&written),
+            Arc::new(schema.clone()),
+            options.target_file_bytes,
+            options.zstd_level,
+        )?);
+        let (mut encoders, mut by_key) = (Vec::new(), HashMap::default());
+        match &partitions {
+            None => encoders.push(Encoder::new(Arc::clone(&settings), format!("{base}/{}", options.token))),
+            Some(partitions) => {
+                for key in &partitions.allowed {
+                    if by_key.insert(key.clone(), encoders.len()).is_some() {
+                        continue;
+                    }
+                    let folder = format!("{}={}", partitions.column.column, path_part(key.as_str()));
+                    encoders.push(Encoder::new(Arc::clone(&settings), format!("{base}/{folder}/{}", options.token)));
+                }
+            }
+        }
+        Ok(Self {
+            lake: lake.clone(),
+            table: table.clone(),
+            schema: Arc::new(schema),
+            file_schema: written,
+            partitions,
+            options,
+            settings,
+            encoders,
+            by_key,
+            outside: Outside::default(),
+            rows: 0,
+        })
+    }
+
+    /// Rows taken so far, those outside the allowed partitions not counted.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes rows; columns are found by name.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let Some(partitions) = &self.partitions else {
+            self.rows += batch.num_rows() as u64;
+            let rows = conform(batch, &self.file_schema)?;
+            self.encoders[0].push(rows).await?;
+            return self.relieve().await;
+        };
+        let column = batch.column_by_name(&partitions.column.source).ok_or_else(|| LakeError::PartitionSource {
+            reason: format!("the rows have no column `{}`", partitions.column.source),
+            help: "add it to the SELECT".to_owned(),
+        })?;
+        let keys = row_partition_keys(&partitions.column.partitioning, column)?;
+        let mut rows_of: Vec<Vec<u32>> = vec![Vec::new(); keys.keys.len()];
+        for (position, key) in keys.rows.iter().enumerate() {
+            rows_of[*key as usize].push(position as u32);
+        }
+        let batch = match partitions.column.is_appended() {
+            true => append_keys(batch, &keys.keys, &keys.rows)?,
+            false => batch.clone(),
+        };
+        for (key, rows) in keys.keys.iter().zip(rows_of) {
+            let count = rows.len() as u64;
+            let encoder = match key {
+                RowKey::Key(key) => match self.by_key.get(key) {
+                    Some(encoder) => *encoder,
+                    None => {
+                        self.outside.add(key.as_str(), count);
+                        continue;
+                    }
+                },
+                RowKey::Outside(text) => {
+                    self.outside.add(text, count);
+                    continue;
+                }
+                RowKey::Null => {
+                    self.outside.rows += count;
+                    self.outside.nulls += count;
+                    continue;
+                }
+            };
+            let part = if keys.keys.len() == 1 {
+                batch.clone()
+            } else {
+                take_record_batch(&batch, &UInt32Array::from(rows))
+                    .map_err(|error| LakeError::Internal(format!("rows could not be split by partition: {error}")))?
+            };
+            self.rows += count;
+            self.encoders[encoder].push(conform(&part, &self.file_schema)?).await?;
+        }
+        self.relieve().await
+    }
+
+    /// Writes row groups of the fullest partitions until what waits fits the memory again.
+    async fn relieve(&mut self) -> Result<(), LakeError> {
+        let mut held: usize = self.encoders.iter().map(Encoder::held_bytes).sum();
+        if held <= self.options.memory_bytes {
+            return Ok(());
+        }
+        let mut order: Vec<usize> = (0..self.encoders.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(self.encoders[*index].held_bytes()));
+        for index in order {
+            if held <= self.options.memory_bytes / 2 {
+                break;
+            }
+            held -= self.encoders[index].held_bytes();
+            self.encoders[index].end_row_group().await?;
+        }
+        Ok(())
+    }
+
+    /// Closes and syncs all files. One result per allowed partition (also for one without rows: publishing it removes the old
+    /// rows), or one without key.
+    ///
+    /// Rows outside the allowed partitions are an error; no file is left then.
+    pub async fn finish(self) -> Result<Vec<(Option<PartitionKey>, StagedTable)>, LakeError> {
+        if self.outside.rows > 0 {
+            return Err(LakeError::RowsOutside { message: self.outside_message() });
+        }
+        let keys: Vec<Option<PartitionKey>> = match &self.partitions {
+            None => vec![None],
+            Some(_) => {
+                let mut keys: Vec<_> = self.by_key.into_iter().collect();
+                keys.sort_by_key(|(_, index)| *index);
+                keys.into_iter().map(|(key, _)| Some(key)).collect()
+            }
+        };
+        // A few encoders work side by side: all at once would hold the buffers of every column of every partition.
+        let mut closing = futures::stream::iter(self.encoders.into_iter().map(Encoder::close)).buffered(CLOSE_TOGETHER);
+        let mut unsealed: Vec<UnsealedFile> = Vec::new();
+        let mut records: Vec<Vec<FileRecord>> = Vec::new();
+        while let Some(closed) = closing.next().await {
+            let (files, own): (Vec<_>, Vec<_>) = closed?.into_iter().unzip();
+            unsealed.extend(files);
+            records.push(own);
+        }
+        drop(self.settings);
+        self.lake.storage().seal(unsealed).await?;
+
+        let schema = serde_json::to_value(self.schema.as_ref())
+            .map_err(|error| LakeError::Internal(format!("a schema has no JSON form: {error}")))?;
+        let partition_column = self.partitions.as_ref().map(|partitions| partitions.column.column.clone());
+        let column_type = partition_column.as_ref().and_then(|name| self.schema.field_by_name(name));
+        keys.into_iter()
+            .zip(records)
+            .map(|(key, mut files)| {
+                if let (Some(key), Some(field)) = (&key, column_type) {
+                    let value = partition_json(key, &field.field_type)?;
+                    files.iter_mut().for_each(|file| file.partition = Some(value.clone()));
+                }
+                let replace = match (&key, self.options.write) {
+                    (_, WriteMode::Append) => Replace::Nothing,
+                    (Some(key), WriteMode::Replace) => Replace::Partition(key.clone()),
+                    (None, WriteMode::Replace) => Replace::Whole,
+                };
+                let staged = StagedTable {
+                    table: self.table.clone(),
+                    replace,
+                    rows: files.iter().map(|file| file.rows).sum(),
+                    bytes: files.iter().map(|file| file.bytes).sum(),
+                    data_files: serde_json::to_value(&files)
+                        .map_err(|error| LakeError::Internal(format!("a data file has no JSON form: {error}")))?,
+                    schema: schema.clone(),
+                    partition_column: partition_column.clone(),
+                };
+                Ok((key, staged))
+            })
+            .collect()
+    }
+
+    /// `12 rows outside partition 2013-03-01: 2013-03-02 (10), 2013-03-03 (2)`.
+    fn outside_message(&self) -> String {
+        let allowed = match &self.partitions {
+            Some(partitions) => match partitions.allowed.as_slice() {
+                [] => "any partition".to_owned(),
+                [one] => format!("partition {one}"),
+                [first, .., last] => format!("the {} partitions {first} to {last}", partitions.allowed.len()),
+            },
+            None => "the table".to_owned(),
+        };
+        let mut offenders: Vec<(&str, u64)> = self.outside.by_key.iter().map(|(key, rows)| (key.as_str(), *rows)).collect();
+        offenders.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
+        let mut shown: Vec<String> =
+            offenders.iter().take(NAMED_OFFENDERS).map(|(key, rows)| format!("{key} ({rows})")).collect();
+        if offenders.len() > NAMED_OFFENDERS {
+            shown.push(format!("{} more", offenders.len() - NAMED_OFFENDERS));
+        }
+        if self.outside.nulls > 0 {
+            let source = self.partitions.as_ref().map_or("", |partitions| &partitions.column.source);
+            shown.push(format!("null in `{source}` ({})", self.outside.nulls));
+        }
+        let noun = if self.outside.rows == 1 { "row" } else { "rows" };
+        format!("{} {noun} outside {allowed}: {}", self.outside.rows, shown.join(", "))
+    }
+}
+
+impl Outside {
+    fn add(&mut self, key: &str, rows: u64) {
+        self.rows += rows;
+        // Rows in a million wrong places are as wrong as in a thousand; the count stays exact.
+        if self.by_key.len() < 1000 || self.by_key.contains_key(key) {
+            *self.by_key.entry(key.to_owned()).or_default() += rows;
+        }
+    }
+}
+
+/// Rows written beside others of the table must be cut by the same column.
+fn check_partition_column(existing: &LakeTable, partitions: Option<&StagingPartitions>) -> Result<(), LakeError> {
+    let metadata = existing.metadata();
+    let spec = metadata.default_partition_spec();
+    let was = identity_column(spec, metadata.current_schema()).map(|(column, _)| column);
+    let is = partitions.map(|partitions| partitions.column.column.as_str());
+    if was == is && spec.fields().len() <= 1 && (was.is_some() || spec.is_unpartitioned()) {
+        return Ok(());
+    }
+    let name = |column: Option<&str>| column.map_or_else(|| "nothing".to_owned(), |column| format!("`{column}`"));
+    let was = if was.is_none() && !spec.is_unpartitioned() { "another rule".to_owned() } else { name(was) };
+    Err(LakeError::PartitionColumn { table: existing.key().clone(), was, is: name(is) })
+}
+
+/// The columns of `schema` that the rows have, with the rows' order.
+fn written_schema(schema: &Schema, rows: &ArrowSchema) -> Result<ArrowSchemaRef, LakeError> {
+    let all = file_schema(schema)?;
+    let fields: Vec<Arc<Field>> = rows
+        .fields()
+        .iter()
+        .filter_map(|row| all.fields().iter().find(|field| field.name() == row.name()).cloned())
+        .collect();
+    Ok(Arc::new(ArrowSchema::new(fields)))
+}
+
+fn append_keys(batch: &RecordBatch, keys: &[RowKey], rows: &[u32]) -> Result<RecordBatch, LakeError> {
+    let texts: Vec<Option<&str>> = keys
+        .iter()
+        .map(|key| match key {
+            RowKey::Key(key) => Some(key.as_str()),
+            RowKey::Null | RowKey::Outside(_) => None,
+        })
+        .collect();
+    let column: StringArray = rows.iter().map(|row| texts[*row as usize]).collect();
+    let mut fields: Vec<Arc<Field>> = Vec::new();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if field.name() != APPENDED {
+            fields.push(Arc::clone(field));
+            columns.push(Arc::clone(column));
+        }
+    }
+    fields.push(Arc::new(Field::new(APPENDED, arrow::datatypes::DataType::Utf8, true)));
+    columns.push(Arc::new(column));
+    RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns)
+        .map_err(|error| LakeError::Internal(format!("the partition column could not be added: {error}")))
+}
+
+/// NaN values per float column; only columns of `schema` at the top.
+pub(crate) fn count_nans(batch: &RecordBatch, schema: &Schema, counts: &mut BTreeMap<i32, u64>) {
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let Some(known) = schema.as_struct().field_by_name(field.name()) else { continue };
+        let nans = match field.data_type() {
+            arrow::datatypes::DataType::Float32 => {
+                column.as_primitive::<Float32Type>().iter().flatten().filter(|value| value.is_nan()).count()
+            }
+            arrow::datatypes::DataType::Float64 => {
+                column.as_primitive::<Float64Type>().iter().flatten().filter(|value| value.is_nan()).count()
+            }
+            _ => continue,
+        };
+        *counts.entry(known.id).or_default() += nans as u64;
+    }
+}
+
+fn partition_json(key: &PartitionKey, column_type: &Type) -> Result<Value, LakeError> {
+    let broken = || LakeError::Internal(format!("partition {key} has no value of type {column_type}"));
+    let Type::Primitive(primitive) = column_type else { return Err(broken()) };
+    let datum = datum_of(key, primitive).ok_or_else(broken)?;
+    iceberg::spec::Literal::from(datum).try_into_json(column_type).map_err(|_| broken())
+}
+
+/// A partition value as part of a path: everything but plain letters, digits and `-_.` percent-encoded, and not too long for
+/// a file name (nobody reads values off paths, so a long one may be cut and told apart by its hash).
+fn path_part(value: &str) -> String {
+    use sha2::Digest;
+    let mut encoded = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    if encoded.len() <= 120 {
+        return encoded;
+    }
+    let hash = hex::encode(sha2::Sha256::digest(value.as_bytes()));
+    let mut short: String = encoded.chars().take(100).collect();
+    // Not in the middle of an encoded byte.
+    while short.rfind('%').is_some_and(|at| at + 2 >= short.len()) {
+        short.pop();
+    }
+    format!("{short}-{}", &hash[..16])
+}
+
+/// Staged rows as a table, so that checks can query them before anyone else can.
+///
+/// All of `staged` must be of one table and written with one schema, as those of one [`StagingWriter`] are.
+pub fn staged_provider(lake: &Lake, staged: &[StagedTable]) -> Result<Arc<dyn TableProvider>, LakeError> {
+    let first = staged.first().ok_or_else(|| LakeError::Internal("no staged table to query".to_owned()))?;
+    let schema = staged_schema(first)?;
+    let mut entries = Vec::new();
+    for table in staged {
+        for file in staged_files(table)? {
+            let data_file = file.to_data_file(&schema, 0, None)?;
+            let entry = ManifestEntry::builder().status(ManifestStatus::Added).data_file(data_file).build();
+            entries.push(Arc::new(entry));
+        }
+    }
+    Ok(Arc::new(LakeScan::new(lake.clone(), Arc::new(schema), ScanFiles::Listed(entries))?))
+}
+
+/// The schema that a staged table was written with.
+pub(crate) fn staged_schema(staged: &StagedTable) -> Result<Schema, LakeError> {
+    <Schema as serde::Deserialize>::deserialize(&staged.schema).map_err(|error| {
+        LakeError::Internal(format!("the staged schema of {} cannot be read: {error}", staged.table))
+    })
+}
+
+/// The files of a staged table.
+pub(crate) fn staged_files(staged: &StagedTable) -> Result<Vec<FileRecord>, LakeError> {
+    serde::Deserialize::deserialize(&staged.data_files)
+        .map_err(|error| LakeError::Internal(format!("the staged files of {} cannot be read: {error}", staged.table)))
+}

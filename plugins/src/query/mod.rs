@@ -1,0 +1,13 @@
+//! SQL over the lakehouse: one session sees tables as `layer.name`, in pinned versions, and can do nothing but read them.
+//!
+//! Who resolves a name to a version is the caller's [`TableResolver`]: a worker hands in the pinned inputs of its step, the
+//! console the newest pointers. Results stream; memory is bounded and spills to a folder of the caller's.
+
+mod catalog;
+mod damage;
+mod error;
+mod session;
+
+pub use catalog::{QueryTable, TableResolver};
+pub use error::{QueryError, engine_error};
+pub use session::{AsOf, QueryOptions, QuerySession, parameter};
