@@ -27,7 +27,14 @@ struct Entry<V> {
 
 impl<V: Clone> Cache<V> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::new(State { entries: HashMap::default(), weight: 0, clock: 0 }) }
+        Self {
+            limit,
+            state: Mutex::new(State {
+                entries: HashMap::default(),
+                weight: 0,
+                clock: 0,
+            }),
+        }
     }
 
     pub(crate) fn get(&self, location: &str) -> Option<V> {
@@ -46,15 +53,22 @@ impl<V: Clone> Cache<V> {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clock += 1;
-        let entry = Entry { value, weight, used: state.clock };
+        let entry = Entry {
+            value,
+            weight,
+            used: state.clock,
+        };
         state.weight += weight;
         if let Some(old) = state.entries.insert(location.to_owned(), entry) {
             state.weight -= old.weight;
         }
         if state.weight > self.limit {
             // Make room for a quarter at once, so that a full cache does not sort its entries at every insert.
-            let mut by_use: Vec<(u64, String)> =
-                state.entries.iter().map(|(location, entry)| (entry.used, location.clone())).collect();
+            let mut by_use: Vec<(u64, String)> = state
+                .entries
+                .iter()
+                .map(|(location, entry)| (entry.used, location.clone()))
+                .collect();
             by_use.sort_unstable();
             for (_, location) in by_use {
                 if state.weight <= self.limit / 4 * 3 {
@@ -80,7 +94,10 @@ mod tests {
         }
         assert_eq!(cache.get("a"), Some("a"));
         cache.put("e", "e", 25);
-        assert_eq!((cache.get("a"), cache.get("b"), cache.get("e")), (Some("a"), None, Some("e")));
+        assert_eq!(
+            (cache.get("a"), cache.get("b"), cache.get("e")),
+            (Some("a"), None, Some("e"))
+        );
         cache.put("huge", "huge", 101);
         assert_eq!(cache.get("huge"), None);
     }

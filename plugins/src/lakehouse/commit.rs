@@ -12,8 +12,8 @@ use ahash::HashSet;
 use assets::AssetKey;
 use assets::outcome::{Replace, StagedTable, TablePointer};
 use iceberg::spec::{
-    FormatVersion, ManifestListWriter, Operation, PartitionSpecRef, Schema, Snapshot, SnapshotRef, SnapshotSummaryCollector,
-    SortOrder, Summary, TableMetadata, TableMetadataBuilder, Transform, UnboundPartitionSpec,
+    FormatVersion, ManifestListWriter, Operation, PartitionSpecRef, Schema, Snapshot, SnapshotRef,
+    SnapshotSummaryCollector, SortOrder, Summary, TableMetadata, TableMetadataBuilder, Transform, UnboundPartitionSpec,
 };
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -96,12 +96,17 @@ pub async fn prepare_commit(
         None => None,
     };
     let parent = match (&base_metadata, base.and_then(|base| base.snapshot_id)) {
-        (Some(metadata), Some(snapshot)) => Some(
-            metadata
-                .snapshot_by_id(snapshot)
-                .cloned()
-                .ok_or_else(|| LakeError::NoSnapshot { table: table.clone(), snapshot })?,
-        ),
+        (Some(metadata), Some(snapshot)) => {
+            Some(
+                metadata
+                    .snapshot_by_id(snapshot)
+                    .cloned()
+                    .ok_or_else(|| LakeError::NoSnapshot {
+                        table: table.clone(),
+                        snapshot,
+                    })?,
+            )
+        }
         _ => None,
     };
 
@@ -113,13 +118,26 @@ pub async fn prepare_commit(
     if members.is_empty()
         && let (Some(base), Some(snapshot_id)) = (base, known.values().max_by_key(|(sequence, _)| *sequence))
     {
-        return Ok(CommitOutcome::AlreadyCommitted { pointer: base.clone(), snapshot_id: snapshot_id.1 });
+        return Ok(CommitOutcome::AlreadyCommitted {
+            pointer: base.clone(),
+            snapshot_id: snapshot_id.1,
+        });
     }
 
     let shape = Shape::of(table, base_metadata.as_deref(), &members)?;
-    let start = Start { lake, table, base, metadata: base_metadata.as_deref(), shape: &shape };
+    let start = Start {
+        lake,
+        table,
+        base,
+        metadata: base_metadata.as_deref(),
+        shape: &shape,
+    };
     // A draft tells the ids that schema and partition spec get.
-    let draft = start.builder(seed)?.build().map_err(|error| refuse(table, error))?.metadata;
+    let draft = start
+        .builder(seed)?
+        .build()
+        .map_err(|error| refuse(table, error))?
+        .metadata;
     check_ids(table, &shape.schema, draft.current_schema())?;
     let schema = Arc::clone(draft.current_schema());
     let spec = Arc::clone(draft.default_partition_spec());
@@ -140,7 +158,12 @@ pub async fn prepare_commit(
     let added_files = added.len();
     let removed = shape.removed(&members, &schema)?;
     let next = next_manifests(
-        ManifestsOf { lake, table, metadata: base_metadata.as_deref(), parent: parent.as_ref() },
+        ManifestsOf {
+            lake,
+            table,
+            metadata: base_metadata.as_deref(),
+            parent: parent.as_ref(),
+        },
         (&schema, &spec),
         &removed,
         added,
@@ -151,7 +174,9 @@ pub async fn prepare_commit(
     )
     .await?;
 
-    let sequence = base_metadata.as_ref().map_or(1, |metadata| metadata.next_sequence_number());
+    let sequence = base_metadata
+        .as_ref()
+        .map_or(1, |metadata| metadata.next_sequence_number());
     let parent_id = parent.as_ref().map(|parent| parent.snapshot_id());
     write_manifest_list(&waiting, &names.list, snapshot_id, parent_id, sequence, next.list)
         .await
@@ -187,7 +212,10 @@ pub async fn prepare_commit(
     let mut written_files = next.written;
     written_files.extend([names.list, names.metadata.clone()]);
     Ok(CommitOutcome::Prepared(PreparedCommit {
-        pointer: TablePointer { metadata_location: names.metadata, snapshot_id: Some(snapshot_id) },
+        pointer: TablePointer {
+            metadata_location: names.metadata,
+            snapshot_id: Some(snapshot_id),
+        },
         base: base.cloned(),
         snapshot_id,
         written_files,
@@ -216,7 +244,10 @@ fn check_members(table: &AssetKey, members: &[CommitMember]) -> Result<(), LakeE
     let mut tokens = HashSet::default();
     for member in members {
         if member.token.is_empty() || member.token.contains(',') || !tokens.insert(&member.token) {
-            return wrong(&format!("the token `{}` is empty, holds a comma or comes twice", member.token));
+            return wrong(&format!(
+                "the token `{}` is empty, holds a comma or comes twice",
+                member.token
+            ));
         }
         if member.staged.table != *table {
             return wrong(&format!("one member was staged for {}", member.staged.table));
@@ -262,7 +293,9 @@ fn committed_tokens(
                 }
             }
         }
-        next = snapshot.parent_snapshot_id().and_then(|parent| metadata.snapshot_by_id(parent));
+        next = snapshot
+            .parent_snapshot_id()
+            .and_then(|parent| metadata.snapshot_by_id(parent));
     }
     found
 }
@@ -311,12 +344,18 @@ impl Shape {
                 });
             }
         }
-        Ok(Self { schema, partition_column, whole })
+        Ok(Self {
+            schema,
+            partition_column,
+            whole,
+        })
     }
 
     fn spec(&self) -> Result<UnboundPartitionSpec, LakeError> {
         let builder = UnboundPartitionSpec::builder();
-        let Some(column) = &self.partition_column else { return Ok(builder.build()) };
+        let Some(column) = &self.partition_column else {
+            return Ok(builder.build());
+        };
         let field = self
             .schema
             .field_by_name(column)
@@ -334,21 +373,37 @@ impl Shape {
         }
         let mut values = Vec::new();
         for member in members {
-            let Replace::Partition(key) = &member.staged.replace else { continue };
-            let column = self.partition_column.as_deref().and_then(|column| schema.field_by_name(column));
+            let Replace::Partition(key) = &member.staged.replace else {
+                continue;
+            };
+            let column = self
+                .partition_column
+                .as_deref()
+                .and_then(|column| schema.field_by_name(column));
             let primitive = column.and_then(|column| column.field_type.as_primitive_type());
-            let value = primitive.and_then(|primitive| datum_of(key, primitive)).ok_or_else(|| {
-                LakeError::Internal(format!("partition {key} of {} has no value", member.staged.table))
-            })?;
+            let value = primitive
+                .and_then(|primitive| datum_of(key, primitive))
+                .ok_or_else(|| {
+                    LakeError::Internal(format!("partition {key} of {} has no value", member.staged.table))
+                })?;
             values.push(value);
         }
-        Ok(if values.is_empty() { Removed::Nothing } else { Removed::Values(values) })
+        Ok(if values.is_empty() {
+            Removed::Nothing
+        } else {
+            Removed::Values(values)
+        })
     }
 }
 
 /// A whole replacement may drop and change columns, but an id, once given, means the same column for ever.
 fn check_reused_ids(table: &AssetKey, base: &TableMetadata, staged: &Schema) -> Result<(), LakeError> {
-    for field in staged.as_struct().fields().iter().filter(|field| field.id <= base.last_column_id()) {
+    for field in staged
+        .as_struct()
+        .fields()
+        .iter()
+        .filter(|field| field.id <= base.last_column_id())
+    {
         let same = base
             .schemas_iter()
             .filter_map(|schema| schema.field_by_id(field.id))
@@ -372,7 +427,9 @@ fn check_ids(table: &AssetKey, ours: &Schema, theirs: &Schema) -> Result<(), Lak
     if ours.as_struct() == theirs.as_struct() {
         Ok(())
     } else {
-        Err(LakeError::Internal(format!("the columns of {table} were numbered differently in its files")))
+        Err(LakeError::Internal(format!(
+            "the columns of {table} were numbered differently in its files"
+        )))
     }
 }
 
@@ -412,7 +469,10 @@ impl Start<'_> {
                 if metadata.format_version() != FormatVersion::V2 {
                     return Err(LakeError::Location {
                         location: metadata.location().to_owned(),
-                        reason: format!("it has Iceberg format {}; only format v2 is written", metadata.format_version()),
+                        reason: format!(
+                            "it has Iceberg format {}; only format v2 is written",
+                            metadata.format_version()
+                        ),
                     });
                 }
                 let location = self.base.map(|base| base.metadata_location.clone());
@@ -478,7 +538,11 @@ impl FreeNames {
             };
             let mut taken = false;
             for name in [&names.metadata, &names.list, &format!("{}0.avro", names.manifest_stem)] {
-                taken |= lake.io().exists(name).await.map_err(|error| LakeError::iceberg("look for", name, error))?;
+                taken |= lake
+                    .io()
+                    .exists(name)
+                    .await
+                    .map_err(|error| LakeError::iceberg("look for", name, error))?;
             }
             if !taken {
                 return Ok(names);
@@ -533,14 +597,23 @@ fn properties(
     runs.dedup();
     runs.truncate(WHOLE_TOKENS);
     let before = parent.map(|parent| &parent.summary().additional_properties);
-    let number = |properties: &HashMap<String, String>, name: &str| properties.get(name).and_then(|n| n.parse::<i64>().ok());
+    let number =
+        |properties: &HashMap<String, String>, name: &str| properties.get(name).and_then(|n| n.parse::<i64>().ok());
     for (total, added, removed) in [
         ("total-data-files", "added-data-files", "deleted-data-files"),
         ("total-records", "added-records", "deleted-records"),
         ("total-files-size", "added-files-size", "removed-files-size"),
         ("total-delete-files", "added-delete-files", "removed-delete-files"),
-        ("total-position-deletes", "added-position-deletes", "removed-position-deletes"),
-        ("total-equality-deletes", "added-equality-deletes", "removed-equality-deletes"),
+        (
+            "total-position-deletes",
+            "added-position-deletes",
+            "removed-position-deletes",
+        ),
+        (
+            "total-equality-deletes",
+            "added-equality-deletes",
+            "removed-equality-deletes",
+        ),
     ] {
         let base = match before {
             None => Some(0),

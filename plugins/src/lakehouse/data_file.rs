@@ -49,14 +49,25 @@ pub(crate) struct ColumnRecord {
 
 impl FileRecord {
     /// The file as Iceberg's manifests hold it. `column` is the partition column, if the table has one.
-    pub(crate) fn to_data_file(&self, schema: &Schema, spec_id: i32, column: Option<&str>) -> Result<DataFile, LakeError> {
+    pub(crate) fn to_data_file(
+        &self,
+        schema: &Schema,
+        spec_id: i32,
+        column: Option<&str>,
+    ) -> Result<DataFile, LakeError> {
         let broken = |what: String| LakeError::Internal(format!("{}: the staged record is broken: {what}", self.path));
         let partition = match column {
             None => Struct::empty(),
             Some(name) => {
-                let field = schema.field_by_name(name).ok_or_else(|| broken(format!("no partition column `{name}`")))?;
-                let value = self.partition.clone().ok_or_else(|| broken("no partition value".to_owned()))?;
-                let literal = Literal::try_from_json(value, &field.field_type).map_err(|error| broken(error.to_string()))?;
+                let field = schema
+                    .field_by_name(name)
+                    .ok_or_else(|| broken(format!("no partition column `{name}`")))?;
+                let value = self
+                    .partition
+                    .clone()
+                    .ok_or_else(|| broken("no partition value".to_owned()))?;
+                let literal =
+                    Literal::try_from_json(value, &field.field_type).map_err(|error| broken(error.to_string()))?;
                 Struct::from_iter([literal])
             }
         };
@@ -71,9 +82,24 @@ impl FileRecord {
             .file_size_in_bytes(self.bytes)
             .split_offsets(Some(self.splits.clone()))
             .column_sizes(self.columns.iter().map(|(id, column)| (*id, column.bytes)).collect())
-            .value_counts(self.columns.iter().filter_map(|(id, column)| Some((*id, column.values?))).collect())
-            .null_value_counts(self.columns.iter().filter_map(|(id, column)| Some((*id, column.nulls?))).collect())
-            .nan_value_counts(self.columns.iter().filter_map(|(id, column)| Some((*id, column.nans?))).collect())
+            .value_counts(
+                self.columns
+                    .iter()
+                    .filter_map(|(id, column)| Some((*id, column.values?)))
+                    .collect(),
+            )
+            .null_value_counts(
+                self.columns
+                    .iter()
+                    .filter_map(|(id, column)| Some((*id, column.nulls?)))
+                    .collect(),
+            )
+            .nan_value_counts(
+                self.columns
+                    .iter()
+                    .filter_map(|(id, column)| Some((*id, column.nans?)))
+                    .collect(),
+            )
             .lower_bounds(self.bounds(schema, |column| column.lower.as_ref()))
             .upper_bounds(self.bounds(schema, |column| column.upper.as_ref()));
         builder.build().map_err(|error| broken(error.to_string()))
@@ -86,7 +112,9 @@ impl FileRecord {
     ) -> std::collections::HashMap<i32, Datum> {
         let bounds = self.columns.iter().filter_map(|(id, column)| {
             let bytes = BASE64.decode(side(column)?).ok()?;
-            let Type::Primitive(primitive) = schema.field_by_id(*id)?.field_type.as_ref() else { return None };
+            let Type::Primitive(primitive) = schema.field_by_id(*id)?.field_type.as_ref() else {
+                return None;
+            };
             Some((*id, Datum::try_from_bytes(&bytes, primitive.clone()).ok()?))
         });
         bounds.collect()
@@ -111,7 +139,10 @@ pub(crate) fn record(
             }
             let metrics = columns.entry(info.id()).or_default();
             metrics.bytes += chunk.compressed_size().unsigned_abs();
-            let field = schema.as_struct().field_by_id(info.id()).filter(|_| leaf.path().parts().len() == 1);
+            let field = schema
+                .as_struct()
+                .field_by_id(info.id())
+                .filter(|_| leaf.path().parts().len() == 1);
             if let Some(field) = field
                 && let Type::Primitive(primitive) = field.field_type.as_ref()
             {
@@ -124,8 +155,15 @@ pub(crate) fn record(
         rows: metadata.file_metadata().num_rows().unsigned_abs(),
         bytes,
         partition: None,
-        splits: metadata.row_groups().iter().filter_map(|group| group.file_offset()).collect(),
-        columns: columns.into_iter().map(|(id, metrics)| (id, metrics.finish(nans.get(&id).copied()))).collect(),
+        splits: metadata
+            .row_groups()
+            .iter()
+            .filter_map(|group| group.file_offset())
+            .collect(),
+        columns: columns
+            .into_iter()
+            .map(|(id, metrics)| (id, metrics.finish(nans.get(&id).copied())))
+            .collect(),
     }
 }
 
@@ -145,7 +183,11 @@ struct TopLevel {
 
 impl Metrics {
     fn widen(&mut self, values: u64, statistics: Option<&Statistics>, primitive: &PrimitiveType) {
-        let top = self.top.get_or_insert(TopLevel { values: 0, nulls: Some(0), bounds: Some((None, None)) });
+        let top = self.top.get_or_insert(TopLevel {
+            values: 0,
+            nulls: Some(0),
+            bounds: Some((None, None)),
+        });
         top.values += values;
         let nulls = statistics.and_then(Statistics::null_count_opt);
         top.nulls = top.nulls.zip(nulls).map(|(sum, count)| sum + count);
@@ -154,8 +196,12 @@ impl Metrics {
         }
         let (lower, upper) = match statistics {
             Some(statistics) => (
-                statistics.min_bytes_opt().and_then(|bytes| datum(statistics, bytes, primitive)),
-                statistics.max_bytes_opt().and_then(|bytes| datum(statistics, bytes, primitive)),
+                statistics
+                    .min_bytes_opt()
+                    .and_then(|bytes| datum(statistics, bytes, primitive)),
+                statistics
+                    .max_bytes_opt()
+                    .and_then(|bytes| datum(statistics, bytes, primitive)),
             ),
             None => (None, None),
         };
@@ -169,9 +215,18 @@ impl Metrics {
     }
 
     fn finish(self, nans: Option<u64>) -> ColumnRecord {
-        let Some(top) = self.top else { return ColumnRecord { bytes: self.bytes, ..ColumnRecord::default() } };
+        let Some(top) = self.top else {
+            return ColumnRecord {
+                bytes: self.bytes,
+                ..ColumnRecord::default()
+            };
+        };
         let (lower, upper) = top.bounds.unwrap_or_default();
-        let encode = |bound: Option<Datum>| bound.and_then(|bound| bound.to_bytes().ok()).map(|bytes| BASE64.encode(bytes));
+        let encode = |bound: Option<Datum>| {
+            bound
+                .and_then(|bound| bound.to_bytes().ok())
+                .map(|bytes| BASE64.encode(bytes))
+        };
         ColumnRecord {
             bytes: self.bytes,
             values: Some(top.values),
@@ -221,7 +276,8 @@ fn i64_of(bytes: &[u8]) -> Option<i64> {
 fn signed_big_endian(bytes: &[u8]) -> Option<i128> {
     let sign = if bytes.first()? & 0x80 != 0 { 0xff } else { 0 };
     let mut wide = [sign; 16];
-    wide.get_mut(16usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
+    wide.get_mut(16usize.checked_sub(bytes.len())?..)?
+        .copy_from_slice(bytes);
     Some(i128::from_be_bytes(wide))
 }
 

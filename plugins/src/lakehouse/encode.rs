@@ -45,7 +45,13 @@ impl EncoderSettings {
             .set_compression(Compression::ZSTD(level))
             .set_created_by(format!("millpond {}", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { storage, arrow, schema, properties, target_bytes })
+        Ok(Self {
+            storage,
+            arrow,
+            schema,
+            properties,
+            target_bytes,
+        })
     }
 }
 
@@ -179,11 +185,16 @@ impl Work {
     ) -> Result<(), LakeError> {
         for batch in batches {
             if self.open.is_none() {
-                self.open = Some(OpenFile::create(settings, format!("{stem}-{:05}.parquet", self.finished.len()))?);
+                self.open = Some(OpenFile::create(
+                    settings,
+                    format!("{stem}-{:05}.parquet", self.finished.len()),
+                )?);
             }
             let open = self.open.as_mut().expect("a file was opened just now");
             count_nans(batch, &settings.schema, &mut open.nans);
-            open.writer.write(batch).map_err(|error| LakeError::parquet("write", &open.location, &error))?;
+            open.writer
+                .write(batch)
+                .map_err(|error| LakeError::parquet("write", &open.location, &error))?;
             if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= settings.target_bytes {
                 self.finish_file(settings)?;
             }
@@ -192,7 +203,9 @@ impl Work {
             Then::KeepOpen => {}
             Then::EndRowGroup => {
                 if let Some(open) = &mut self.open {
-                    open.writer.flush().map_err(|error| LakeError::parquet("write", &open.location, &error))?;
+                    open.writer
+                        .flush()
+                        .map_err(|error| LakeError::parquet("write", &open.location, &error))?;
                 }
             }
             Then::Close => self.finish_file(settings)?,
@@ -201,11 +214,19 @@ impl Work {
     }
 
     fn finish_file(&mut self, settings: &EncoderSettings) -> Result<(), LakeError> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let Some(mut open) = self.open.take() else {
+            return Ok(());
+        };
         let refuse = |error| LakeError::parquet("write", &open.location, &error);
         let metadata = open.writer.finish().map_err(refuse)?;
         let file = open.writer.into_inner().map_err(refuse)?;
-        let record = record(open.location.clone(), file.written(), &metadata, &settings.schema, &open.nans);
+        let record = record(
+            open.location.clone(),
+            file.written(),
+            &metadata,
+            &settings.schema,
+            &open.nans,
+        );
         self.finished.push((file, record));
         Ok(())
     }
@@ -217,6 +238,10 @@ impl OpenFile {
         let options = ArrowWriterOptions::new().with_properties(settings.properties.clone());
         let writer = ArrowWriter::try_new_with_options(file, Arc::clone(&settings.arrow), options)
             .map_err(|error| LakeError::parquet("write", &location, &error))?;
-        Ok(Self { writer, location, nans: BTreeMap::new() })
+        Ok(Self {
+            writer,
+            location,
+            nans: BTreeMap::new(),
+        })
     }
 }

@@ -146,7 +146,11 @@ impl fmt::Display for SchemaDifference {
 }
 
 fn join(differences: &[SchemaDifference]) -> String {
-    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    differences
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 impl LakeError {
@@ -191,7 +195,11 @@ impl LakeError {
             },
             Self::Internal(_) => (FailureClass::Internal, None),
         };
-        Failure { class, message: self.to_string(), help }
+        Failure {
+            class,
+            message: self.to_string(),
+            help,
+        }
     }
 
     /// Whether no space is left where the step writes.
@@ -201,7 +209,11 @@ impl LakeError {
 
     /// Names an I/O error.
     pub(crate) fn io(action: &'static str, path: impl fmt::Display, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_string(), source }
+        Self::Io {
+            action,
+            path: path.to_string(),
+            source,
+        }
     }
 
     /// Reads an error of the Iceberg library: an I/O error below keeps its kind, an unreadable file keeps its name.
@@ -209,14 +221,21 @@ impl LakeError {
         if let Some(found) = find_io(&error) {
             return Self::io(action, subject, found);
         }
-        Self::Iceberg { action, subject: subject.to_string(), source: Box::new(error) }
+        Self::Iceberg {
+            action,
+            subject: subject.to_string(),
+            source: Box::new(error),
+        }
     }
 
     /// Reads an error of the Parquet library while `path` was written or read.
     pub(crate) fn parquet(action: &'static str, path: impl fmt::Display, error: &ParquetError) -> Self {
         match find_io(error) {
             Some(found) => Self::io(action, path, found),
-            None => Self::Corrupt { path: path.to_string(), reason: error.to_string() },
+            None => Self::Corrupt {
+                path: path.to_string(),
+                reason: error.to_string(),
+            },
         }
     }
 
@@ -258,7 +277,10 @@ fn holds_ours(error: &DataFusionError) -> bool {
 
 /// Whether the error means that no space is left (or that a quota or size limit is reached).
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 /// The first I/O error down the chain, rebuilt with its kind (system errors with their code).
@@ -297,8 +319,11 @@ fn engine_failure(error: &DataFusionError) -> Failure {
         }
         if let Some(DataFusionError::ResourcesExhausted(message)) = current.downcast_ref::<DataFusionError>() {
             let first = message.lines().next().unwrap_or(message);
-            return Failure::new(FailureClass::Memory, format!("the query needs more memory than it may use: {first}"))
-                .with_help("raise the step's memory, or read fewer partitions at once");
+            return Failure::new(
+                FailureClass::Memory,
+                format!("the query needs more memory than it may use: {first}"),
+            )
+            .with_help("raise the step's memory, or read fewer partitions at once");
         }
         if let Some(DataFusionError::Shared(shared)) = current.downcast_ref::<DataFusionError>() {
             return engine_failure(shared);
@@ -307,10 +332,17 @@ fn engine_failure(error: &DataFusionError) -> Failure {
     }
     if let Some(io) = find_io(error) {
         if is_disk_full(&io) {
-            return Failure::new(FailureClass::DiskFull, format!("no space left for the query's files: {io}"))
-                .with_help("free some space, then retry");
+            return Failure::new(
+                FailureClass::DiskFull,
+                format!("no space left for the query's files: {io}"),
+            )
+            .with_help("free some space, then retry");
         }
-        let class = if io.kind() == io::ErrorKind::UnexpectedEof { FailureClass::Data } else { FailureClass::Io };
+        let class = if io.kind() == io::ErrorKind::UnexpectedEof {
+            FailureClass::Data
+        } else {
+            FailureClass::Io
+        };
         return Failure::new(class, error.strip_backtrace());
     }
     let class = match error.find_root() {

@@ -47,7 +47,12 @@ pub struct PartitionRows {
 impl SnapshotInfo {
     fn of(snapshot: &SnapshotRef) -> Self {
         let summary = snapshot.summary();
-        let number = |name: &str| summary.additional_properties.get(name).and_then(|text| text.parse().ok());
+        let number = |name: &str| {
+            summary
+                .additional_properties
+                .get(name)
+                .and_then(|text| text.parse().ok())
+        };
         Self {
             id: snapshot.snapshot_id(),
             parent: snapshot.parent_snapshot_id(),
@@ -69,7 +74,9 @@ pub fn history(table: &LakeTable) -> Result<Vec<SnapshotInfo>, LakeError> {
     while let Some(snapshot) = next {
         found.push(SnapshotInfo::of(&snapshot));
         let parent = snapshot.parent_snapshot_id();
-        next = parent.and_then(|parent| table.metadata().snapshot_by_id(parent)).cloned();
+        next = parent
+            .and_then(|parent| table.metadata().snapshot_by_id(parent))
+            .cloned();
     }
     Ok(found)
 }
@@ -82,7 +89,10 @@ pub fn snapshot_as_of(table: &LakeTable, ms: i64) -> Result<i64, LakeError> {
         Some(entry) => Ok(entry.snapshot_id),
         None => {
             let at = jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |at| at.to_string());
-            Err(LakeError::NotYet { table: table.key().clone(), at })
+            Err(LakeError::NotYet {
+                table: table.key().clone(),
+                at,
+            })
         }
     }
 }
@@ -91,17 +101,25 @@ pub fn snapshot_as_of(table: &LakeTable, ms: i64) -> Result<i64, LakeError> {
 /// unpartitioned table, a null) are under `None`.
 pub async fn partition_rows(table: &LakeTable) -> Result<BTreeMap<Option<PartitionKey>, PartitionRows>, LakeError> {
     let mut found: BTreeMap<Option<PartitionKey>, PartitionRows> = BTreeMap::new();
-    let Some(snapshot) = table.snapshot(None)? else { return Ok(found) };
+    let Some(snapshot) = table.snapshot(None)? else {
+        return Ok(found);
+    };
     let metadata = table.metadata();
     let list = table.lake().manifest_list(&snapshot, metadata.format_version()).await?;
-    for file in list.entries().iter().filter(|file| file.content == ManifestContentType::Data) {
+    for file in list
+        .entries()
+        .iter()
+        .filter(|file| file.content == ManifestContentType::Data)
+    {
         let column_type = metadata
             .partition_spec_by_id(file.partition_spec_id)
             .and_then(|spec| identity_column(spec, metadata.current_schema()))
             .map(|(_, column_type)| column_type.clone());
         for entry in table.lake().manifest(file).await?.alive() {
             let value = entry.data_file().partition().fields().first().and_then(Option::as_ref);
-            let key = column_type.as_ref().and_then(|column_type| key_of_literal(value, column_type));
+            let key = column_type
+                .as_ref()
+                .and_then(|column_type| key_of_literal(value, column_type));
             let rows = found.entry(key).or_default();
             rows.rows += entry.record_count();
             rows.files += 1;

@@ -13,7 +13,8 @@ use datafusion::execution::cache::DefaultFilesMetadataCache;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use iceberg::io::{FileIO, FileIOBuilder};
 use iceberg::spec::{
-    FormatVersion, Manifest, ManifestEntryRef, ManifestFile, ManifestList, PrimitiveLiteral, Schema, SnapshotRef, TableMetadata,
+    FormatVersion, Manifest, ManifestEntryRef, ManifestFile, ManifestList, PrimitiveLiteral, Schema, SnapshotRef,
+    TableMetadata,
 };
 
 use super::LakeError;
@@ -47,7 +48,9 @@ struct Inner {
 
 impl fmt::Debug for Lake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lake").field("warehouse", &self.inner.warehouse).finish_non_exhaustive()
+        f.debug_struct("Lake")
+            .field("warehouse", &self.inner.warehouse)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +70,10 @@ impl LoadedManifest {
             for (position, entry) in manifest.entries().iter().enumerate() {
                 if entry.is_alive() {
                     let value = entry.data_file().partition().fields().first().cloned().flatten();
-                    index.entry(value.and_then(|value| value.as_primitive_literal())).or_default().push(position as u32);
+                    index
+                        .entry(value.and_then(|value| value.as_primitive_literal()))
+                        .or_default()
+                        .push(position as u32);
                 }
             }
             index
@@ -82,8 +88,14 @@ impl LoadedManifest {
 
     /// The live entries with this value of the only partition field.
     pub(crate) fn of_partition(&self, value: &PrimitiveLiteral) -> impl Iterator<Item = &ManifestEntryRef> {
-        let positions = self.by_partition.as_ref().and_then(|index| index.get(&Some(value.clone())));
-        positions.into_iter().flatten().map(|position| &self.manifest.entries()[*position as usize])
+        let positions = self
+            .by_partition
+            .as_ref()
+            .and_then(|index| index.get(&Some(value.clone())));
+        positions
+            .into_iter()
+            .flatten()
+            .map(|position| &self.manifest.entries()[*position as usize])
     }
 }
 
@@ -138,7 +150,10 @@ impl Lake {
         if let Some(snapshot) = pointer.snapshot_id
             && metadata.snapshot_by_id(snapshot).is_none()
         {
-            return Err(LakeError::NoSnapshot { table: key.clone(), snapshot });
+            return Err(LakeError::NoSnapshot {
+                table: key.clone(),
+                snapshot,
+            });
         }
         Ok(LakeTable::new(self.clone(), key.clone(), metadata, pointer.clone()))
     }
@@ -169,7 +184,9 @@ impl Lake {
             serde_json::from_slice::<TableMetadata>(&bytes)
         };
         let metadata = Arc::new(metadata.map_err(|error| corrupt(location, &error))?);
-        self.inner.metadata.put(location, Arc::clone(&metadata), bytes.len() * 2);
+        self.inner
+            .metadata
+            .put(location, Arc::clone(&metadata), bytes.len() * 2);
         Ok(metadata)
     }
 
@@ -190,7 +207,9 @@ impl Lake {
         let bytes = self.read(location).await?;
         let list = ManifestList::parse_with_version(&bytes, version).map_err(|error| corrupt(location, &error))?;
         let list = Arc::new(list);
-        self.inner.lists.put(location, Arc::clone(&list), bytes.len() * UNPACKED);
+        self.inner
+            .lists
+            .put(location, Arc::clone(&list), bytes.len() * UNPACKED);
         Ok(list)
     }
 
@@ -198,26 +217,38 @@ impl Lake {
         if let Some(known) = self.inner.manifests.get(&file.manifest_path) {
             return Ok(known);
         }
-        let manifest = file.load_manifest(&self.inner.io).await.map_err(|error| match super::error::find_io(&error) {
-            Some(io) if io.kind() == std::io::ErrorKind::NotFound => missing(&file.manifest_path),
-            Some(io) if io.raw_os_error().is_some() => LakeError::io("read", &file.manifest_path, io),
-            _ => corrupt(&file.manifest_path, &error),
-        })?;
+        let manifest =
+            file.load_manifest(&self.inner.io)
+                .await
+                .map_err(|error| match super::error::find_io(&error) {
+                    Some(io) if io.kind() == std::io::ErrorKind::NotFound => missing(&file.manifest_path),
+                    Some(io) if io.raw_os_error().is_some() => LakeError::io("read", &file.manifest_path, io),
+                    _ => corrupt(&file.manifest_path, &error),
+                })?;
         let loaded = Arc::new(LoadedManifest::new(manifest));
         let weight = usize::try_from(file.manifest_length).unwrap_or_default() * UNPACKED;
-        self.inner.manifests.put(&file.manifest_path, Arc::clone(&loaded), weight);
+        self.inner
+            .manifests
+            .put(&file.manifest_path, Arc::clone(&loaded), weight);
         Ok(loaded)
     }
 
     async fn read(&self, location: &str) -> Result<bytes::Bytes, LakeError> {
         self.inner.storage.read_file(location).await.map_err(|error| {
-            if error.source.kind() == std::io::ErrorKind::NotFound { missing(location) } else { error.into() }
+            if error.source.kind() == std::io::ErrorKind::NotFound {
+                missing(location)
+            } else {
+                error.into()
+            }
         })
     }
 }
 
 fn missing(location: &str) -> LakeError {
-    LakeError::Corrupt { path: location.to_owned(), reason: "the file is gone, yet the table refers to it".to_owned() }
+    LakeError::Corrupt {
+        path: location.to_owned(),
+        reason: "the file is gone, yet the table refers to it".to_owned(),
+    }
 }
 
 fn corrupt(location: &str, error: &dyn std::error::Error) -> LakeError {
@@ -225,7 +256,10 @@ fn corrupt(location: &str, error: &dyn std::error::Error) -> LakeError {
     if reason.len() > 300 {
         reason = reason.chars().take(300).collect();
     }
-    LakeError::Corrupt { path: location.to_owned(), reason: format!("the file is damaged: {reason}") }
+    LakeError::Corrupt {
+        path: location.to_owned(),
+        reason: format!("the file is damaged: {reason}"),
+    }
 }
 
 /// The current schema, or that of a snapshot.

@@ -10,8 +10,8 @@ use ahash::HashSet;
 use assets::AssetKey;
 use iceberg::io::{OutputFile, Storage};
 use iceberg::spec::{
-    DataFile, Datum, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestWriter, ManifestWriterBuilder, PartitionSpec,
-    PartitionSpecRef, PrimitiveLiteral, SchemaRef, SnapshotRef, SnapshotSummaryCollector, TableMetadata,
+    DataFile, Datum, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestWriter, ManifestWriterBuilder,
+    PartitionSpec, PartitionSpecRef, PrimitiveLiteral, SchemaRef, SnapshotRef, SnapshotSummaryCollector, TableMetadata,
 };
 
 use super::lake::LoadedManifest;
@@ -65,8 +65,10 @@ impl Output<'_> {
         content: ManifestContentType,
     ) -> Result<ManifestWriter, LakeError> {
         let location = format!("{}{}.avro", self.stem, self.written.len());
-        let output: OutputFile =
-            self.waiting.new_output(&location).map_err(|error| LakeError::iceberg("write", &location, error))?;
+        let output: OutputFile = self
+            .waiting
+            .new_output(&location)
+            .map_err(|error| LakeError::iceberg("write", &location, error))?;
         self.written.push(location);
         let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec);
         Ok(match content {
@@ -76,12 +78,18 @@ impl Output<'_> {
     }
 
     async fn finish(&self, writer: ManifestWriter) -> Result<ManifestFile, LakeError> {
-        writer.write_manifest_file().await.map_err(|error| LakeError::iceberg("write a manifest below", self.stem, error))
+        writer
+            .write_manifest_file()
+            .await
+            .map_err(|error| LakeError::iceberg("write a manifest below", self.stem, error))
     }
 }
 
 /// Writes what is new (unsealed, into `waiting`) and lists what the next snapshot holds.
-#[allow(clippy::too_many_arguments, reason = "called once; the parts come from different steps of the commit")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "called once; the parts come from different steps of the commit"
+)]
 pub(crate) async fn next_manifests(
     from: ManifestsOf<'_>,
     (schema, spec): (&SchemaRef, &PartitionSpecRef),
@@ -92,14 +100,21 @@ pub(crate) async fn next_manifests(
     waiting: &SealTogether,
     summary: &mut SnapshotSummaryCollector,
 ) -> Result<NextManifests, LakeError> {
-    let mut output = Output { waiting, stem, snapshot_id, written: Vec::new() };
+    let mut output = Output {
+        waiting,
+        stem,
+        snapshot_id,
+        written: Vec::new(),
+    };
     let mut list = Vec::new();
     let mut removed_files = 0;
     if !added.is_empty() {
         let mut writer = output.writer(Arc::clone(schema), spec.as_ref().clone(), ManifestContentType::Data)?;
         for file in added {
             // A negative number: the sequence number is inherited from the manifest list.
-            writer.add_file(file, -1).map_err(|error| LakeError::iceberg("add a file to", from.table, error))?;
+            writer
+                .add_file(file, -1)
+                .map_err(|error| LakeError::iceberg("add a file to", from.table, error))?;
         }
         list.push(output.finish(writer).await?);
     }
@@ -121,7 +136,11 @@ pub(crate) async fn next_manifests(
         }
     }
     merge(&from, &mut output, carried, spec.spec_id(), &mut list).await?;
-    Ok(NextManifests { list, written: output.written, removed_files })
+    Ok(NextManifests {
+        list,
+        written: output.written,
+        removed_files,
+    })
 }
 
 impl ManifestsOf<'_> {
@@ -148,12 +167,17 @@ impl ManifestsOf<'_> {
                 is: "one column".to_owned(),
             });
         };
-        let possible: Vec<&Datum> = values.iter().filter(|value| may_hold(file, column_type, value)).collect();
+        let possible: Vec<&Datum> = values
+            .iter()
+            .filter(|value| may_hold(file, column_type, value))
+            .collect();
         if possible.is_empty() {
             return Ok(None);
         }
         let loaded = self.lake.manifest(file).await?;
-        let hit = possible.iter().any(|value| loaded.of_partition(value.literal()).next().is_some());
+        let hit = possible
+            .iter()
+            .any(|value| loaded.of_partition(value.literal()).next().is_some());
         Ok(hit.then_some(loaded))
     }
 }
@@ -177,7 +201,9 @@ async fn rewrite(
         Removed::Nothing => false,
         Removed::Values(_) => {
             let value = entry.data_file().partition().fields().first().and_then(Option::as_ref);
-            value.and_then(|value| value.as_primitive_literal()).is_some_and(|value| values.contains(&value))
+            value
+                .and_then(|value| value.as_primitive_literal())
+                .is_some_and(|value| values.contains(&value))
         }
     };
     let mut count = 0;
@@ -236,8 +262,11 @@ async fn merge(
         }
         let about = loaded[0].manifest.metadata();
         // All have one spec; the partition's type is read off a schema that knows its column.
-        let mut writer =
-            output.writer(Arc::clone(about.schema()), about.partition_spec().clone(), ManifestContentType::Data)?;
+        let mut writer = output.writer(
+            Arc::clone(about.schema()),
+            about.partition_spec().clone(),
+            ManifestContentType::Data,
+        )?;
         for (manifest, file) in loaded.iter().zip(&tier) {
             for entry in manifest.alive() {
                 keep(&mut writer, entry).map_err(|error| LakeError::iceberg("merge", &file.manifest_path, error))?;

@@ -36,22 +36,41 @@ pub(crate) async fn scan(
     let refuse = |error| LakeError::iceberg("plan the scan of", table.key(), error);
     let schema = schema_of(table.metadata(), Some(snapshot))?;
     let iceberg_table = open(table).map_err(refuse)?;
-    let scan = iceberg_table.scan().snapshot_id(snapshot.snapshot_id()).select_all().build().map_err(refuse)?;
+    let scan = iceberg_table
+        .scan()
+        .snapshot_id(snapshot.snapshot_id())
+        .select_all()
+        .build()
+        .map_err(refuse)?;
     let chosen: HashSet<&str> = entries.iter().map(|entry| entry.file_path()).collect();
-    let tasks: Vec<FileScanTask> =
-        scan.plan_files().await.map_err(refuse)?.try_collect().await.map_err(refuse)?;
+    let tasks: Vec<FileScanTask> = scan
+        .plan_files()
+        .await
+        .map_err(refuse)?
+        .try_collect()
+        .await
+        .map_err(refuse)?;
 
-    let mut projected: Vec<i32> =
-        ids.iter().copied().filter(|id| schema.as_struct().field_by_id(*id).is_some()).collect();
+    let mut projected: Vec<i32> = ids
+        .iter()
+        .copied()
+        .filter(|id| schema.as_struct().field_by_id(*id).is_some())
+        .collect();
     if projected.is_empty() {
         // Without a column the reader would decode all of them.
         projected.extend(schema.as_struct().fields().first().map(|field| field.id));
     }
-    let pick: Vec<Option<usize>> = ids.iter().map(|id| projected.iter().position(|known| known == id)).collect();
+    let pick: Vec<Option<usize>> = ids
+        .iter()
+        .map(|id| projected.iter().position(|known| known == id))
+        .collect();
     let mut groups: Vec<(u64, Vec<FileScanTask>)> = vec![(0, Vec::new()); partitions.clamp(1, entries.len().max(1))];
     for mut task in tasks.into_iter().filter(|task| chosen.contains(task.data_file_path())) {
         task.project_field_ids.clone_from(&projected);
-        let lightest = groups.iter_mut().min_by_key(|(bytes, _)| *bytes).expect("there is at least one group");
+        let lightest = groups
+            .iter_mut()
+            .min_by_key(|(bytes, _)| *bytes)
+            .expect("there is at least one group");
         lightest.0 += task.length;
         lightest.1.push(task);
     }
@@ -67,7 +86,14 @@ pub(crate) async fn scan(
             }) as Arc<dyn PartitionStream>
         })
         .collect();
-    Ok(Arc::new(StreamingTableExec::try_new(output, streams, None, vec![], false, limit)?))
+    Ok(Arc::new(StreamingTableExec::try_new(
+        output,
+        streams,
+        None,
+        vec![],
+        false,
+        limit,
+    )?))
 }
 
 fn open(table: &LakeTable) -> iceberg::Result<Table> {
@@ -98,7 +124,12 @@ impl PartitionStream for TaskStream {
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let tasks = stream::iter(self.tasks.clone().into_iter().map(Ok)).boxed();
-        let reader = self.table.reader_builder().with_data_file_concurrency_limit(1).with_batch_size(8192).build();
+        let reader = self
+            .table
+            .reader_builder()
+            .with_data_file_concurrency_limit(1)
+            .with_batch_size(8192)
+            .build();
         let batches = match reader.read(tasks) {
             Ok(result) => result.stream(),
             Err(error) => stream::once(async { Err(error) }).boxed(),
@@ -106,8 +137,7 @@ impl PartitionStream for TaskStream {
         let (schema, pick, key) = (Arc::clone(&self.schema), self.pick.clone(), self.key.clone());
         let output = Arc::clone(&schema);
         let adapted = batches.map(move |batch| {
-            let batch =
-                batch.map_err(|error| DataFusionError::from(LakeError::iceberg("read", &key, error)))?;
+            let batch = batch.map_err(|error| DataFusionError::from(LakeError::iceberg("read", &key, error)))?;
             let columns = pick
                 .iter()
                 .zip(output.fields())
@@ -117,7 +147,11 @@ impl PartitionStream for TaskStream {
                 })
                 .collect::<Result<Vec<ArrayRef>>>()?;
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            Ok(RecordBatch::try_new_with_options(Arc::clone(&output), columns, &options)?)
+            Ok(RecordBatch::try_new_with_options(
+                Arc::clone(&output),
+                columns,
+                &options,
+            )?)
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, adapted))
     }

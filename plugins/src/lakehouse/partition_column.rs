@@ -10,9 +10,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Date32Type, Int64Type, Schema as ArrowSchema, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Date32Type, Int64Type, Schema as ArrowSchema, TimeUnit, TimestampMicrosecondType};
 use assets::partition::{Grain, Partitioning};
 use assets::{PartitionKey, PartitionedBy};
 use iceberg::spec::{Datum, Literal, PrimitiveLiteral, PrimitiveType};
@@ -48,33 +46,45 @@ pub fn partition_column(by: &PartitionedBy, schema: &ArrowSchema) -> Result<Part
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         return Err(LakeError::PartitionSource {
             reason: format!("the rows have no column `{}`", by.column),
-            help: format!("the columns are {}; name one of them in `partitions`, or add it to the SELECT", names.join(", ")),
+            help: format!(
+                "the columns are {}; name one of them in `partitions`, or add it to the SELECT",
+                names.join(", ")
+            ),
         });
     };
-    let identity = match (&by.partitioning, plain(field.data_type())) {
-        (_, Plain::Text) | (Partitioning::Fixed(_), Plain::Integer) => true,
-        (Partitioning::Fixed(_), Plain::Date) => false,
-        (Partitioning::Time(time), Plain::Date) => match time.grain {
-            Grain::Day => true,
-            Grain::Week | Grain::Month | Grain::Quarter | Grain::Year => false,
-            Grain::Minute | Grain::Hour => {
+    let identity =
+        match (&by.partitioning, plain(field.data_type())) {
+            (_, Plain::Text) | (Partitioning::Fixed(_), Plain::Integer) => true,
+            (Partitioning::Fixed(_), Plain::Date) => false,
+            (Partitioning::Time(time), Plain::Date) => match time.grain {
+                Grain::Day => true,
+                Grain::Week | Grain::Month | Grain::Quarter | Grain::Year => false,
+                Grain::Minute | Grain::Hour => {
+                    return Err(LakeError::PartitionSource {
+                        reason: format!(
+                            "`{}` is a date and cannot tell the {:?} of a row",
+                            by.column, time.grain
+                        )
+                        .to_lowercase(),
+                        help: "name a timestamp column in `partitions`".to_owned(),
+                    });
+                }
+            },
+            (Partitioning::Time(_), Plain::Timestamp) => false,
+            (_, kind) => {
                 return Err(LakeError::PartitionSource {
-                    reason: format!("`{}` is a date and cannot tell the {:?} of a row", by.column, time.grain).to_lowercase(),
-                    help: "name a timestamp column in `partitions`".to_owned(),
-                });
-            }
-        },
-        (Partitioning::Time(_), Plain::Timestamp) => false,
-        (_, kind) => {
-            return Err(LakeError::PartitionSource {
                 reason: format!("`{}` is {} ({kind:?}) and cannot tell a partition", by.column, field.data_type()),
                 help: "partitions by time need a date, a timestamp or the key as text; fixed sets need text or a number"
                     .to_owned(),
             });
-        }
-    };
+            }
+        };
     Ok(PartitionColumn {
-        column: if identity { by.column.clone() } else { APPENDED.to_owned() },
+        column: if identity {
+            by.column.clone()
+        } else {
+            APPENDED.to_owned()
+        },
         source: by.column.clone(),
         partitioning: by.partitioning.clone(),
     })
@@ -140,9 +150,10 @@ pub fn row_partition_keys(partitioning: &Partitioning, column: &ArrayRef) -> Res
             let micros = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::clone(zone)));
             instants(partitioning, &convert(column, &micros)?)
         }
-        DataType::Timestamp(_, None) => {
-            local_times(partitioning, &convert(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?)
-        }
+        DataType::Timestamp(_, None) => local_times(
+            partitioning,
+            &convert(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?,
+        ),
         other if plain(other) == Plain::Integer => integers(partitioning, &convert(column, &DataType::Int64)?),
         other => Err(LakeError::PartitionSource {
             reason: format!("a column of {other} cannot tell a partition"),
@@ -175,7 +186,10 @@ type RowKeyText = (bool, String);
 impl<V: std::hash::Hash + Eq + Clone> Collector<V> {
     fn new(rows: usize) -> Self {
         Self {
-            found: RowKeys { keys: Vec::new(), rows: Vec::with_capacity(rows) },
+            found: RowKeys {
+                keys: Vec::new(),
+                rows: Vec::with_capacity(rows),
+            },
             by_key: HashMap::default(),
             seen: HashMap::default(),
             null: None,
@@ -275,12 +289,13 @@ fn instants(partitioning: &Partitioning, column: &ArrayRef) -> Result<RowKeys, L
     // A minute is the finest grain, and every zone in use is off UTC by whole minutes since its partitions could begin.
     let mut collector = Collector::new(values.len());
     for value in values {
-        collector.push(value.map(|micros| micros.div_euclid(60_000_000)), |minute| {
-            match Timestamp::from_second(minute * 60) {
+        collector.push(
+            value.map(|micros| micros.div_euclid(60_000_000)),
+            |minute| match Timestamp::from_second(minute * 60) {
                 Ok(instant) => key_at(partitioning, instant, || instant.to_string()),
                 Err(_) => RowKey::Outside(format!("minute {minute} since 1970")),
-            }
-        });
+            },
+        );
     }
     Ok(collector.found)
 }
@@ -299,7 +314,9 @@ fn local_times(partitioning: &Partitioning, column: &ArrayRef) -> Result<RowKeys
     let mut collector = Collector::new(values.len());
     for value in values {
         collector.push(value.map(|micros| micros.div_euclid(60_000_000)), |minute| {
-            let local = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0).checked_add(SignedDuration::from_mins(*minute));
+            let local = jiff::civil::date(1970, 1, 1)
+                .at(0, 0, 0, 0)
+                .checked_add(SignedDuration::from_mins(*minute));
             let Ok(local) = local else {
                 return RowKey::Outside(format!("minute {minute} since 1970"));
             };

@@ -30,7 +30,12 @@ pub(crate) struct Columns {
 
 impl Columns {
     pub(crate) fn new(schema: ArrowSchemaRef, ids: Vec<i32>) -> Self {
-        let by_name = schema.fields().iter().enumerate().map(|(i, field)| (field.name().clone(), i)).collect();
+        let by_name = schema
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(i, field)| (field.name().clone(), i))
+            .collect();
         Self { schema, ids, by_name }
     }
 
@@ -61,9 +66,9 @@ impl Columns {
     /// Whether one of the files may hold NaN in this column.
     pub(crate) fn may_hold_nan(&self, name: &str, entries: &[ManifestEntryRef]) -> bool {
         match self.typed(name) {
-            Some((id, data_type)) if data_type.is_floating() => {
-                entries.iter().any(|entry| entry.data_file().nan_value_counts().get(&id) != Some(&0))
-            }
+            Some((id, data_type)) if data_type.is_floating() => entries
+                .iter()
+                .any(|entry| entry.data_file().nan_value_counts().get(&id) != Some(&0)),
             _ => false,
         }
     }
@@ -126,7 +131,12 @@ pub(crate) struct FileBounds<'a> {
 impl FileBounds<'_> {
     fn bounds(&self, column: &Column, side: Side) -> Option<ArrayRef> {
         let (id, data_type) = self.columns.typed(&column.name)?;
-        array(self.entries.iter().map(|entry| file_bound(entry.data_file(), id, data_type, side)), data_type)
+        array(
+            self.entries
+                .iter()
+                .map(|entry| file_bound(entry.data_file(), id, data_type, side)),
+            data_type,
+        )
     }
 }
 
@@ -145,7 +155,10 @@ impl PruningStatistics for FileBounds<'_> {
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let id = self.columns.id(&column.name)?;
-        let counts = self.entries.iter().map(|entry| entry.data_file().null_value_counts().get(&id).copied());
+        let counts = self
+            .entries
+            .iter()
+            .map(|entry| entry.data_file().null_value_counts().get(&id).copied());
         Some(Arc::new(UInt64Array::from_iter(counts)))
     }
 
@@ -173,7 +186,9 @@ impl<'a> ManifestBounds<'a> {
             let spec = metadata.partition_spec_by_id(file.partition_spec_id)?;
             let [field] = spec.fields() else { return None };
             let (_, column_type) = identity_column(spec, metadata.current_schema())?;
-            let [summary] = file.partitions.as_deref()? else { return None };
+            let [summary] = file.partitions.as_deref()? else {
+                return None;
+            };
             // A null partition value has no place between the bounds.
             if summary.contains_null || summary.contains_nan == Some(true) {
                 return None;
@@ -183,7 +198,11 @@ impl<'a> ManifestBounds<'a> {
             let upper = read(summary.upper_bound.as_ref().map(|bytes| bytes.as_slice()));
             Some((columns.name(field.source_id)?.to_owned(), lower, upper))
         });
-        Self { columns, manifests, bounds: bounds.collect() }
+        Self {
+            columns,
+            manifests,
+            bounds: bounds.collect(),
+        }
     }
 
     /// Which manifests may hold files that match all predicates.
@@ -205,7 +224,11 @@ impl<'a> ManifestBounds<'a> {
         let values = self.bounds.iter().map(|bounds| {
             let (name, lower, upper) = bounds.as_ref()?;
             let bound = if side == Side::Lower { lower } else { upper };
-            if *name == column.name { scalar(bound.as_ref()?, data_type) } else { None }
+            if *name == column.name {
+                scalar(bound.as_ref()?, data_type)
+            } else {
+                None
+            }
         });
         array(values, data_type)
     }

@@ -25,8 +25,8 @@ use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use iceberg::spec::{
-    DataFileFormat, Datum, ManifestContentType, ManifestEntryRef, ManifestFile, PrimitiveLiteral, PrimitiveType, SchemaRef,
-    SnapshotRef,
+    DataFileFormat, Datum, ManifestContentType, ManifestEntryRef, ManifestFile, PrimitiveLiteral, PrimitiveType,
+    SchemaRef, SnapshotRef,
 };
 use object_store::ObjectMeta;
 
@@ -42,7 +42,11 @@ use crate::step::Scope;
 #[derive(Debug)]
 pub(crate) enum ScanFiles {
     /// The manifests of a snapshot (`None`: a table that was never written), restricted to the partitions in scope.
-    Snapshot { table: LakeTable, snapshot: Option<SnapshotRef>, scope: Scope },
+    Snapshot {
+        table: LakeTable,
+        snapshot: Option<SnapshotRef>,
+        scope: Scope,
+    },
     /// A fixed list, not (yet) part of any snapshot.
     Listed(Vec<ManifestEntryRef>),
 }
@@ -67,19 +71,35 @@ struct FilePlan {
 impl LakeScan {
     pub(crate) fn new(lake: Lake, table_schema: SchemaRef, files: ScanFiles) -> Result<Self, LakeError> {
         let (schema, ids) = schema::query_schema(&table_schema, &[APPENDED])?;
-        Ok(Self { lake, columns: Arc::new(Columns::new(Arc::clone(&schema), ids)), schema, files })
+        Ok(Self {
+            lake,
+            columns: Arc::new(Columns::new(Arc::clone(&schema), ids)),
+            schema,
+            files,
+        })
     }
 
     async fn plan(&self, predicates: &[PruningPredicate]) -> Result<FilePlan, LakeError> {
         let mut plan = match &self.files {
-            ScanFiles::Listed(entries) => FilePlan { entries: entries.clone(), deletes: false },
-            ScanFiles::Snapshot { snapshot: None, .. } => FilePlan { entries: Vec::new(), deletes: false },
-            ScanFiles::Snapshot { table, snapshot: Some(snapshot), scope } => {
-                self.plan_snapshot(table, snapshot, scope, predicates).await?
-            }
+            ScanFiles::Listed(entries) => FilePlan {
+                entries: entries.clone(),
+                deletes: false,
+            },
+            ScanFiles::Snapshot { snapshot: None, .. } => FilePlan {
+                entries: Vec::new(),
+                deletes: false,
+            },
+            ScanFiles::Snapshot {
+                table,
+                snapshot: Some(snapshot),
+                scope,
+            } => self.plan_snapshot(table, snapshot, scope, predicates).await?,
         };
         if !predicates.is_empty() && !plan.entries.is_empty() {
-            let bounds = FileBounds { columns: &self.columns, entries: &plan.entries };
+            let bounds = FileBounds {
+                columns: &self.columns,
+                entries: &plan.entries,
+            };
             let mut keep = vec![true; plan.entries.len()];
             for predicate in predicates {
                 // A predicate that cannot be evaluated keeps every file.
@@ -103,10 +123,15 @@ impl LakeScan {
         let metadata = table.metadata();
         let list = self.lake.manifest_list(snapshot, metadata.format_version()).await?;
         let has_live = |file: &ManifestFile| file.has_added_files() || file.has_existing_files();
-        let deletes =
-            list.entries().iter().any(|file| file.content == ManifestContentType::Deletes && has_live(file));
-        let manifests: Vec<&ManifestFile> =
-            list.entries().iter().filter(|file| file.content == ManifestContentType::Data && has_live(file)).collect();
+        let deletes = list
+            .entries()
+            .iter()
+            .any(|file| file.content == ManifestContentType::Deletes && has_live(file));
+        let manifests: Vec<&ManifestFile> = list
+            .entries()
+            .iter()
+            .filter(|file| file.content == ManifestContentType::Data && has_live(file))
+            .collect();
         let keep = ManifestBounds::new(&self.columns, metadata, &manifests).keep(predicates);
         let mut entries = Vec::new();
         for (file, _) in manifests.into_iter().zip(keep).filter(|(_, keep)| *keep) {
@@ -142,7 +167,9 @@ impl LakeScan {
 
     /// Turns filters into pruning predicates, one by one; one that cannot be turned is left out.
     fn predicates(&self, state: &dyn Session, filters: &[Expr]) -> Vec<PruningPredicate> {
-        let Ok(schema) = DFSchema::try_from(Arc::clone(&self.schema)) else { return Vec::new() };
+        let Ok(schema) = DFSchema::try_from(Arc::clone(&self.schema)) else {
+            return Vec::new();
+        };
         filters
             .iter()
             .filter_map(|filter| {
@@ -156,13 +183,18 @@ impl LakeScan {
     /// Whether a filter looks at a float column in which some of the files hold NaN: Parquet's bounds leave NaN out, while
     /// queries order it above all numbers, so reading must not skip by those bounds.
     fn nan_in_filters(&self, filters: &[Expr], entries: &[ManifestEntryRef]) -> bool {
-        filters.iter().flat_map(Expr::column_refs).any(|column| self.columns.may_hold_nan(&column.name, entries))
+        filters
+            .iter()
+            .flat_map(Expr::column_refs)
+            .any(|column| self.columns.may_hold_nan(&column.name, entries))
     }
 }
 
 /// Whether the manifest's summary allows files with this partition value.
 pub(crate) fn may_hold(file: &ManifestFile, column_type: &PrimitiveType, value: &Datum) -> bool {
-    let Some([summary]) = file.partitions.as_deref() else { return true };
+    let Some([summary]) = file.partitions.as_deref() else {
+        return true;
+    };
     let bound = |bytes: Option<&[u8]>| Datum::try_from_bytes(bytes?, column_type.clone()).ok();
     bound(summary.lower_bound.as_ref().map(|bytes| bytes.as_slice())).is_none_or(|lower| lower <= *value)
         && bound(summary.upper_bound.as_ref().map(|bytes| bytes.as_slice())).is_none_or(|upper| *value <= upper)
@@ -199,7 +231,11 @@ impl TableProvider for LakeScan {
         }
         let partitions = state.config().target_partitions().max(1);
         if plan.deletes
-            && let ScanFiles::Snapshot { table, snapshot: Some(snapshot), .. } = &self.files
+            && let ScanFiles::Snapshot {
+                table,
+                snapshot: Some(snapshot),
+                ..
+            } = &self.files
         {
             let ids = self.columns.ids(projection);
             return merge_on_read::scan(table, snapshot, &plan.entries, output, &ids, partitions, limit).await;
@@ -234,7 +270,10 @@ fn groups(entries: &[ManifestEntryRef], partitions: usize) -> Result<Vec<FileGro
     by_size.sort_by_key(|entry| Reverse(entry.file_size_in_bytes()));
     let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); partitions.min(by_size.len())];
     for entry in by_size {
-        let lightest = groups.iter_mut().min_by_key(|(bytes, _)| *bytes).expect("there is a file, so there is a group");
+        let lightest = groups
+            .iter_mut()
+            .min_by_key(|(bytes, _)| *bytes)
+            .expect("there is a file, so there is a group");
         lightest.0 += entry.file_size_in_bytes();
         lightest.1.push(partitioned_file(entry)?);
     }
@@ -249,11 +288,16 @@ fn partitioned_file(entry: &ManifestEntryRef) -> Result<PartitionedFile, LakeErr
             reason: format!("its format is {:?}; only Parquet is read", entry.file_format()),
         });
     }
-    let relative = path.strip_prefix("file://").or_else(|| path.strip_prefix("file:")).unwrap_or(path);
+    let relative = path
+        .strip_prefix("file://")
+        .or_else(|| path.strip_prefix("file:"))
+        .unwrap_or(path);
     // `parse`, not `from`: the letters of the path stay as they are, `%` included.
-    let location = object_store::path::Path::parse(relative.trim_start_matches('/')).map_err(|error| {
-        LakeError::Location { location: path.to_owned(), reason: format!("not a path that can be read: {error}") }
-    })?;
+    let location =
+        object_store::path::Path::parse(relative.trim_start_matches('/')).map_err(|error| LakeError::Location {
+            location: path.to_owned(),
+            reason: format!("not a path that can be read: {error}"),
+        })?;
     Ok(PartitionedFile::new_from_meta(ObjectMeta {
         location,
         // Data files never change; a fixed time lets their footers be found in the cache again.

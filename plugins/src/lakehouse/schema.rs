@@ -56,7 +56,10 @@ pub(crate) fn to_iceberg(
         match known {
             Some(known) => match shape.onto(&known.field_type, &mut ids) {
                 Some(merged) => {
-                    fields.push(Some(Arc::new(NestedField { field_type: Box::new(merged), ..known.as_ref().clone() })));
+                    fields.push(Some(Arc::new(NestedField {
+                        field_type: Box::new(merged),
+                        ..known.as_ref().clone()
+                    })));
                 }
                 None => {
                     differences.push(SchemaDifference {
@@ -91,17 +94,28 @@ pub(crate) fn to_iceberg(
             }
         }
         if !differences.is_empty() {
-            return Err(LakeError::Schema { table: table.clone(), differences });
+            return Err(LakeError::Schema {
+                table: table.clone(),
+                differences,
+            });
         }
         // The table's own order, then what is new.
         let order = |field: &NestedFieldRef| {
-            existing.as_struct().fields().iter().position(|known| known.id == field.id).unwrap_or(usize::MAX)
+            existing
+                .as_struct()
+                .fields()
+                .iter()
+                .position(|known| known.id == field.id)
+                .unwrap_or(usize::MAX)
         };
         fields.sort_by_key(order);
     }
     for field in &mut fields {
         if field.required {
-            *field = Arc::new(NestedField { required: false, ..field.as_ref().clone() });
+            *field = Arc::new(NestedField {
+                required: false,
+                ..field.as_ref().clone()
+            });
         }
     }
     Schema::builder()
@@ -118,21 +132,26 @@ pub(crate) fn join_staged(table: &AssetKey, current: &Schema, staged: &Schema) -
         let by_name = fields.iter().position(|known| known.name == field.name);
         let by_id = fields.iter().position(|known| known.id == field.id);
         match (by_name, by_id) {
-            (Some(name), Some(id)) if name == id => {
-                match widest(&fields[name].field_type, &field.field_type) {
-                    Some(wide) => {
-                        let known = fields[name].as_ref().clone();
-                        fields[name] = Arc::new(NestedField { field_type: Box::new(wide), required: false, ..known });
-                    }
-                    None => differences.push(difference(&fields[name], field)),
+            (Some(name), Some(id)) if name == id => match widest(&fields[name].field_type, &field.field_type) {
+                Some(wide) => {
+                    let known = fields[name].as_ref().clone();
+                    fields[name] = Arc::new(NestedField {
+                        field_type: Box::new(wide),
+                        required: false,
+                        ..known
+                    });
                 }
-            }
+                None => differences.push(difference(&fields[name], field)),
+            },
             (None, None) => fields.push(Arc::clone(field)),
             (Some(known), _) | (None, Some(known)) => differences.push(difference(&fields[known], field)),
         }
     }
     if !differences.is_empty() {
-        return Err(LakeError::Schema { table: table.clone(), differences });
+        return Err(LakeError::Schema {
+            table: table.clone(),
+            differences,
+        });
     }
     Schema::builder()
         .with_fields(fields)
@@ -172,8 +191,14 @@ fn promotes(from: &PrimitiveType, to: &PrimitiveType) -> bool {
     match (from, to) {
         (PrimitiveType::Int, PrimitiveType::Long) | (PrimitiveType::Float, PrimitiveType::Double) => true,
         (
-            PrimitiveType::Decimal { precision: from, scale: from_scale },
-            PrimitiveType::Decimal { precision: to, scale: to_scale },
+            PrimitiveType::Decimal {
+                precision: from,
+                scale: from_scale,
+            },
+            PrimitiveType::Decimal {
+                precision: to,
+                scale: to_scale,
+            },
         ) => from_scale == to_scale && from <= to,
         _ => from == to,
     }
@@ -201,11 +226,17 @@ enum Shape {
 impl Shape {
     fn of(column: &str, data_type: &DataType) -> Result<Self, LakeError> {
         let refuse = |reason: String, help: &str| {
-            Err(LakeError::ColumnType { column: column.to_owned(), reason, help: help.to_owned() })
+            Err(LakeError::ColumnType {
+                column: column.to_owned(),
+                reason,
+                help: help.to_owned(),
+            })
         };
         Ok(Self::Primitive(match data_type {
             DataType::Boolean => PrimitiveType::Boolean,
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => PrimitiveType::Int,
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+                PrimitiveType::Int
+            }
             DataType::Int64 | DataType::UInt32 | DataType::UInt64 => PrimitiveType::Long,
             DataType::Float16 | DataType::Float32 => PrimitiveType::Float,
             DataType::Float64 => PrimitiveType::Double,
@@ -220,10 +251,15 @@ impl Shape {
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal128(precision, scale)
             | DataType::Decimal256(precision, scale) => match u32::try_from(*scale) {
-                Ok(scale) if *precision <= 38 => PrimitiveType::Decimal { precision: u32::from(*precision), scale },
+                Ok(scale) if *precision <= 38 => PrimitiveType::Decimal {
+                    precision: u32::from(*precision),
+                    scale,
+                },
                 _ => {
                     return refuse(
-                        format!("{data_type} does not fit: Iceberg's decimals have at most 38 digits and no negative scale"),
+                        format!(
+                            "{data_type} does not fit: Iceberg's decimals have at most 38 digits and no negative scale"
+                        ),
                         "CAST it to a DECIMAL of at most 38 digits, or to DOUBLE",
                     );
                 }
@@ -235,14 +271,23 @@ impl Shape {
             | DataType::ListView(item)
             | DataType::LargeListView(item)
             | DataType::FixedSizeList(item, _) => {
-                return Ok(Self::List(Box::new(Self::of(&format!("{column}.element"), item.data_type())?)));
+                return Ok(Self::List(Box::new(Self::of(
+                    &format!("{column}.element"),
+                    item.data_type(),
+                )?)));
             }
             DataType::Map(entries, _) => {
                 let DataType::Struct(pair) = entries.data_type() else {
-                    return refuse(format!("{data_type} is not a map of keys and values"), "leave the column out");
+                    return refuse(
+                        format!("{data_type} is not a map of keys and values"),
+                        "leave the column out",
+                    );
                 };
                 let [key, value] = pair.as_ref() else {
-                    return refuse(format!("{data_type} is not a map of keys and values"), "leave the column out");
+                    return refuse(
+                        format!("{data_type} is not a map of keys and values"),
+                        "leave the column out",
+                    );
                 };
                 return Ok(Self::Map(
                     Box::new(Self::of(&format!("{column}.key"), key.data_type())?),
@@ -257,7 +302,10 @@ impl Shape {
                 return Ok(Self::Struct(fields.collect::<Result<_, LakeError>>()?));
             }
             DataType::Null => {
-                return refuse("it has no type, only nulls".to_owned(), "give it one: CAST(NULL AS VARCHAR), for example");
+                return refuse(
+                    "it has no type, only nulls".to_owned(),
+                    "give it one: CAST(NULL AS VARCHAR), for example",
+                );
             }
             DataType::Interval(_) | DataType::Duration(_) => {
                 return refuse(
@@ -279,20 +327,32 @@ impl Shape {
             }
             (Self::List(item), Type::List(was)) => {
                 let element = item.onto(&was.element_field.field_type, ids)?;
-                let field = NestedField { field_type: Box::new(element), ..was.element_field.as_ref().clone() };
+                let field = NestedField {
+                    field_type: Box::new(element),
+                    ..was.element_field.as_ref().clone()
+                };
                 Some(Type::List(ListType::new(Arc::new(field))))
             }
             (Self::Map(key, value), Type::Map(was)) => {
                 let key = key.onto(&was.key_field.field_type, ids)?;
                 let value = value.onto(&was.value_field.field_type, ids)?;
                 Some(Type::Map(MapType::new(
-                    Arc::new(NestedField { field_type: Box::new(key), ..was.key_field.as_ref().clone() }),
-                    Arc::new(NestedField { field_type: Box::new(value), ..was.value_field.as_ref().clone() }),
+                    Arc::new(NestedField {
+                        field_type: Box::new(key),
+                        ..was.key_field.as_ref().clone()
+                    }),
+                    Arc::new(NestedField {
+                        field_type: Box::new(value),
+                        ..was.value_field.as_ref().clone()
+                    }),
                 )))
             }
             (Self::Struct(fields), Type::Struct(was)) => {
                 if fields.len() < was.fields().len()
-                    || was.fields().iter().any(|known| !fields.iter().any(|(name, _)| *name == known.name))
+                    || was
+                        .fields()
+                        .iter()
+                        .any(|known| !fields.iter().any(|(name, _)| *name == known.name))
                 {
                     return None;
                 }
@@ -321,7 +381,11 @@ impl Shape {
             Self::Primitive(primitive) => Type::Primitive(primitive.clone()),
             Self::List(item) => {
                 let id = ids.next();
-                Type::List(ListType::new(Arc::new(NestedField::list_element(id, item.fresh(ids), false))))
+                Type::List(ListType::new(Arc::new(NestedField::list_element(
+                    id,
+                    item.fresh(ids),
+                    false,
+                ))))
             }
             Self::Map(key, value) => {
                 let (key_id, value_id) = (ids.next(), ids.next());
@@ -334,7 +398,9 @@ impl Shape {
                 let own: Vec<i32> = fields.iter().map(|_| ids.next()).collect();
                 let fields = fields.iter().zip(own);
                 Type::Struct(StructType::new(
-                    fields.map(|((name, shape), id)| Arc::new(NestedField::optional(id, name, shape.fresh(ids)))).collect(),
+                    fields
+                        .map(|((name, shape), id)| Arc::new(NestedField::optional(id, name, shape.fresh(ids))))
+                        .collect(),
                 ))
             }
         }
@@ -381,9 +447,7 @@ fn without_ids(data_type: &DataType) -> DataType {
     let plain = |field: &Arc<Field>| {
         let mut metadata = field.metadata().clone();
         metadata.remove(PARQUET_FIELD_ID_META_KEY);
-        Arc::new(
-            Field::new(field.name(), without_ids(field.data_type()), field.is_nullable()).with_metadata(metadata),
-        )
+        Arc::new(Field::new(field.name(), without_ids(field.data_type()), field.is_nullable()).with_metadata(metadata))
     };
     match data_type {
         DataType::List(item) => DataType::List(plain(item)),
@@ -399,7 +463,10 @@ pub(crate) fn conform(batch: &RecordBatch, target: &ArrowSchemaRef) -> Result<Re
     let mut columns = Vec::with_capacity(target.fields().len());
     for field in target.fields() {
         let column = batch.column_by_name(field.name()).ok_or_else(|| {
-            LakeError::Internal(format!("column `{}` of the staged schema is missing in a batch", field.name()))
+            LakeError::Internal(format!(
+                "column `{}` of the staged schema is missing in a batch",
+                field.name()
+            ))
         })?;
         columns.push(lossless(field.name(), column, field.data_type())?);
     }
@@ -417,7 +484,10 @@ fn lossless(column: &str, array: &ArrayRef, target: &DataType) -> Result<ArrayRe
         reason: format!("a value of {} does not fit {target}: {error}", array.data_type()),
         help: "round, cut or CAST the value in the query so that it fits".to_owned(),
     };
-    let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        format_options: FormatOptions::default(),
+    };
     let cast = cast_with_options(array, target, &options).map_err(refuse)?;
     if loses_digits(array.data_type(), target) {
         let back = cast_with_options(&cast, array.data_type(), &options).map_err(refuse)?;
@@ -452,7 +522,12 @@ mod tests {
     }
 
     fn arrow(fields: &[(&str, DataType)]) -> ArrowSchema {
-        ArrowSchema::new(fields.iter().map(|(name, t)| Field::new(*name, t.clone(), true)).collect::<Vec<_>>())
+        ArrowSchema::new(
+            fields
+                .iter()
+                .map(|(name, t)| Field::new(*name, t.clone(), true))
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -473,25 +548,57 @@ mod tests {
             Evolution::Widen,
         )
         .unwrap();
-        let shown: Vec<_> =
-            next.as_struct().fields().iter().map(|f| (f.id, f.name.as_str(), f.field_type.to_string())).collect();
-        assert_eq!(shown, [(1, "a", "long".to_owned()), (2, "b", "string".to_owned()), (3, "c", "double".to_owned())]);
+        let shown: Vec<_> = next
+            .as_struct()
+            .fields()
+            .iter()
+            .map(|f| (f.id, f.name.as_str(), f.field_type.to_string()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (1, "a", "long".to_owned()),
+                (2, "b", "string".to_owned()),
+                (3, "c", "double".to_owned())
+            ]
+        );
     }
 
     #[test]
     fn a_dropped_and_a_changed_column_are_named() {
-        let first =
-            to_iceberg(&key(), &arrow(&[("a", DataType::Utf8), ("b", DataType::Int64)]), None, 0, Evolution::Anything)
-                .unwrap();
-        let error =
-            to_iceberg(&key(), &arrow(&[("a", DataType::Int64)]), Some(&first), 2, Evolution::Widen).unwrap_err();
+        let first = to_iceberg(
+            &key(),
+            &arrow(&[("a", DataType::Utf8), ("b", DataType::Int64)]),
+            None,
+            0,
+            Evolution::Anything,
+        )
+        .unwrap();
+        let error = to_iceberg(
+            &key(),
+            &arrow(&[("a", DataType::Int64)]),
+            Some(&first),
+            2,
+            Evolution::Widen,
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "write silver.flights: its columns differ from those of the table: `a` was string, is long; `b` was long, is missing"
         );
-        let replaced =
-            to_iceberg(&key(), &arrow(&[("a", DataType::Int64)]), Some(&first), 2, Evolution::Anything).unwrap();
-        assert_eq!(replaced.as_struct().fields()[0].id, 3, "a changed type gets an id of its own");
+        let replaced = to_iceberg(
+            &key(),
+            &arrow(&[("a", DataType::Int64)]),
+            Some(&first),
+            2,
+            Evolution::Anything,
+        )
+        .unwrap();
+        assert_eq!(
+            replaced.as_struct().fields()[0].id,
+            3,
+            "a changed type gets an id of its own"
+        );
     }
 
     #[test]
@@ -508,8 +615,7 @@ mod tests {
 
     #[test]
     fn types_without_a_place_say_what_to_do() {
-        let error =
-            to_iceberg(&key(), &arrow(&[("x", DataType::Null)]), None, 0, Evolution::Anything).unwrap_err();
+        let error = to_iceberg(&key(), &arrow(&[("x", DataType::Null)]), None, 0, Evolution::Anything).unwrap_err();
         assert_eq!(error.to_string(), "write column `x`: it has no type, only nulls");
         assert!(error.failure().help.unwrap().contains("CAST(NULL AS VARCHAR)"));
     }

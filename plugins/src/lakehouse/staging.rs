@@ -109,9 +109,15 @@ impl StagingWriter {
         partitions: Option<StagingPartitions>,
         options: StagingOptions,
     ) -> Result<Self, LakeError> {
-        let appended = partitions.as_ref().is_some_and(|partitions| partitions.column.is_appended());
-        let mut fields: Vec<Arc<Field>> =
-            schema.fields().iter().filter(|field| !appended || field.name() != APPENDED).cloned().collect();
+        let appended = partitions
+            .as_ref()
+            .is_some_and(|partitions| partitions.column.is_appended());
+        let mut fields: Vec<Arc<Field>> = schema
+            .fields()
+            .iter()
+            .filter(|field| !appended || field.name() != APPENDED)
+            .cloned()
+            .collect();
         if appended {
             fields.push(Arc::new(Field::new(APPENDED, arrow::datatypes::DataType::Utf8, true)));
         }
@@ -124,7 +130,13 @@ impl StagingWriter {
                     check_partition_column(existing, partitions.as_ref())?;
                 }
                 let metadata = existing.metadata();
-                to_iceberg(table, &rows, Some(metadata.current_schema()), metadata.last_column_id(), evolution)?
+                to_iceberg(
+                    table,
+                    &rows,
+                    Some(metadata.current_schema()),
+                    metadata.last_column_id(),
+                    evolution,
+                )?
             }
             None => to_iceberg(table, &rows, None, 0, Evolution::Anything)?,
         };
@@ -146,7 +158,10 @@ impl StagingWriter {
                         continue;
                     }
                     let folder = format!("{}={}", partitions.column.column, path_part(key.as_str()));
-                    encoders.push(Encoder::new(Arc::clone(&settings), format!("{base}/{folder}/{}", options.token)));
+                    encoders.push(Encoder::new(
+                        Arc::clone(&settings),
+                        format!("{base}/{folder}/{}", options.token),
+                    ));
                 }
             }
         }
@@ -181,10 +196,12 @@ impl StagingWriter {
             self.encoders[0].push(rows).await?;
             return self.relieve().await;
         };
-        let column = batch.column_by_name(&partitions.column.source).ok_or_else(|| LakeError::PartitionSource {
-            reason: format!("the rows have no column `{}`", partitions.column.source),
-            help: "add it to the SELECT".to_owned(),
-        })?;
+        let column = batch
+            .column_by_name(&partitions.column.source)
+            .ok_or_else(|| LakeError::PartitionSource {
+                reason: format!("the rows have no column `{}`", partitions.column.source),
+                help: "add it to the SELECT".to_owned(),
+            })?;
         let keys = row_partition_keys(&partitions.column.partitioning, column)?;
         let mut rows_of: Vec<Vec<u32>> = vec![Vec::new(); keys.keys.len()];
         for (position, key) in keys.rows.iter().enumerate() {
@@ -250,7 +267,9 @@ impl StagingWriter {
     /// Rows outside the allowed partitions are an error; no file is left then.
     pub async fn finish(self) -> Result<Vec<(Option<PartitionKey>, StagedTable)>, LakeError> {
         if self.outside.rows > 0 {
-            return Err(LakeError::RowsOutside { message: self.outside_message() });
+            return Err(LakeError::RowsOutside {
+                message: self.outside_message(),
+            });
         }
         let keys: Vec<Option<PartitionKey>> = match &self.partitions {
             None => vec![None],
@@ -274,8 +293,13 @@ impl StagingWriter {
 
         let schema = serde_json::to_value(self.schema.as_ref())
             .map_err(|error| LakeError::Internal(format!("a schema has no JSON form: {error}")))?;
-        let partition_column = self.partitions.as_ref().map(|partitions| partitions.column.column.clone());
-        let column_type = partition_column.as_ref().and_then(|name| self.schema.field_by_name(name));
+        let partition_column = self
+            .partitions
+            .as_ref()
+            .map(|partitions| partitions.column.column.clone());
+        let column_type = partition_column
+            .as_ref()
+            .and_then(|name| self.schema.field_by_name(name));
         keys.into_iter()
             .zip(records)
             .map(|(key, mut files)| {
@@ -313,15 +337,26 @@ impl StagingWriter {
             },
             None => "the table".to_owned(),
         };
-        let mut offenders: Vec<(&str, u64)> = self.outside.by_key.iter().map(|(key, rows)| (key.as_str(), *rows)).collect();
+        let mut offenders: Vec<(&str, u64)> = self
+            .outside
+            .by_key
+            .iter()
+            .map(|(key, rows)| (key.as_str(), *rows))
+            .collect();
         offenders.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
-        let mut shown: Vec<String> =
-            offenders.iter().take(NAMED_OFFENDERS).map(|(key, rows)| format!("{key} ({rows})")).collect();
+        let mut shown: Vec<String> = offenders
+            .iter()
+            .take(NAMED_OFFENDERS)
+            .map(|(key, rows)| format!("{key} ({rows})"))
+            .collect();
         if offenders.len() > NAMED_OFFENDERS {
             shown.push(format!("{} more", offenders.len() - NAMED_OFFENDERS));
         }
         if self.outside.nulls > 0 {
-            let source = self.partitions.as_ref().map_or("", |partitions| &partitions.column.source);
+            let source = self
+                .partitions
+                .as_ref()
+                .map_or("", |partitions| &partitions.column.source);
             shown.push(format!("null in `{source}` ({})", self.outside.nulls));
         }
         let noun = if self.outside.rows == 1 { "row" } else { "rows" };
@@ -349,8 +384,16 @@ fn check_partition_column(existing: &LakeTable, partitions: Option<&StagingParti
         return Ok(());
     }
     let name = |column: Option<&str>| column.map_or_else(|| "nothing".to_owned(), |column| format!("`{column}`"));
-    let was = if was.is_none() && !spec.is_unpartitioned() { "another rule".to_owned() } else { name(was) };
-    Err(LakeError::PartitionColumn { table: existing.key().clone(), was, is: name(is) })
+    let was = if was.is_none() && !spec.is_unpartitioned() {
+        "another rule".to_owned()
+    } else {
+        name(was)
+    };
+    Err(LakeError::PartitionColumn {
+        table: existing.key().clone(),
+        was,
+        is: name(is),
+    })
 }
 
 /// The columns of `schema` that the rows have, with the rows' order.
@@ -390,14 +433,22 @@ fn append_keys(batch: &RecordBatch, keys: &[RowKey], rows: &[u32]) -> Result<Rec
 /// NaN values per float column; only columns of `schema` at the top.
 pub(crate) fn count_nans(batch: &RecordBatch, schema: &Schema, counts: &mut BTreeMap<i32, u64>) {
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        let Some(known) = schema.as_struct().field_by_name(field.name()) else { continue };
+        let Some(known) = schema.as_struct().field_by_name(field.name()) else {
+            continue;
+        };
         let nans = match field.data_type() {
-            arrow::datatypes::DataType::Float32 => {
-                column.as_primitive::<Float32Type>().iter().flatten().filter(|value| value.is_nan()).count()
-            }
-            arrow::datatypes::DataType::Float64 => {
-                column.as_primitive::<Float64Type>().iter().flatten().filter(|value| value.is_nan()).count()
-            }
+            arrow::datatypes::DataType::Float32 => column
+                .as_primitive::<Float32Type>()
+                .iter()
+                .flatten()
+                .filter(|value| value.is_nan())
+                .count(),
+            arrow::datatypes::DataType::Float64 => column
+                .as_primitive::<Float64Type>()
+                .iter()
+                .flatten()
+                .filter(|value| value.is_nan())
+                .count(),
             _ => continue,
         };
         *counts.entry(known.id).or_default() += nans as u64;
@@ -406,9 +457,13 @@ pub(crate) fn count_nans(batch: &RecordBatch, schema: &Schema, counts: &mut BTre
 
 fn partition_json(key: &PartitionKey, column_type: &Type) -> Result<Value, LakeError> {
     let broken = || LakeError::Internal(format!("partition {key} has no value of type {column_type}"));
-    let Type::Primitive(primitive) = column_type else { return Err(broken()) };
+    let Type::Primitive(primitive) = column_type else {
+        return Err(broken());
+    };
     let datum = datum_of(key, primitive).ok_or_else(broken)?;
-    iceberg::spec::Literal::from(datum).try_into_json(column_type).map_err(|_| broken())
+    iceberg::spec::Literal::from(datum)
+        .try_into_json(column_type)
+        .map_err(|_| broken())
 }
 
 /// A partition value as part of a path: everything but plain letters, digits and `-_.` percent-encoded, and not too long for
@@ -439,24 +494,32 @@ fn path_part(value: &str) -> String {
 ///
 /// All of `staged` must be of one table and written with one schema, as those of one [`StagingWriter`] are.
 pub fn staged_provider(lake: &Lake, staged: &[StagedTable]) -> Result<Arc<dyn TableProvider>, LakeError> {
-    let first = staged.first().ok_or_else(|| LakeError::Internal("no staged table to query".to_owned()))?;
+    let first = staged
+        .first()
+        .ok_or_else(|| LakeError::Internal("no staged table to query".to_owned()))?;
     let schema = staged_schema(first)?;
     let mut entries = Vec::new();
     for table in staged {
         for file in staged_files(table)? {
             let data_file = file.to_data_file(&schema, 0, None)?;
-            let entry = ManifestEntry::builder().status(ManifestStatus::Added).data_file(data_file).build();
+            let entry = ManifestEntry::builder()
+                .status(ManifestStatus::Added)
+                .data_file(data_file)
+                .build();
             entries.push(Arc::new(entry));
         }
     }
-    Ok(Arc::new(LakeScan::new(lake.clone(), Arc::new(schema), ScanFiles::Listed(entries))?))
+    Ok(Arc::new(LakeScan::new(
+        lake.clone(),
+        Arc::new(schema),
+        ScanFiles::Listed(entries),
+    )?))
 }
 
 /// The schema that a staged table was written with.
 pub(crate) fn staged_schema(staged: &StagedTable) -> Result<Schema, LakeError> {
-    <Schema as serde::Deserialize>::deserialize(&staged.schema).map_err(|error| {
-        LakeError::Internal(format!("the staged schema of {} cannot be read: {error}", staged.table))
-    })
+    <Schema as serde::Deserialize>::deserialize(&staged.schema)
+        .map_err(|error| LakeError::Internal(format!("the staged schema of {} cannot be read: {error}", staged.table)))
 }
 
 /// The files of a staged table.

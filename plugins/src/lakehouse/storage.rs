@@ -76,7 +76,10 @@ impl UnsealedFile {
 
 impl Write for UnsealedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let file = self.file.as_mut().expect("an unsealed file is open until it is sealed or dropped");
+        let file = self
+            .file
+            .as_mut()
+            .expect("an unsealed file is open until it is sealed or dropped");
         let written = file.write(bytes)?;
         self.written += written as u64;
         Ok(written)
@@ -146,9 +149,22 @@ impl LocalStorage {
             let short: String = name.to_string_lossy().chars().take(40).collect();
             let temporary = folder.join(format!(".{short}.{}-{number}.tmp", std::process::id()));
             match File::options().write(true).create_new(true).open(&temporary) {
-                Ok(file) => return Ok(UnsealedFile { file: Some(file), temporary, path, written: 0 }),
+                Ok(file) => {
+                    return Ok(UnsealedFile {
+                        file: Some(file),
+                        temporary,
+                        path,
+                        written: 0,
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(PathError { action: "write", path, source: error }),
+                Err(error) => {
+                    return Err(PathError {
+                        action: "write",
+                        path,
+                        source: error,
+                    });
+                }
             }
         }
     }
@@ -166,7 +182,10 @@ impl LocalStorage {
 
     fn seal_blocking(&self, mut files: Vec<UnsealedFile>) -> std::result::Result<(), PathError> {
         side_by_side(&files, |file| {
-            let open = file.file.as_ref().expect("an unsealed file is open until it is sealed or dropped");
+            let open = file
+                .file
+                .as_ref()
+                .expect("an unsealed file is open until it is sealed or dropped");
             open.sync_all().map_err(PathError::at("sync", &file.path))
         })?;
         let mut folders = BTreeSet::new();
@@ -179,7 +198,11 @@ impl LocalStorage {
                 ancestors.extend(self.unsynced_ancestors(folder));
             }
         }
-        folders.extend(ancestors.iter().filter_map(|folder| folder.parent().map(Path::to_path_buf)));
+        folders.extend(
+            ancestors
+                .iter()
+                .filter_map(|folder| folder.parent().map(Path::to_path_buf)),
+        );
         let folders: Vec<PathBuf> = folders.into_iter().collect();
         side_by_side(&folders, |folder| sync_folder(folder))?;
         let mut known = self.synced_folders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,7 +213,11 @@ impl LocalStorage {
     /// `folder` and the folders above it whose entries may not be on disk yet.
     fn unsynced_ancestors(&self, folder: &Path) -> Vec<PathBuf> {
         let known = self.synced_folders.lock().unwrap_or_else(PoisonError::into_inner);
-        folder.ancestors().take_while(|folder| !known.contains(*folder)).map(Path::to_path_buf).collect()
+        folder
+            .ancestors()
+            .take_while(|folder| !known.contains(*folder))
+            .map(Path::to_path_buf)
+            .collect()
     }
 
     /// Treats `folder` and all above it as being on disk already.
@@ -205,7 +232,11 @@ impl LocalStorage {
         match fs::remove_file(&path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(PathError { action: "remove", path, source: error }),
+            Err(error) => Err(PathError {
+                action: "remove",
+                path,
+                source: error,
+            }),
         }
     }
 
@@ -218,13 +249,23 @@ impl LocalStorage {
 
 /// The path of a location: what follows `file://`, or an absolute path as it is.
 pub fn local_path(location: &str) -> std::result::Result<PathBuf, PathError> {
-    let path = location.strip_prefix("file://").or_else(|| location.strip_prefix("file:")).unwrap_or(location);
+    let path = location
+        .strip_prefix("file://")
+        .or_else(|| location.strip_prefix("file:"))
+        .unwrap_or(location);
     let path = Path::new(path);
     if path.is_absolute() {
         Ok(path.to_path_buf())
     } else {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a `file://` location with an absolute path");
-        Err(PathError { action: "reach", path: PathBuf::from(location), source })
+        let source = io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a `file://` location with an absolute path",
+        );
+        Err(PathError {
+            action: "reach",
+            path: PathBuf::from(location),
+            source,
+        })
     }
 }
 
@@ -250,7 +291,9 @@ fn take_name(temporary: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn sync_folder(folder: &Path) -> std::result::Result<(), PathError> {
-    File::open(folder).and_then(|open| open.sync_all()).map_err(PathError::at("sync folder", folder))
+    File::open(folder)
+        .and_then(|open| open.sync_all())
+        .map_err(PathError::at("sync folder", folder))
 }
 
 /// Runs `work` on each item, up to eight at a time: the disk merges syncs that wait together.
@@ -271,12 +314,16 @@ fn side_by_side<T: Sync>(
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..items.len().min(8)).map(|_| scope.spawn(run)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("syncing does not panic"))
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("syncing does not panic"))
     })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("file work does not panic and is not aborted")
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("file work does not panic and is not aborted")
 }
 
 #[async_trait]
@@ -289,7 +336,9 @@ impl Storage for LocalStorage {
 
     async fn metadata(&self, path: &str) -> Result<FileMetadata> {
         let path = local_path(path)?;
-        let size = blocking(move || fs::metadata(&path).map_err(PathError::at("read", &path))).await?.len();
+        let size = blocking(move || fs::metadata(&path).map_err(PathError::at("read", &path)))
+            .await?
+            .len();
         Ok(FileMetadata { size })
     }
 
@@ -300,8 +349,15 @@ impl Storage for LocalStorage {
     async fn reader(&self, path: &str) -> Result<Box<dyn FileRead>> {
         let path = local_path(path)?;
         let reader = blocking(move || match File::open(&path) {
-            Ok(file) => Ok(RangeReader { file: Arc::new(file), path }),
-            Err(source) => Err(PathError { action: "read", path, source }),
+            Ok(file) => Ok(RangeReader {
+                file: Arc::new(file),
+                path,
+            }),
+            Err(source) => Err(PathError {
+                action: "read",
+                path,
+                source,
+            }),
         })
         .await?;
         Ok(Box::new(reader))
@@ -314,7 +370,10 @@ impl Storage for LocalStorage {
     }
 
     async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
-        Ok(Box::new(SealingWriter { file: Some(self.create(path)?), storage: self.clone() }))
+        Ok(Box::new(SealingWriter {
+            file: Some(self.create(path)?),
+            storage: self.clone(),
+        }))
     }
 
     async fn delete(&self, path: &str) -> Result<()> {
@@ -326,7 +385,11 @@ impl Storage for LocalStorage {
         blocking(move || match fs::remove_dir_all(&path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(PathError { action: "remove", path, source: error }),
+            Err(error) => Err(PathError {
+                action: "remove",
+                path,
+                source: error,
+            }),
         })
         .await?;
         Ok(())
@@ -359,7 +422,8 @@ impl FileRead for RangeReader {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
         let bytes = blocking(move || {
             let mut buffer = vec![0; (range.end - range.start) as usize];
-            file.read_exact_at(&mut buffer, range.start).map_err(PathError::at("read", &path))?;
+            file.read_exact_at(&mut buffer, range.start)
+                .map_err(PathError::at("read", &path))?;
             Ok::<_, PathError>(Bytes::from(buffer))
         })
         .await?;
@@ -402,7 +466,10 @@ pub(crate) struct SealTogether {
 
 impl SealTogether {
     pub(crate) fn new(storage: LocalStorage) -> Self {
-        Self { storage, waiting: Arc::default() }
+        Self {
+            storage,
+            waiting: Arc::default(),
+        }
     }
 
     /// Writes one whole file.
@@ -449,7 +516,10 @@ impl Storage for SealTogether {
     }
 
     async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
-        Ok(Box::new(WaitingWriter { file: Some(self.storage.create(path)?), owner: self.clone() }))
+        Ok(Box::new(WaitingWriter {
+            file: Some(self.storage.create(path)?),
+            owner: self.clone(),
+        }))
     }
 
     async fn delete(&self, path: &str) -> Result<()> {

@@ -36,20 +36,32 @@ pub struct ScanOptions {
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { snapshot: None, scope: Scope::All, partition_column: None }
+        Self {
+            snapshot: None,
+            scope: Scope::All,
+            partition_column: None,
+        }
     }
 }
 
 impl ScanOptions {
     /// The pointer's snapshot, rows of `scope`.
     pub fn scoped(scope: Scope) -> Self {
-        Self { scope, ..Self::default() }
+        Self {
+            scope,
+            ..Self::default()
+        }
     }
 }
 
 impl LakeTable {
     pub(crate) fn new(lake: Lake, key: AssetKey, metadata: Arc<TableMetadata>, pointer: TablePointer) -> Self {
-        Self { lake, key, metadata, pointer }
+        Self {
+            lake,
+            key,
+            metadata,
+            pointer,
+        }
     }
 
     /// The table's name.
@@ -97,8 +109,15 @@ impl LakeTable {
 
     /// Rows in the pointer's snapshot, by its summary; `None` if another writer left no total.
     pub fn rows(&self) -> Option<u64> {
-        let Ok(Some(snapshot)) = self.snapshot(None) else { return Some(0) };
-        snapshot.summary().additional_properties.get("total-records")?.parse().ok()
+        let Ok(Some(snapshot)) = self.snapshot(None) else {
+            return Some(0);
+        };
+        snapshot
+            .summary()
+            .additional_properties
+            .get("total-records")?
+            .parse()
+            .ok()
     }
 
     /// The snapshot with this id, or the pointer's; `None` for a table that was never written.
@@ -107,7 +126,10 @@ impl LakeTable {
             None => Ok(None),
             Some(id) => match self.metadata.snapshot_by_id(id) {
                 Some(snapshot) => Ok(Some(Arc::clone(snapshot))),
-                None => Err(LakeError::NoSnapshot { table: self.key.clone(), snapshot: id }),
+                None => Err(LakeError::NoSnapshot {
+                    table: self.key.clone(),
+                    snapshot: id,
+                }),
             },
         }
     }
@@ -126,7 +148,11 @@ impl LakeTable {
                 });
             }
         }
-        let files = ScanFiles::Snapshot { table: self.clone(), snapshot, scope: options.scope.clone() };
+        let files = ScanFiles::Snapshot {
+            table: self.clone(),
+            snapshot,
+            scope: options.scope.clone(),
+        };
         Ok(Arc::new(LakeScan::new(self.lake.clone(), schema, files)?))
     }
 }

@@ -28,7 +28,10 @@ pub struct QueryTable {
 impl QueryTable {
     /// All rows of a version.
     pub fn whole(pointer: TablePointer) -> Self {
-        Self { pointer: Some(pointer), scan: ScanOptions::default() }
+        Self {
+            pointer: Some(pointer),
+            scan: ScanOptions::default(),
+        }
     }
 }
 
@@ -96,13 +99,22 @@ struct Layer {
 impl SchemaProvider for Layer {
     fn table_names(&self) -> Vec<String> {
         let keys = self.resolver.keys();
-        keys.iter().filter(|key| key.layer() == self.name).map(|key| key.name().to_owned()).collect()
+        keys.iter()
+            .filter(|key| key.layer() == self.name)
+            .map(|key| key.name().to_owned())
+            .collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Ok(key) = AssetKey::new(&self.name, name) else { return Ok(None) };
-        let Some(found) = self.resolver.resolve(&key) else { return Ok(None) };
-        let Some(pointer) = found.pointer else { return Err(LakeError::NeverMaterialized { table: key }.into()) };
+        let Ok(key) = AssetKey::new(&self.name, name) else {
+            return Ok(None);
+        };
+        let Some(found) = self.resolver.resolve(&key) else {
+            return Ok(None);
+        };
+        let Some(pointer) = found.pointer else {
+            return Err(LakeError::NeverMaterialized { table: key }.into());
+        };
         let table = self.lake.table(&key, &pointer).await?;
         let mut scan = found.scan;
         match self.as_of {

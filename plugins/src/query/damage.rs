@@ -14,16 +14,21 @@ use crate::lakehouse::LakeError;
 
 /// `error`, or the name of the first file of `plan` that cannot be decoded, if that is what it is about.
 pub(crate) async fn name_damaged_file(plan: Arc<dyn ExecutionPlan>, error: DataFusionError) -> DataFusionError {
-    if !matches!(error.find_root(), DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..)) {
+    if !matches!(
+        error.find_root(),
+        DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..)
+    ) {
         return error;
     }
     let mut files = Vec::new();
     collect(&plan, &mut files);
     let search = tokio::task::spawn_blocking(move || files.into_iter().find_map(|path| Some((damage(&path)?, path))));
     match search.await {
-        Ok(Some((reason, path))) => {
-            LakeError::Corrupt { path: path.display().to_string(), reason: format!("the file is damaged: {reason}") }.into()
+        Ok(Some((reason, path))) => LakeError::Corrupt {
+            path: path.display().to_string(),
+            reason: format!("the file is damaged: {reason}"),
         }
+        .into(),
         Ok(None) | Err(_) => error,
     }
 }

@@ -27,7 +27,10 @@ impl QueryError {
     }
 
     pub(crate) fn declaration(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { failure: Failure::new(FailureClass::Declaration, message).with_help(help), at: None }
+        Self {
+            failure: Failure::new(FailureClass::Declaration, message).with_help(help),
+            at: None,
+        }
     }
 }
 
@@ -56,7 +59,10 @@ pub fn engine_error(error: DataFusionError, tables: &[AssetKey]) -> QueryError {
     {
         let mut names: Vec<&str> = valid_fields.iter().map(|field| field.name.as_str()).collect();
         names.dedup();
-        let mut failure = Failure::new(FailureClass::Declaration, format!("there is no column `{}`", field.name));
+        let mut failure = Failure::new(
+            FailureClass::Declaration,
+            format!("there is no column `{}`", field.name),
+        );
         failure = match closest(&field.name, names.iter().copied()) {
             Some(meant) => failure.with_help(format!("did you mean `{meant}`?")),
             None if names.is_empty() => failure,
@@ -69,7 +75,13 @@ pub fn engine_error(error: DataFusionError, tables: &[AssetKey]) -> QueryError {
         return QueryError::new(failure, at);
     }
     let failure = LakeError::from(error).failure();
-    QueryError::new(Failure { message: plain(&failure.message), ..failure }, at)
+    QueryError::new(
+        Failure {
+            message: plain(&failure.message),
+            ..failure
+        },
+        at,
+    )
 }
 
 /// Without the engine's own prefixes, which mean nothing to a user.
@@ -97,7 +109,9 @@ fn place(error: &DataFusionError) -> Option<(u64, u64)> {
     {
         return Some((span.start.line, span.start.column));
     }
-    let DataFusionError::SQL(parser, _) = error.find_root() else { return None };
+    let DataFusionError::SQL(parser, _) = error.find_root() else {
+        return None;
+    };
     let text = parser.to_string();
     let (_, rest) = text.split_once("Line: ")?;
     let (line, rest) = rest.split_once(", Column: ")?;
@@ -106,7 +120,9 @@ fn place(error: &DataFusionError) -> Option<(u64, u64)> {
 }
 
 fn missing_table(error: &DataFusionError) -> Option<String> {
-    let DataFusionError::Plan(message) = error.find_root() else { return None };
+    let DataFusionError::Plan(message) = error.find_root() else {
+        return None;
+    };
     let (_, rest) = message.split_once("table '")?;
     let (name, _) = rest.split_once("' not found")?;
     Some(name.to_owned())

@@ -54,7 +54,12 @@ pub struct QueryOptions {
 
 impl Default for QueryOptions {
     fn default() -> Self {
-        Self { memory_bytes: 1 << 30, spill_folder: None, target_partitions: 2, as_of: AsOf::Pinned }
+        Self {
+            memory_bytes: 1 << 30,
+            spill_folder: None,
+            target_partitions: 2,
+            as_of: AsOf::Pinned,
+        }
     }
 }
 
@@ -68,7 +73,9 @@ pub struct QuerySession {
 
 impl std::fmt::Debug for QuerySession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QuerySession").field("resolver", &self.resolver).finish_non_exhaustive()
+        f.debug_struct("QuerySession")
+            .field("resolver", &self.resolver)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +114,11 @@ impl QuerySession {
             session: Arc::clone(&tables),
         };
         context.register_catalog(CATALOG, Arc::new(catalog));
-        Ok(Self { context, resolver, tables })
+        Ok(Self {
+            context,
+            resolver,
+            tables,
+        })
     }
 
     /// Puts a table under a name without layer, such as `this`.
@@ -128,10 +139,14 @@ impl QuerySession {
         let statement = state.sql_to_statement(sql, &dialect).map_err(refuse)?;
         check_reads_only(&statement)?;
         let plan = state.statement_to_plan(statement).await.map_err(refuse)?;
-        let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let only_queries = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
         only_queries.verify_plan(&plan).map_err(refuse)?;
         check_parameters(&plan, parameters)?;
-        plan.with_param_values(ParamValues::from(parameters.to_vec())).map_err(refuse)
+        plan.with_param_values(ParamValues::from(parameters.to_vec()))
+            .map_err(refuse)
     }
 
     /// Plans a query as a data frame.
@@ -187,7 +202,9 @@ pub fn parameter(value: &serde_json::Value) -> Option<ScalarValue> {
 fn check_reads_only(statement: &Statement) -> Result<(), QueryError> {
     let refused = match statement {
         Statement::Statement(statement) => match statement.as_ref() {
-            SqlStatement::Query(_) | SqlStatement::ExplainTable { .. } | SqlStatement::ShowTables { .. } => return Ok(()),
+            SqlStatement::Query(_) | SqlStatement::ExplainTable { .. } | SqlStatement::ShowTables { .. } => {
+                return Ok(());
+            }
             SqlStatement::Explain { statement, .. } if matches!(statement.as_ref(), SqlStatement::Query(_)) => {
                 return Ok(());
             }
@@ -222,5 +239,8 @@ fn check_parameters(plan: &LogicalPlan, parameters: &[(String, ScalarValue)]) ->
         None if names.is_empty() => "no parameter is bound here".to_owned(),
         None => format!("bound are ${}", names.join(", $")),
     };
-    Err(QueryError::declaration(format!("the parameter `${}` has no value", missing.join("`, `$")), help))
+    Err(QueryError::declaration(
+        format!("the parameter `${}` has no value", missing.join("`, `$")),
+        help,
+    ))
 }
