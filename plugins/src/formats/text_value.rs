@@ -138,10 +138,12 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: u8) -> Result<i128, Val
     let limit = 10_i128.pow(u32::from(precision));
     let mut value: i128 = 0;
     for digit in whole.iter().chain(kept).chain(padding) {
-        value = value * 10 + i128::from(digit - b'0');
-        if value >= limit {
-            return Err(ValueFault::Range);
-        }
+        // The widest decimals fill 127 bits nearly: one digit more can overflow.
+        value = value
+            .checked_mul(10)
+            .map(|value| value + i128::from(digit - b'0'))
+            .filter(|value| *value < limit)
+            .ok_or(ValueFault::Range)?;
     }
     Ok(if negative { -value } else { value })
 }
