@@ -202,7 +202,11 @@ const SHOWN: usize = 3;
 
 impl BadRowLog {
     pub(super) fn new(policy: OnBadRow) -> Self {
-        BadRowLog { policy, count: 0, first: Vec::new() }
+        BadRowLog {
+            policy,
+            count: 0,
+            first: Vec::new(),
+        }
     }
 
     /// Hands the row back when it may be collected.
@@ -215,7 +219,11 @@ impl BadRowLog {
             self.first.push(row.clone());
         }
         if self.count > limit {
-            return Err(FormatError::TooManyBadRows { limit, count: self.count, first: std::mem::take(&mut self.first) });
+            return Err(FormatError::TooManyBadRows {
+                limit,
+                count: self.count,
+                first: std::mem::take(&mut self.first),
+            });
         }
         Ok(row)
     }

@@ -103,6 +103,10 @@ impl BatchBuilder {
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .expect("every row was appended to every column of the schema");
         self.bytes = 0;
-        Some(FileBatch { batch, lines, bad_rows: mem::take(&mut self.bad_rows) })
+        Some(FileBatch {
+            batch,
+            lines,
+            bad_rows: mem::take(&mut self.bad_rows),
+        })
     }
 }

@@ -27,14 +27,28 @@ enum Values {
     Long(Vec<i64>),
     Float(Vec<f32>),
     Double(Vec<f64>),
-    Decimal { values: Vec<i128>, precision: u8, scale: u8 },
+    Decimal {
+        values: Vec<i128>,
+        precision: u8,
+        scale: u8,
+    },
     Date(Vec<i32>),
     Timestamp(Vec<i64>),
-    Timestamptz { values: Vec<i64>, zone: Arc<str> },
+    Timestamptz {
+        values: Vec<i64>,
+        zone: Arc<str>,
+    },
     String(Bytes),
     Binary(Bytes),
-    List { offsets: Vec<i32>, item: Box<ColumnBuilder>, field: FieldRef },
-    Struct { columns: Vec<ColumnBuilder>, fields: Fields },
+    List {
+        offsets: Vec<i32>,
+        item: Box<ColumnBuilder>,
+        field: FieldRef,
+    },
+    Struct {
+        columns: Vec<ColumnBuilder>,
+        fields: Fields,
+    },
 }
 
 /// Texts behind one another, and where each ends.
@@ -47,7 +61,10 @@ impl Bytes {
     fn new(rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Bytes { offsets, bytes: Vec::with_capacity(rows * 8) }
+        Bytes {
+            offsets,
+            bytes: Vec::with_capacity(rows * 8),
+        }
     }
 
     fn push(&mut self, text: &[u8]) {
@@ -68,7 +85,10 @@ impl Bytes {
     fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
         let rows = self.offsets.len() - 1;
         let whole = mem::replace(self, Bytes::new(rows));
-        (OffsetBuffer::new(ScalarBuffer::from(whole.offsets)), Buffer::from(whole.bytes))
+        (
+            OffsetBuffer::new(ScalarBuffer::from(whole.offsets)),
+            Buffer::from(whole.bytes),
+        )
     }
 }
 
@@ -94,23 +114,36 @@ impl ColumnBuilder {
             },
             DataType::Date32 => Values::Date(Vec::with_capacity(rows)),
             DataType::Timestamp(TimeUnit::Microsecond, None) => Values::Timestamp(Vec::with_capacity(rows)),
-            DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) => {
-                Values::Timestamptz { values: Vec::with_capacity(rows), zone: Arc::clone(zone) }
-            }
+            DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) => Values::Timestamptz {
+                values: Vec::with_capacity(rows),
+                zone: Arc::clone(zone),
+            },
             DataType::Utf8 => Values::String(Bytes::new(rows)),
             DataType::Binary => Values::Binary(Bytes::new(rows)),
             DataType::List(field) => {
                 let item = Box::new(ColumnBuilder::new(field.data_type(), rows)?);
-                Values::List { offsets: vec![0], item, field: Arc::clone(field) }
+                Values::List {
+                    offsets: vec![0],
+                    item,
+                    field: Arc::clone(field),
+                }
             }
             DataType::Struct(fields) => {
-                let columns =
-                    fields.iter().map(|field| ColumnBuilder::new(field.data_type(), rows)).collect::<Option<_>>()?;
-                Values::Struct { columns, fields: fields.clone() }
+                let columns = fields
+                    .iter()
+                    .map(|field| ColumnBuilder::new(field.data_type(), rows))
+                    .collect::<Option<_>>()?;
+                Values::Struct {
+                    columns,
+                    fields: fields.clone(),
+                }
             }
             _ => return None,
         };
-        Some(ColumnBuilder { values, nulls: NullBufferBuilder::new(rows) })
+        Some(ColumnBuilder {
+            values,
+            nulls: NullBufferBuilder::new(rows),
+        })
     }
 
     fn len(&self) -> usize {
@@ -140,7 +173,11 @@ impl ColumnBuilder {
             Values::Long(values) => values.push(text_value::long(text)?),
             Values::Float(values) => values.push(text_value::float(text)?),
             Values::Double(values) => values.push(text_value::double(text)?),
-            Values::Decimal { values, precision, scale } => {
+            Values::Decimal {
+                values,
+                precision,
+                scale,
+            } => {
                 values.push(text_value::decimal(text, *precision, *scale)?);
             }
             Values::Date(values) => values.push(text_value::date(text)?),
@@ -163,7 +200,8 @@ impl ColumnBuilder {
             }
             (Values::List { offsets, item, .. }, Json::List { items, .. }) => {
                 for (position, value) in items.iter().enumerate() {
-                    item.append_json(value, zone).map_err(|fault| fault.inside(&format!("[{position}]"), value))?;
+                    item.append_json(value, zone)
+                        .map_err(|fault| fault.inside(&format!("[{position}]"), value))?;
                 }
                 offsets.push(i32::try_from(item.len()).expect("a batch has far fewer than 2^31 list items"));
             }
@@ -234,7 +272,11 @@ impl ColumnBuilder {
                 let taken = take_values(values);
                 Arc::new(PrimitiveArray::<TimestampMicrosecondType>::new(taken, nulls).with_timezone(Arc::clone(zone)))
             }
-            Values::Decimal { values, precision, scale } => Arc::new(
+            Values::Decimal {
+                values,
+                precision,
+                scale,
+            } => Arc::new(
                 Decimal128Array::new(take_values(values), nulls)
                     .with_precision_and_scale(*precision, *scale as i8)
                     .expect("the builder was made from a valid decimal type"),
@@ -281,7 +323,11 @@ pub(super) struct JsonFault {
 
 impl From<ValueFault> for JsonFault {
     fn from(fault: ValueFault) -> Self {
-        JsonFault { fault, path: String::new(), text: None }
+        JsonFault {
+            fault,
+            path: String::new(),
+            text: None,
+        }
     }
 }
 

@@ -102,7 +102,10 @@ impl ColumnType {
             ColumnType::Binary => DataType::Binary,
             ColumnType::List(item) => DataType::List(Arc::new(Field::new("element", item.to_arrow(), true))),
             ColumnType::Struct(fields) => DataType::Struct(
-                fields.iter().map(|(name, kind)| Field::new(name, kind.to_arrow(), true)).collect::<Fields>(),
+                fields
+                    .iter()
+                    .map(|(name, kind)| Field::new(name, kind.to_arrow(), true))
+                    .collect::<Fields>(),
             ),
         }
     }
@@ -115,9 +118,10 @@ impl ColumnType {
             DataType::Int64 => ColumnType::Long,
             DataType::Float32 => ColumnType::Float,
             DataType::Float64 => ColumnType::Double,
-            DataType::Decimal128(precision, scale) => {
-                ColumnType::Decimal { precision: *precision, scale: u8::try_from(*scale).ok()? }
-            }
+            DataType::Decimal128(precision, scale) => ColumnType::Decimal {
+                precision: *precision,
+                scale: u8::try_from(*scale).ok()?,
+            },
             DataType::Date32 => ColumnType::Date,
             DataType::Timestamp(TimeUnit::Microsecond, None) => ColumnType::Timestamp,
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => ColumnType::Timestamptz,
@@ -154,8 +158,10 @@ impl fmt::Display for ColumnType {
                 formatter.write_str(">")
             }
             plain => {
-                let (name, _) =
-                    PLAIN.iter().find(|(_, kind)| kind == plain).expect("every type without arguments is in PLAIN");
+                let (name, _) = PLAIN
+                    .iter()
+                    .find(|(_, kind)| kind == plain)
+                    .expect("every type without arguments is in PLAIN");
                 formatter.write_str(name)
             }
         }
@@ -181,7 +187,10 @@ impl FromStr for ColumnType {
 }
 
 fn unknown(text: &str, hint: impl Into<String>) -> UnknownColumnType {
-    UnknownColumnType { text: text.to_owned(), hint: hint.into() }
+    UnknownColumnType {
+        text: text.to_owned(),
+        hint: hint.into(),
+    }
 }
 
 fn parse(text: &str, depth: usize) -> Result<ColumnType, UnknownColumnType> {
@@ -212,7 +221,10 @@ fn parse(text: &str, depth: usize) -> Result<ColumnType, UnknownColumnType> {
         return Err(unknown(text, hint));
     }
     let names: Vec<&str> = PLAIN.iter().map(|(name, _)| *name).collect();
-    Err(unknown(text, format!("; the types are {}, decimal(p,s), list<…>, struct<…>", names.join(", "))))
+    Err(unknown(
+        text,
+        format!("; the types are {}, decimal(p,s), list<…>, struct<…>", names.join(", ")),
+    ))
 }
 
 /// What stands between the brackets of `name(…)`.
@@ -238,11 +250,17 @@ fn structure(text: &str, fields: &str, depth: usize) -> Result<ColumnType, Unkno
     let mut named: Vec<(String, ColumnType)> = Vec::new();
     for field in split_fields(fields) {
         let Some((name, kind)) = field.split_once(':') else {
-            return Err(unknown(text, ": the fields of a struct are written name:type, such as struct<lat:double>"));
+            return Err(unknown(
+                text,
+                ": the fields of a struct are written name:type, such as struct<lat:double>",
+            ));
         };
         let name = name.trim();
         if name.is_empty() || named.iter().any(|(other, _)| other == name) {
-            return Err(unknown(text, format!(": field `{name}` of the struct has no name or stands there twice")));
+            return Err(unknown(
+                text,
+                format!(": field `{name}` of the struct has no name or stands there twice"),
+            ));
         }
         named.push((name.to_owned(), parse(kind.trim(), depth + 1)?));
     }
@@ -294,16 +312,28 @@ mod tests {
             assert_eq!(kind.to_string(), text);
             assert_eq!(ColumnType::from_arrow(&kind.to_arrow()), Some(kind));
         }
-        assert_eq!("decimal( 5 )".parse(), Ok(ColumnType::Decimal { precision: 5, scale: 0 }));
-        assert_eq!(" Struct< Lat : Double > ".parse(), Ok(ColumnType::Struct(vec![("Lat".into(), ColumnType::Double)])));
+        assert_eq!(
+            "decimal( 5 )".parse(),
+            Ok(ColumnType::Decimal { precision: 5, scale: 0 })
+        );
+        assert_eq!(
+            " Struct< Lat : Double > ".parse(),
+            Ok(ColumnType::Struct(vec![("Lat".into(), ColumnType::Double)]))
+        );
     }
 
     #[test]
     fn mistakes_say_what_to_write() {
         let message = |text: &str| text.parse::<ColumnType>().unwrap_err().to_string();
-        assert_eq!(message("bolean"), "`bolean` is not a column type (did you mean `boolean`?)");
+        assert_eq!(
+            message("bolean"),
+            "`bolean` is not a column type (did you mean `boolean`?)"
+        );
         assert_eq!(message("int64"), "`int64` is not a column type (did you mean `long`?)");
-        assert_eq!(message("timestmptz"), "`timestmptz` is not a column type (did you mean `timestamptz`?)");
+        assert_eq!(
+            message("timestmptz"),
+            "`timestmptz` is not a column type (did you mean `timestamptz`?)"
+        );
         assert!(message("decimal").contains("decimal(10,2)"));
         assert!(message("decimal(39,2)").contains("1 to 38"));
         assert!(message("decimal(5,6)").contains("scale"));

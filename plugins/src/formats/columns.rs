@@ -34,7 +34,9 @@ impl Format {
 
     /// The one format of all files.
     pub(super) fn of_all(files: &[Arc<SourceFile>], options: &ReadOptions) -> Result<Format, FormatError> {
-        let Some(first) = files.first() else { return Ok(options.format.unwrap_or(Format::Csv)) };
+        let Some(first) = files.first() else {
+            return Ok(options.format.unwrap_or(Format::Csv));
+        };
         let format = Format::of(first, options)?;
         for file in &files[1..] {
             let other = Format::of(file, options)?;
@@ -58,7 +60,10 @@ impl Format {
 
 /// A schema of nullable fields.
 pub(super) fn nullable_schema(fields: impl IntoIterator<Item = (String, arrow::datatypes::DataType)>) -> SchemaRef {
-    let fields: Vec<Field> = fields.into_iter().map(|(name, kind)| Field::new(name, kind, true)).collect();
+    let fields: Vec<Field> = fields
+        .into_iter()
+        .map(|(name, kind)| Field::new(name, kind, true))
+        .collect();
     Arc::new(Schema::new(fields))
 }
 
@@ -74,21 +79,38 @@ pub(super) fn compare(
     let here: HashSet<&str> = names.iter().map(String::as_str).collect();
     let there: HashSet<&str> = wanted.iter().copied().collect();
     let missing: Vec<&str> = wanted.iter().copied().filter(|name| !here.contains(name)).collect();
-    let extra: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
+    let extra: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !there.contains(name))
+        .collect();
     let missing_matters = missing_columns == MissingColumns::Fail && !missing.is_empty();
     if !missing_matters && extra.is_empty() {
         return Ok(());
     }
     let mut parts = Vec::new();
     if missing_matters {
-        let near = if missing.len() == 1 { did_you_mean(missing[0], extra.iter().copied()) } else { String::new() };
+        let near = if missing.len() == 1 {
+            did_you_mean(missing[0], extra.iter().copied())
+        } else {
+            String::new()
+        };
         parts.push(format!("it lacks {} that {whose} has{near}", name_list(&missing)));
     }
     if !extra.is_empty() {
         parts.push(format!("it has {} that {whose} does not have", name_list(&extra)));
     }
-    let help = if missing_matters && extra.is_empty() { "; `missing_columns = \"null\"` fills them with null" } else { "" };
-    let columns = missing.iter().filter(|_| missing_matters).chain(&extra).map(|name| (*name).to_owned()).collect();
+    let help = if missing_matters && extra.is_empty() {
+        "; `missing_columns = \"null\"` fills them with null"
+    } else {
+        ""
+    };
+    let columns = missing
+        .iter()
+        .filter(|_| missing_matters)
+        .chain(&extra)
+        .map(|name| (*name).to_owned())
+        .collect();
     Err(file.schema(columns, format!("{}{help}", parts.join(", and "))))
 }
 
@@ -98,7 +120,9 @@ pub(super) fn merge_names<'a>(
     options: &ReadOptions,
 ) -> Result<Vec<String>, FormatError> {
     let mut files = files.into_iter();
-    let Some((first, names)) = files.next() else { return Ok(Vec::new()) };
+    let Some((first, names)) = files.next() else {
+        return Ok(Vec::new());
+    };
     let mut union: Vec<String> = names.to_vec();
     let mut known: HashSet<String> = union.iter().cloned().collect();
     let whose = format!("`{}`", first.path);
@@ -136,7 +160,10 @@ pub(super) fn check_declared(
             continue;
         }
         let near = did_you_mean(declared, names.iter().map(String::as_str));
-        let reason = format!("declared column `{declared}` is not in the file{near}; it has {}", name_list(names));
+        let reason = format!(
+            "declared column `{declared}` is not in the file{near}; it has {}",
+            name_list(names)
+        );
         return Err(first.schema(vec![declared.clone()], reason));
     }
     Ok(())

@@ -36,7 +36,9 @@ impl Compression {
             (".bz2", Compression::Bzip2),
             (".xz", Compression::Xz),
         ] {
-            let Some(split) = name.len().checked_sub(extension.len()) else { continue };
+            let Some(split) = name.len().checked_sub(extension.len()) else {
+                continue;
+            };
             if name.is_char_boundary(split) && name[split..].eq_ignore_ascii_case(extension) {
                 return (compression, &name[..split]);
             }
@@ -97,7 +99,11 @@ impl Decoder {
                 } else {
                     format!("named as {} but it does not begin like it", named.name())
                 };
-                return Err(FormatError::Corrupt { file: source.path.clone(), offset: Some(0), reason });
+                return Err(FormatError::Corrupt {
+                    file: source.path.clone(),
+                    offset: Some(0),
+                    reason,
+                });
             }
         }
         let decoder = match compression {

@@ -18,15 +18,28 @@ use super::source::SourceFile;
 /// [`FormatError::NoMatch`] names the nearest folder that exists and what it holds; [`FormatError::Pattern`] says
 /// what is wrong with the pattern; [`FormatError::Io`] names a folder that cannot be listed.
 pub fn discover(root: &Path, pattern: &str) -> Result<Vec<SourceFile>, FormatError> {
-    let root = &std::path::absolute(root).map_err(|source| FormatError::Io { file: ".".to_owned(), source })?;
-    let fault = |reason: String| FormatError::Pattern { pattern: pattern.to_owned(), reason };
+    let root = &std::path::absolute(root).map_err(|source| FormatError::Io {
+        file: ".".to_owned(),
+        source,
+    })?;
+    let fault = |reason: String| FormatError::Pattern {
+        pattern: pattern.to_owned(),
+        reason,
+    };
     let segments = pattern::segments(pattern).map_err(fault)?;
     let absolute = pattern.starts_with('/');
     let base = if absolute { PathBuf::from("/") } else { root.to_owned() };
-    let real_root = fs::canonicalize(&base).map_err(|source| FormatError::Io { file: shown(root, &base), source })?;
+    let real_root = fs::canonicalize(&base).map_err(|source| FormatError::Io {
+        file: shown(root, &base),
+        source,
+    })?;
 
     let mut found = Vec::new();
-    Walk { root, found: &mut found }.enter(&base, &segments, None)?;
+    Walk {
+        root,
+        found: &mut found,
+    }
+    .enter(&base, &segments, None)?;
     if found.is_empty() {
         return Err(no_match(root, &base, pattern, &segments));
     }
@@ -55,7 +68,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn enter(&mut self, folder: &Path, segments: &[Segment], partition: Option<&str>) -> Result<(), FormatError> {
-        let Some((segment, rest)) = segments.split_first() else { return Ok(()) };
+        let Some((segment, rest)) = segments.split_first() else {
+            return Ok(());
+        };
         match segment {
             Segment::Literal(name) => self.take(folder.join(name), rest, partition),
             Segment::AnyFolders => {
@@ -88,12 +103,22 @@ impl Walk<'_> {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(());
             }
-            Err(source) => return Err(FormatError::Io { file: shown(self.root, &path), source }),
+            Err(source) => {
+                return Err(FormatError::Io {
+                    file: shown(self.root, &path),
+                    source,
+                });
+            }
         };
         if rest.is_empty() {
             if metadata.is_file() {
                 let name = shown(self.root, &path);
-                self.found.push(SourceFile::from_metadata(path, name, &metadata, partition.map(str::to_owned)));
+                self.found.push(SourceFile::from_metadata(
+                    path,
+                    name,
+                    &metadata,
+                    partition.map(str::to_owned),
+                ));
             }
             Ok(())
         } else if metadata.is_dir() {
@@ -110,7 +135,10 @@ impl Walk<'_> {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(Vec::new())
             }
-            Err(source) => Err(FormatError::Io { file: shown(self.root, folder), source }),
+            Err(source) => Err(FormatError::Io {
+                file: shown(self.root, folder),
+                source,
+            }),
         }
     }
 }
@@ -131,7 +159,11 @@ fn entry_names(folder: &Path) -> io::Result<Vec<String>> {
 fn shown(root: &Path, path: &Path) -> String {
     let inside = path.strip_prefix(root).unwrap_or(path);
     let text = inside.to_string_lossy();
-    let text = if std::path::MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace('\\', "/") };
+    let text = if std::path::MAIN_SEPARATOR == '/' {
+        text.into_owned()
+    } else {
+        text.replace('\\', "/")
+    };
     if text.is_empty() { ".".to_owned() } else { text }
 }
 
@@ -151,9 +183,17 @@ fn no_match(root: &Path, base: &Path, pattern: &str, segments: &[Segment]) -> Fo
         Ok(names) if names.is_empty() => "is empty".to_owned(),
         Ok(names) => {
             let more = if names.len() > SHOWN { ", …" } else { "" };
-            let entries = if names.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", names.len()) };
+            let entries = if names.len() == 1 {
+                "1 entry".to_owned()
+            } else {
+                format!("{} entries", names.len())
+            };
             format!("holds {entries}: {}{more}", names[..names.len().min(SHOWN)].join(", "))
         }
     };
-    FormatError::NoMatch { pattern: pattern.to_owned(), nearest: shown(root, &nearest), holds }
+    FormatError::NoMatch {
+        pattern: pattern.to_owned(),
+        nearest: shown(root, &nearest),
+        holds,
+    }
 }

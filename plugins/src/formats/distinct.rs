@@ -48,7 +48,12 @@ struct Values {
 
 impl Values {
     fn new(source: &Arc<SourceFile>, most: usize) -> Self {
-        Values { source: Arc::clone(source), found: HashSet::default(), last: Vec::new(), most }
+        Values {
+            source: Arc::clone(source),
+            found: HashSet::default(),
+            last: Vec::new(),
+            most,
+        }
     }
 
     fn add(&mut self, text: &[u8]) -> Result<(), FormatError> {
@@ -68,13 +73,19 @@ impl Values {
     }
 
     fn into_texts(self) -> BTreeSet<String> {
-        self.found.into_iter().map(|text| String::from_utf8_lossy(&text).into_owned()).collect()
+        self.found
+            .into_iter()
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .collect()
     }
 }
 
 fn no_column(source: &SourceFile, column: &str, names: &[String]) -> FormatError {
     let near = did_you_mean(column, names.iter().map(String::as_str));
-    source.schema(vec![column.to_owned()], format!("no column `{column}`{near}; there are {}", name_list(names)))
+    source.schema(
+        vec![column.to_owned()],
+        format!("no column `{column}`{near}; there are {}", name_list(names)),
+    )
 }
 
 fn delimited(
@@ -156,20 +167,22 @@ fn json_lines(
     Ok(())
 }
 
-fn parquet(
-    file: &SourceFile,
-    options: &ReadOptions,
-    column: &str,
-    values: &mut Values,
-) -> Result<(), FormatError> {
+fn parquet(file: &SourceFile, options: &ReadOptions, column: &str, values: &mut Values) -> Result<(), FormatError> {
     let files = std::slice::from_ref(file);
     // The file's own types serve: what is declared is for the reading proper.
-    let options = ReadOptions { columns: Vec::new(), format: Some(Format::Parquet), ..options.clone() };
+    let options = ReadOptions {
+        columns: Vec::new(),
+        format: Some(Format::Parquet),
+        ..options.clone()
+    };
     let schema = infer(files, &options)?.schema;
     for batch in read(files, &options, &schema, Some(&[column]))? {
         let batch = batch?.batch;
         let array = arrow::compute::cast(batch.column(0), &DataType::Utf8).map_err(|error| {
-            file.schema(vec![column.to_owned()], format!("column `{column}` has no distinct texts ({error})"))
+            file.schema(
+                vec![column.to_owned()],
+                format!("column `{column}` has no distinct texts ({error})"),
+            )
         })?;
         let texts = array.as_string::<i32>();
         for row in 0..texts.len() {

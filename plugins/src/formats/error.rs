@@ -46,7 +46,9 @@ pub enum FormatError {
         reason: String,
     },
     /// Data that grows suspiciously while it is decompressed.
-    #[error("read {file}: {output} bytes came out of the first {offset}: {reason}; raise the read limits if this is meant")]
+    #[error(
+        "read {file}: {output} bytes came out of the first {offset}: {reason}; raise the read limits if this is meant"
+    )]
     Bomb {
         /// The file.
         file: String,
@@ -61,7 +63,10 @@ pub enum FormatError {
     #[error("read {0}")]
     BadRow(Box<BadRow>),
     /// More bad rows than may be collected.
-    #[error("read on after {count} bad rows, more than the {limit} allowed: {}", first_few(first))]
+    #[error(
+        "read on after {count} bad rows, more than the {limit} allowed: {}",
+        first_few(first)
+    )]
     TooManyBadRows {
         /// How many bad rows may be collected.
         limit: u64,
@@ -128,7 +133,11 @@ fn first_few(rows: &[BadRow]) -> String {
 /// "`a`, `b` and 3 more" for messages.
 pub(super) fn name_list<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 8;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", name.as_ref())).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{}`", name.as_ref()))
+        .collect();
     match names.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
@@ -140,7 +149,12 @@ pub(super) fn nearest_name<'a>(name: &str, candidates: impl IntoIterator<Item = 
     let lowered = name.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lowered, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&lowered, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(distance, candidate)| *distance <= 1 + name.len().min(candidate.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -96,7 +96,11 @@ pub(super) fn for_each_file<T: Send>(
 }
 
 fn declared<'a>(options: &'a ReadOptions, name: &str) -> Option<&'a ColumnType> {
-    options.columns.iter().find(|(declared, _)| declared == name).map(|(_, kind)| kind)
+    options
+        .columns
+        .iter()
+        .find(|(declared, _)| declared == name)
+        .map(|(_, kind)| kind)
 }
 
 fn widened(files: &[Arc<SourceFile>], column: &str, expected: String, sample: &Sample) -> Widened {
@@ -109,16 +113,23 @@ fn widened(files: &[Arc<SourceFile>], column: &str, expected: String, sample: &S
     }
 }
 
-fn infer_delimited(
-    files: &[Arc<SourceFile>],
-    format: Format,
-    options: &ReadOptions,
-) -> Result<Inferred, FormatError> {
-    let looked = for_each_file(files, options.threads, |index, file| look_at_delimited(index, file, format, options))?;
-    let names = merge_names(files.iter().zip(&looked).map(|(file, (names, _))| (&**file, &names[..])), options)?;
+fn infer_delimited(files: &[Arc<SourceFile>], format: Format, options: &ReadOptions) -> Result<Inferred, FormatError> {
+    let looked = for_each_file(files, options.threads, |index, file| {
+        look_at_delimited(index, file, format, options)
+    })?;
+    let names = merge_names(
+        files
+            .iter()
+            .zip(&looked)
+            .map(|(file, (names, _))| (&**file, &names[..])),
+        options,
+    )?;
     let mut seen = vec![Seen::default(); names.len()];
-    let places: std::collections::HashMap<&str, usize> =
-        names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let places: std::collections::HashMap<&str, usize> = names
+        .iter()
+        .enumerate()
+        .map(|(place, name)| (name.as_str(), place))
+        .collect();
     for (file_names, file_seen) in &looked {
         for (name, one) in file_names.iter().zip(file_seen) {
             seen[places[name.as_str()]].merge(one);
@@ -138,7 +149,10 @@ fn infer_delimited(
             (name.clone(), kind.to_arrow())
         })
         .collect();
-    Ok(Inferred { schema: nullable_schema(fields), widened: notes })
+    Ok(Inferred {
+        schema: nullable_schema(fields),
+        widened: notes,
+    })
 }
 
 fn look_at_delimited(
@@ -148,7 +162,11 @@ fn look_at_delimited(
     options: &ReadOptions,
 ) -> Result<(Vec<String>, Vec<Seen>), FormatError> {
     let mut file = DelimitedFile::open(source, format, options)?;
-    let open: Vec<bool> = file.names.iter().map(|name| declared(options, name).is_none()).collect();
+    let open: Vec<bool> = file
+        .names
+        .iter()
+        .map(|name| declared(options, name).is_none())
+        .collect();
     let mut seen = vec![Seen::default(); file.names.len()];
     if !open.contains(&true) {
         return Ok((file.names, seen));
@@ -209,14 +227,23 @@ fn infer_json(files: &[Arc<SourceFile>], options: &ReadOptions) -> Result<Inferr
         };
         fields.push((name, kind.to_arrow()));
     }
-    Ok(Inferred { schema: nullable_schema(fields), widened: notes })
+    Ok(Inferred {
+        schema: nullable_schema(fields),
+        widened: notes,
+    })
 }
 
 fn check_width(file: &SourceFile, width: usize, options: &ReadOptions) -> Result<(), FormatError> {
     if width <= options.limits.columns {
         return Ok(());
     }
-    Err(file.schema(Vec::new(), format!("more than {} different keys, the most columns allowed", options.limits.columns)))
+    Err(file.schema(
+        Vec::new(),
+        format!(
+            "more than {} different keys, the most columns allowed",
+            options.limits.columns
+        ),
+    ))
 }
 
 fn look_at_json(
@@ -234,7 +261,11 @@ fn look_at_json(
             LineStep::Bad(reason) => reason,
             LineStep::Line => match file.object() {
                 Ok(entries) => {
-                    let place = json::Place { file: index, line: file.line(), nulls: &nulls };
+                    let place = json::Place {
+                        file: index,
+                        line: file.line(),
+                        nulls: &nulls,
+                    };
                     for (position, (key, value)) in entries.iter().enumerate() {
                         json::field_mut(&mut columns, key, position).add(value, place);
                     }

@@ -30,7 +30,15 @@ impl Input {
     pub(super) fn open(source: &Arc<SourceFile>, limits: ReadLimits) -> Result<Self, FormatError> {
         let (file, stamp) = source.open()?;
         let (decoder, compression) = Decoder::new(source, RawInput::new(file), limits.decoder_memory)?;
-        Ok(Input { source: Arc::clone(source), stamp, decoder, compression, limits, output: 0, at_end: false })
+        Ok(Input {
+            source: Arc::clone(source),
+            stamp,
+            decoder,
+            compression,
+            limits,
+            output: 0,
+            at_end: false,
+        })
     }
 
     pub(super) fn source(&self) -> &Arc<SourceFile> {
@@ -75,11 +83,20 @@ impl Input {
         } else {
             return Ok(());
         };
-        Err(FormatError::Bomb { file: self.source.path.clone(), offset, output: self.output, reason })
+        Err(FormatError::Bomb {
+            file: self.source.path.clone(),
+            offset,
+            output: self.output,
+            reason,
+        })
     }
 
     fn corrupt(&self, reason: String) -> FormatError {
-        FormatError::Corrupt { file: self.source.path.clone(), offset: Some(self.decoder.raw().taken()), reason }
+        FormatError::Corrupt {
+            file: self.source.path.clone(),
+            offset: Some(self.decoder.raw().taken()),
+            reason,
+        }
     }
 
     /// Fails when the file is no longer the one that was opened.
@@ -95,13 +112,23 @@ impl Input {
         self.verify()?;
         if left > 0 {
             let reason = format!("{left} bytes follow the end of the compressed data");
-            return Err(FormatError::Corrupt { file: source.path.clone(), offset: Some(offset), reason });
+            return Err(FormatError::Corrupt {
+                file: source.path.clone(),
+                offset: Some(offset),
+                reason,
+            });
         }
         let taken = self.decoder.raw().taken();
         if taken != self.stamp.size {
             let how = format!("{taken} bytes came, {} were there when it was opened", self.stamp.size);
-            return Err(FormatError::Changed { file: source.path.clone(), how });
+            return Err(FormatError::Changed {
+                file: source.path.clone(),
+                how,
+            });
         }
-        Ok(InputEnd { sha256: self.decoder.raw().sha256(), decompressed: self.output })
+        Ok(InputEnd {
+            sha256: self.decoder.raw().sha256(),
+            decompressed: self.output,
+        })
     }
 }

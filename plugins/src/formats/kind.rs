@@ -16,8 +16,15 @@ pub(super) enum Kind {
     String,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Boolean, Kind::Long, Kind::Double, Kind::Date, Kind::Timestamp, Kind::Timestamptz, Kind::String];
+const KINDS: [Kind; 7] = [
+    Kind::Boolean,
+    Kind::Long,
+    Kind::Double,
+    Kind::Date,
+    Kind::Timestamp,
+    Kind::Timestamptz,
+    Kind::String,
+];
 
 impl Kind {
     const fn bit(self) -> u8 {
@@ -45,7 +52,11 @@ impl Kind {
                     return Kind::Long;
                 }
                 if is_plain_double(text) {
-                    return if text_value::double(text).is_ok() { Kind::Double } else { Kind::String };
+                    return if text_value::double(text).is_ok() {
+                        Kind::Double
+                    } else {
+                        Kind::String
+                    };
                 }
                 if text == b"-inf" || text == b"-Infinity" {
                     return Kind::Double;
@@ -103,7 +114,11 @@ pub(super) struct Sample {
 
 impl Sample {
     pub(super) fn new(file: usize, line: u64, text: &[u8]) -> Self {
-        Sample { file, line, text: shorten(text, 40) }
+        Sample {
+            file,
+            line,
+            text: shorten(text, 40),
+        }
     }
 }
 
@@ -166,7 +181,10 @@ impl Seen {
             [Kind::Long, Kind::Double, ..] => Kind::Double,
             _ => kinds[0],
         };
-        let spoiler = kinds.into_iter().rev().find_map(|kind| self.first[kind as usize].as_deref())?;
+        let spoiler = kinds
+            .into_iter()
+            .rev()
+            .find_map(|kind| self.first[kind as usize].as_deref())?;
         Some((expected.column_type(), spoiler))
     }
 }
@@ -179,16 +197,52 @@ mod tests {
     fn the_narrowest_reading() {
         for (kind, texts) in [
             (Kind::Boolean, &["true", "False", "TRUE"][..]),
-            (Kind::Long, &["0", "-1", "517", "9223372036854775807", "-9223372036854775808", "-0"]),
-            (Kind::Double, &["1.5", "-.5", "5.", "1e5", "-1E-5", "0.0", "NaN", "-inf", "Infinity", "1.5e+3"]),
+            (
+                Kind::Long,
+                &["0", "-1", "517", "9223372036854775807", "-9223372036854775808", "-0"],
+            ),
+            (
+                Kind::Double,
+                &[
+                    "1.5", "-.5", "5.", "1e5", "-1E-5", "0.0", "NaN", "-inf", "Infinity", "1.5e+3",
+                ],
+            ),
             (Kind::Date, &["2013-01-01", "0001-12-31"]),
-            (Kind::Timestamp, &["2013-01-01T10:00:00", "2013-01-01 10:00", "2013-01-01 10:00:00.123"]),
-            (Kind::Timestamptz, &["2013-01-01T10:00:00Z", "2013-01-01 10:00:00.5-05:00"]),
+            (
+                Kind::Timestamp,
+                &["2013-01-01T10:00:00", "2013-01-01 10:00", "2013-01-01 10:00:00.123"],
+            ),
+            (
+                Kind::Timestamptz,
+                &["2013-01-01T10:00:00Z", "2013-01-01 10:00:00.5-05:00"],
+            ),
             (
                 Kind::String,
                 &[
-                    "NA", "007", "-07", "00.5", "+5", "1,234", "9223372036854775808", "1e400", "1e", "e5", "-", ".",
-                    "1.2.3", "1-2", "2013-02-30", "2013-1-1", "10:00", "N", "t", "yes", " 1", "1 ", "é", "1e5e5",
+                    "NA",
+                    "007",
+                    "-07",
+                    "00.5",
+                    "+5",
+                    "1,234",
+                    "9223372036854775808",
+                    "1e400",
+                    "1e",
+                    "e5",
+                    "-",
+                    ".",
+                    "1.2.3",
+                    "1-2",
+                    "2013-02-30",
+                    "2013-1-1",
+                    "10:00",
+                    "N",
+                    "t",
+                    "yes",
+                    " 1",
+                    "1 ",
+                    "é",
+                    "1e5e5",
                 ],
             ),
         ] {
@@ -210,12 +264,25 @@ mod tests {
         assert_eq!(of(&[]).column_type(), ColumnType::String);
         assert_eq!(of(&["1", "2.5", "3"]).column_type(), ColumnType::Double);
         assert_eq!(of(&["1", "true"]).column_type(), ColumnType::String);
-        assert_eq!(of(&["2013-01-01", "2013-01-01 00:00"]).column_type(), ColumnType::String);
+        assert_eq!(
+            of(&["2013-01-01", "2013-01-01 00:00"]).column_type(),
+            ColumnType::String
+        );
         assert_eq!(of(&["1", "007"]).column_type(), ColumnType::String);
 
         let flights = of(&["517", "533", "NA", "x"]);
         let (expected, spoiler) = flights.spoiled_by().unwrap();
-        assert_eq!((expected, spoiler), (ColumnType::Long, &Sample { file: 0, line: 4, text: "NA".into() }));
+        assert_eq!(
+            (expected, spoiler),
+            (
+                ColumnType::Long,
+                &Sample {
+                    file: 0,
+                    line: 4,
+                    text: "NA".into()
+                }
+            )
+        );
         assert_eq!(of(&["a", "b"]).spoiled_by(), None);
 
         let mut merged = of(&["1"]);

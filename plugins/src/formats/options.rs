@@ -33,7 +33,12 @@ pub struct Delimited {
 
 impl Default for Delimited {
     fn default() -> Self {
-        Delimited { delimiter: None, quote: Some(b'"'), header: true, names: None }
+        Delimited {
+            delimiter: None,
+            quote: Some(b'"'),
+            header: true,
+            names: None,
+        }
     }
 }
 

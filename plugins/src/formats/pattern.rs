@@ -35,7 +35,9 @@ pub(super) fn segments(pattern: &str) -> Result<Vec<Segment>, String> {
     let mut segments = Vec::new();
     for text in pattern.split('/').filter(|text| !text.is_empty() && *text != ".") {
         if text == ".." {
-            return Err("`..` leads out of its folder; write the path from the project's root, or an absolute one".into());
+            return Err(
+                "`..` leads out of its folder; write the path from the project's root, or an absolute one".into(),
+            );
         }
         if text == "**" {
             if segments.last() != Some(&Segment::AnyFolders) {
@@ -44,13 +46,23 @@ pub(super) fn segments(pattern: &str) -> Result<Vec<Segment>, String> {
             continue;
         }
         let tokens = tokens(text)?;
-        let literal: Option<String> =
-            tokens.iter().map(|token| if let Token::Literal(letter) = token { Some(*letter) } else { None }).collect();
+        let literal: Option<String> = tokens
+            .iter()
+            .map(|token| {
+                if let Token::Literal(letter) = token {
+                    Some(*letter)
+                } else {
+                    None
+                }
+            })
+            .collect();
         segments.push(literal.map_or(Segment::Wild(tokens), Segment::Literal));
     }
     match segments.last() {
         None => Err("it is empty".into()),
-        Some(Segment::AnyFolders) => Err("`**` stands for folders; end the pattern with a file name, such as `**/*.csv`".into()),
+        Some(Segment::AnyFolders) => {
+            Err("`**` stands for folders; end the pattern with a file name, such as `**/*.csv`".into())
+        }
         Some(_) => Ok(segments),
     }
 }
@@ -78,7 +90,11 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 tokens.push(class);
                 rest = after;
             }
-            '{' => return Err(format!("`{{` starts no placeholder in `{text}`; the only one is {PLACEHOLDER}")),
+            '{' => {
+                return Err(format!(
+                    "`{{` starts no placeholder in `{text}`; the only one is {PLACEHOLDER}"
+                ));
+            }
             '\0' => return Err("a path has no NUL".into()),
             letter => tokens.push(Token::Literal(letter)),
         }
@@ -87,7 +103,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     if let Some(at) = tokens.iter().position(|token| *token == Token::Partition)
         && (wide(tokens.get(at + 1)) || at > 0 && wide(tokens.get(at - 1)))
     {
-        return Err(format!("where {PLACEHOLDER} ends is open in `{text}`; put a fixed letter between it and the wildcard"));
+        return Err(format!(
+            "where {PLACEHOLDER} ends is open in `{text}`; put a fixed letter between it and the wildcard"
+        ));
     }
     Ok(tokens)
 }
@@ -230,8 +248,14 @@ mod tests {
     #[test]
     fn the_placeholder_takes_the_shortest_text() {
         let captured = |pattern, name| fits(pattern, name).flatten();
-        assert_eq!(captured("flights_{partition}.csv.gz", "flights_2013-03-01.csv.gz").as_deref(), Some("2013-03-01"));
-        assert_eq!(captured("{partition}_*.csv", "2013-03-01_a_b.csv").as_deref(), Some("2013-03-01"));
+        assert_eq!(
+            captured("flights_{partition}.csv.gz", "flights_2013-03-01.csv.gz").as_deref(),
+            Some("2013-03-01")
+        );
+        assert_eq!(
+            captured("{partition}_*.csv", "2013-03-01_a_b.csv").as_deref(),
+            Some("2013-03-01")
+        );
         assert_eq!(captured("day={partition}", "day=1").as_deref(), Some("1"));
         assert_eq!(captured("day={partition}", "day="), None);
     }

@@ -24,7 +24,15 @@ pub(super) struct RawInput {
 
 impl RawInput {
     pub(super) fn new(file: File) -> Self {
-        RawInput { file, buffer: vec![0; BUFFER], start: 0, end: 0, taken: 0, hash: Sha256::new(), failed: false }
+        RawInput {
+            file,
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            taken: 0,
+            hash: Sha256::new(),
+            failed: false,
+        }
     }
 
     /// How many bytes of the file the decoder has taken in.
@@ -39,7 +47,12 @@ impl RawInput {
     /// The first bytes, at most `count` and fewer only at the end of the file, without taking them.
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.end - self.start < count && self.end < self.buffer.len() {
-            let read = Self::pull(&mut self.file, &mut self.buffer[self.end..], &mut self.hash, &mut self.failed)?;
+            let read = Self::pull(
+                &mut self.file,
+                &mut self.buffer[self.end..],
+                &mut self.hash,
+                &mut self.failed,
+            )?;
             if read == 0 {
                 break;
             }

@@ -159,18 +159,29 @@ impl Reader {
     }
 
     fn open_next(&mut self) -> Result<Option<Open>, FormatError> {
-        let Some(source) = self.files.get(self.next_file) else { return Ok(None) };
+        let Some(source) = self.files.get(self.next_file) else {
+            return Ok(None);
+        };
         let (options, schema, wanted) = (&self.options, &self.schema, &self.wanted);
         let file = match self.format {
-            Format::Csv | Format::Tsv => {
-                FileReader::Delimited(Box::new(DelimitedReader::open(source, self.format, options, schema, wanted)?))
-            }
+            Format::Csv | Format::Tsv => FileReader::Delimited(Box::new(DelimitedReader::open(
+                source,
+                self.format,
+                options,
+                schema,
+                wanted,
+            )?)),
             Format::JsonLines => FileReader::Json(Box::new(JsonReader::open(source, options, schema, wanted)?)),
             Format::Parquet => FileReader::Parquet(Box::new(ParquetReader::open(source, options, schema, wanted)?)),
         };
         let index = self.next_file;
         self.next_file += 1;
-        Ok(Some(Open { file, index, rows: 0, bad_rows: 0 }))
+        Ok(Some(Open {
+            file,
+            index,
+            rows: 0,
+            bad_rows: 0,
+        }))
     }
 
     fn advance(&mut self) -> Result<Option<ReadBatch>, FormatError> {
@@ -188,11 +199,25 @@ impl Reader {
                 open.rows += batch.num_rows() as u64;
                 open.bad_rows += bad_rows.len() as u64;
                 self.open = Some(open);
-                return Ok(Some(ReadBatch { batch, file, first_row, lines, bad_rows }));
+                return Ok(Some(ReadBatch {
+                    batch,
+                    file,
+                    first_row,
+                    lines,
+                    bad_rows,
+                }));
             }
             let InputEnd { sha256, decompressed } = open.file.finish()?;
-            let Open { index, rows, bad_rows, .. } = open;
-            self.finished.push(FileRead { file: index, rows, bad_rows, decompressed, sha256 });
+            let Open {
+                index, rows, bad_rows, ..
+            } = open;
+            self.finished.push(FileRead {
+                file: index,
+                rows,
+                bad_rows,
+                decompressed,
+                sha256,
+            });
         }
     }
 }

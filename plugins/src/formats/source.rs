@@ -25,7 +25,10 @@ impl SourceFile {
     /// Describes one file without a pattern; `path` is what messages call it.
     pub fn at(absolute: &Path, path: impl Into<String>) -> Result<Self, FormatError> {
         let path = path.into();
-        let metadata = fs::metadata(absolute).map_err(|source| FormatError::Io { file: path.clone(), source })?;
+        let metadata = fs::metadata(absolute).map_err(|source| FormatError::Io {
+            file: path.clone(),
+            source,
+        })?;
         Ok(Self::from_metadata(absolute.to_owned(), path, &metadata, None))
     }
 
@@ -36,23 +39,43 @@ impl SourceFile {
         partition: Option<String>,
     ) -> Self {
         let stamp = Stamp::of(metadata);
-        SourceFile { path, absolute, size: stamp.size, modified_ns: stamp.modified_ns, partition }
+        SourceFile {
+            path,
+            absolute,
+            size: stamp.size,
+            modified_ns: stamp.modified_ns,
+            partition,
+        }
     }
 
     pub(super) fn io(&self, source: io::Error) -> FormatError {
-        FormatError::Io { file: self.path.clone(), source }
+        FormatError::Io {
+            file: self.path.clone(),
+            source,
+        }
     }
 
     pub(super) fn unsupported(&self, reason: impl Into<String>) -> FormatError {
-        FormatError::Unsupported { file: self.path.clone(), reason: reason.into() }
+        FormatError::Unsupported {
+            file: self.path.clone(),
+            reason: reason.into(),
+        }
     }
 
     pub(super) fn schema(&self, columns: Vec<String>, reason: impl Into<String>) -> FormatError {
-        FormatError::Schema { file: self.path.clone(), line: None, columns, reason: reason.into() }
+        FormatError::Schema {
+            file: self.path.clone(),
+            line: None,
+            columns,
+            reason: reason.into(),
+        }
     }
 
     fn changed(&self, how: impl Into<String>) -> FormatError {
-        FormatError::Changed { file: self.path.clone(), how: how.into() }
+        FormatError::Changed {
+            file: self.path.clone(),
+            how: how.into(),
+        }
     }
 
     /// Opens the file when it is still the one that was found.
@@ -108,7 +131,11 @@ pub(super) struct Stamp {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Stamp { size: metadata.len(), modified_ns: modified_ns(metadata), identity: identity(metadata) }
+        Stamp {
+            size: metadata.len(),
+            modified_ns: modified_ns(metadata),
+            identity: identity(metadata),
+        }
     }
 }
 

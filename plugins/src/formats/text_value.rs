@@ -51,7 +51,11 @@ pub(super) fn long(text: &[u8]) -> Result<i64, ValueFault> {
             .and_then(|value| value.checked_sub(i64::from(digit - b'0')))
             .ok_or(ValueFault::Range)?;
     }
-    if negative { Ok(value) } else { value.checked_neg().ok_or(ValueFault::Range) }
+    if negative {
+        Ok(value)
+    } else {
+        value.checked_neg().ok_or(ValueFault::Range)
+    }
 }
 
 pub(super) fn int(text: &[u8]) -> Result<i32, ValueFault> {
@@ -60,8 +64,8 @@ pub(super) fn int(text: &[u8]) -> Result<i32, ValueFault> {
 
 /// Powers of ten that a double holds exactly.
 const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-    1e20, 1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
 ];
 
 pub(super) fn double(text: &[u8]) -> Result<f64, ValueFault> {
@@ -113,9 +117,16 @@ impl Float for f64 {
 }
 
 fn slow_float<F: Float>(text: &[u8]) -> Result<F, ValueFault> {
-    let value: F = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(ValueFault::Form)?;
+    let value: F = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(ValueFault::Form)?;
     // An infinity that was not written is an overflow.
-    if value.is_infinite() && text.iter().any(u8::is_ascii_digit) { Err(ValueFault::Range) } else { Ok(value) }
+    if value.is_infinite() && text.iter().any(u8::is_ascii_digit) {
+        Err(ValueFault::Range)
+    } else {
+        Ok(value)
+    }
 }
 
 /// An exact number times ten to the `scale`.
@@ -206,12 +217,17 @@ pub(super) fn moment(text: &[u8]) -> Result<Moment, ValueFault> {
     let day_text = text.get(..10).ok_or(ValueFault::Form)?;
     let day_seconds = i64::from(date(day_text)?) * DAY_SECONDS;
     if text.len() == 10 {
-        return Ok(Moment { micros: day_seconds * MICROS, offset: None });
+        return Ok(Moment {
+            micros: day_seconds * MICROS,
+            offset: None,
+        });
     }
     if !matches!(text[10], b'T' | b't' | b' ') || text.get(13) != Some(&b':') {
         return Err(ValueFault::Form);
     }
-    let (Some(hour), Some(minute)) = (two(text, 11), two(text, 14)) else { return Err(ValueFault::Form) };
+    let (Some(hour), Some(minute)) = (two(text, 11), two(text, 14)) else {
+        return Err(ValueFault::Form);
+    };
     let mut rest = &text[16..];
     let mut second = 0;
     let mut fraction = 0;
@@ -224,7 +240,12 @@ pub(super) fn moment(text: &[u8]) -> Result<Moment, ValueFault> {
                 return Err(ValueFault::Form);
             }
             for place in 0..6 {
-                fraction = fraction * 10 + if place < count { i64::from(digits[place] - b'0') } else { 0 };
+                fraction = fraction * 10
+                    + if place < count {
+                        i64::from(digits[place] - b'0')
+                    } else {
+                        0
+                    };
             }
             rest = &digits[count..];
         }
@@ -233,7 +254,10 @@ pub(super) fn moment(text: &[u8]) -> Result<Moment, ValueFault> {
         return Err(ValueFault::NoSuchMoment);
     }
     let seconds = day_seconds + i64::from(hour * 3600 + minute * 60 + second);
-    Ok(Moment { micros: seconds * MICROS + fraction, offset: offset(rest)? })
+    Ok(Moment {
+        micros: seconds * MICROS + fraction,
+        offset: offset(rest)?,
+    })
 }
 
 fn offset(text: &[u8]) -> Result<Option<i64>, ValueFault> {
@@ -250,7 +274,9 @@ fn offset(text: &[u8]) -> Result<Option<i64>, ValueFault> {
         5 if digits[2] == b':' => two(digits, 3),
         _ => None,
     };
-    let (Some(hours), Some(minutes)) = (two(digits, 0), minutes) else { return Err(ValueFault::Form) };
+    let (Some(hours), Some(minutes)) = (two(digits, 0), minutes) else {
+        return Err(ValueFault::Form);
+    };
     if hours > 23 || minutes > 59 {
         return Err(ValueFault::NoSuchMoment);
     }
@@ -260,7 +286,11 @@ fn offset(text: &[u8]) -> Result<Option<i64>, ValueFault> {
 /// Microseconds on the clock that is meant.
 pub(super) fn timestamp(text: &[u8]) -> Result<i64, ValueFault> {
     let moment = moment(text)?;
-    if moment.offset.is_some() { Err(ValueFault::HasOffset) } else { Ok(moment.micros) }
+    if moment.offset.is_some() {
+        Err(ValueFault::HasOffset)
+    } else {
+        Ok(moment.micros)
+    }
 }
 
 /// Microseconds since 1970 in UTC; a text without an offset is read in `zone`.
@@ -276,7 +306,10 @@ pub(super) fn timestamptz(text: &[u8], zone: Option<&TimeZone>) -> Result<i64, V
 fn in_zone(micros: i64, zone: &TimeZone) -> Result<i64, ValueFault> {
     let local = jiff::Timestamp::from_microsecond(micros).map_err(|_| ValueFault::Range)?;
     let local = TimeZone::UTC.to_datetime(local);
-    let instant = zone.to_ambiguous_timestamp(local).unambiguous().map_err(|_| ValueFault::Ambiguous)?;
+    let instant = zone
+        .to_ambiguous_timestamp(local)
+        .unambiguous()
+        .map_err(|_| ValueFault::Ambiguous)?;
     Ok(instant.as_microsecond())
 }
 
@@ -297,7 +330,17 @@ mod tests {
         assert_eq!(long(b"99999999999999999999999999"), Err(ValueFault::Range));
         assert_eq!(long(b"0000000000000000000000000012"), Ok(12));
         assert_eq!(int(b"2147483648"), Err(ValueFault::Range));
-        for text in ["", "-", "1e5", "1,234", " 1", "1.0", "NaN", "--1", "12345678901234567890x"] {
+        for text in [
+            "",
+            "-",
+            "1e5",
+            "1,234",
+            " 1",
+            "1.0",
+            "NaN",
+            "--1",
+            "12345678901234567890x",
+        ] {
             assert_eq!(long(text.as_bytes()), Err(ValueFault::Form), "{text}");
         }
     }
@@ -353,10 +396,24 @@ mod tests {
         assert_eq!(timestamp(b"1970-01-01T24:00:00"), Err(ValueFault::NoSuchMoment));
         assert_eq!(timestamp(b"1970-01-01T00:00:60"), Err(ValueFault::NoSuchMoment));
         assert_eq!(timestamptz(b"2013-01-01T10:00:00Z", None), Ok(1_357_034_400 * second));
-        assert_eq!(timestamptz(b"2013-01-01T05:00:00-05:00", None), Ok(1_357_034_400 * second));
-        assert_eq!(timestamptz(b"2013-01-01T15:30:00+0530", None), Ok(1_357_034_400 * second));
+        assert_eq!(
+            timestamptz(b"2013-01-01T05:00:00-05:00", None),
+            Ok(1_357_034_400 * second)
+        );
+        assert_eq!(
+            timestamptz(b"2013-01-01T15:30:00+0530", None),
+            Ok(1_357_034_400 * second)
+        );
         assert_eq!(timestamptz(b"2013-01-01T10:00:00", None), Err(ValueFault::NoOffset));
-        for text in ["1970-01-01T", "1970-01-01T0:00", "1970-01-01T00:00:", "1970-01-01T00:00:00.", "1970-01-01T00:00:00+1", "1970-01-01 00:00:00 UTC", "1970-01-01T00:00:00é"] {
+        for text in [
+            "1970-01-01T",
+            "1970-01-01T0:00",
+            "1970-01-01T00:00:",
+            "1970-01-01T00:00:00.",
+            "1970-01-01T00:00:00+1",
+            "1970-01-01 00:00:00 UTC",
+            "1970-01-01T00:00:00é",
+        ] {
             assert_eq!(timestamp(text.as_bytes()), Err(ValueFault::Form), "{text}");
         }
     }
@@ -364,10 +421,22 @@ mod tests {
     #[test]
     fn local_times_in_a_zone() {
         let zone = TimeZone::get("America/New_York").unwrap();
-        assert_eq!(timestamptz(b"2013-01-01 05:00:00", Some(&zone)), Ok(1_357_034_400_000_000));
-        assert_eq!(timestamptz(b"2013-03-10 02:30:00", Some(&zone)), Err(ValueFault::Ambiguous));
-        assert_eq!(timestamptz(b"2013-11-03 01:30:00", Some(&zone)), Err(ValueFault::Ambiguous));
-        assert_eq!(timestamptz(b"2013-11-03 01:30:00-05:00", Some(&zone)), Ok(1_383_460_200_000_000));
+        assert_eq!(
+            timestamptz(b"2013-01-01 05:00:00", Some(&zone)),
+            Ok(1_357_034_400_000_000)
+        );
+        assert_eq!(
+            timestamptz(b"2013-03-10 02:30:00", Some(&zone)),
+            Err(ValueFault::Ambiguous)
+        );
+        assert_eq!(
+            timestamptz(b"2013-11-03 01:30:00", Some(&zone)),
+            Err(ValueFault::Ambiguous)
+        );
+        assert_eq!(
+            timestamptz(b"2013-11-03 01:30:00-05:00", Some(&zone)),
+            Ok(1_383_460_200_000_000)
+        );
     }
 
     proptest! {

@@ -36,11 +36,19 @@ impl DelimitedFile {
             names.get_or_insert(found);
         }
         let Some(names) = names else {
-            return Err(source.schema(Vec::new(), "without a header line the columns need names: give them as `names`"));
+            return Err(source.schema(
+                Vec::new(),
+                "without a header line the columns need names: give them as `names`",
+            ));
         };
         check_names(source, &names, options)?;
         let raw_text_bytes = options.limits.raw_text_bytes;
-        Ok(DelimitedFile { source: Arc::clone(source), rows, names, raw_text_bytes })
+        Ok(DelimitedFile {
+            source: Arc::clone(source),
+            rows,
+            names,
+            raw_text_bytes,
+        })
     }
 
     /// The next row with as many fields as there are columns, a bad one, or the end.
@@ -49,7 +57,10 @@ impl DelimitedFile {
         if matches!(step, Step::Row) {
             let (_, fields) = self.rows.row();
             if fields.len() != self.names.len() {
-                return Ok(Step::Bad(BadReason::Ragged { expected: self.names.len(), found: fields.len() }));
+                return Ok(Step::Bad(BadReason::Ragged {
+                    expected: self.names.len(),
+                    found: fields.len(),
+                }));
             }
         }
         Ok(step)
@@ -120,18 +131,32 @@ fn header(
 
 fn check_names(source: &SourceFile, names: &[String], options: &ReadOptions) -> Result<(), FormatError> {
     if names.len() > options.limits.columns {
-        let reason = format!("{} columns, more than the {} allowed", names.len(), options.limits.columns);
+        let reason = format!(
+            "{} columns, more than the {} allowed",
+            names.len(),
+            options.limits.columns
+        );
         return Err(source.schema(Vec::new(), reason));
     }
     let unnamed: Vec<usize> = (1..=names.len()).filter(|at| names[at - 1].trim().is_empty()).collect();
     if let Some(first) = unnamed.first() {
-        let reason = format!("column {first} of {} has no name; name all columns with `names`", names.len());
+        let reason = format!(
+            "column {first} of {} has no name; name all columns with `names`",
+            names.len()
+        );
         return Err(source.schema(Vec::new(), reason));
     }
     let mut seen = HashSet::new();
-    let twice: Vec<String> = names.iter().filter(|name| !seen.insert(name.as_str())).cloned().collect();
+    let twice: Vec<String> = names
+        .iter()
+        .filter(|name| !seen.insert(name.as_str()))
+        .cloned()
+        .collect();
     if !twice.is_empty() {
-        let reason = format!("several columns are called {}; name all columns with `names`", name_list(&twice));
+        let reason = format!(
+            "several columns are called {}; name all columns with `names`",
+            name_list(&twice)
+        );
         return Err(source.schema(twice, reason));
     }
     Ok(())

@@ -39,12 +39,27 @@ impl DelimitedReader {
     ) -> Result<Self, FormatError> {
         let file = DelimitedFile::open(source, format, options)?;
         let expected: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        compare(source, &file.names, &expected, "the expected schema", options.missing_columns)?;
+        compare(
+            source,
+            &file.names,
+            &expected,
+            "the expected schema",
+            options.missing_columns,
+        )?;
         let targets: Vec<Option<usize>> = file.names.iter().map(|name| wanted.index_of(name).ok()).collect();
-        let absent = (0..wanted.fields().len()).filter(|column| !targets.contains(&Some(*column))).collect();
+        let absent = (0..wanted.fields().len())
+            .filter(|column| !targets.contains(&Some(*column)))
+            .collect();
         let builder = BatchBuilder::new(source, wanted, options)?;
         let nulls = NullTexts::new(options, format);
-        Ok(DelimitedReader { file, builder, targets, absent, nulls, scratch: Vec::new() })
+        Ok(DelimitedReader {
+            file,
+            builder,
+            targets,
+            absent,
+            nulls,
+            scratch: Vec::new(),
+        })
     }
 
     /// The next batch, `None` at the end of the file.
@@ -54,7 +69,9 @@ impl DelimitedReader {
                 Step::End => return Ok(self.builder.finish()),
                 Step::Bad(reason) => self.bad(reason, log)?,
                 Step::Row => match self.append() {
-                    Ok(()) => self.builder.row_done(self.file.rows.line(), self.file.rows.row().0.len()),
+                    Ok(()) => self
+                        .builder
+                        .row_done(self.file.rows.line(), self.file.rows.row().0.len()),
                     Err(reason) => {
                         self.builder.undo_row();
                         self.bad(reason, log)?;
@@ -87,7 +104,12 @@ impl DelimitedReader {
             } else if let Err(fault) = column.append_text(text, zone) {
                 let text = shorten(text, 80);
                 let expected = type_name(self.builder.schema().field(*target).data_type());
-                return Err(BadReason::Value { column: self.file.names[place].clone(), expected, text, fault });
+                return Err(BadReason::Value {
+                    column: self.file.names[place].clone(),
+                    expected,
+                    text,
+                    fault,
+                });
             }
         }
         for column in &self.absent {

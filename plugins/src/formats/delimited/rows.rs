@@ -34,7 +34,16 @@ pub(in crate::formats) struct Rows {
 
 impl Rows {
     pub(super) fn new(window: Window, dialect: Dialect, longest: usize) -> Self {
-        Rows { window, dialect, fields: Vec::new(), current: 0, content: 0, lines: 0, line: 1, longest }
+        Rows {
+            window,
+            dialect,
+            fields: Vec::new(),
+            current: 0,
+            content: 0,
+            lines: 0,
+            line: 1,
+            longest,
+        }
     }
 
     /// The bytes of the current row, without its line end, and its fields.
@@ -73,8 +82,18 @@ impl Rows {
                     return Ok(Step::End);
                 }
             }
-            match scan_row(self.window.bytes(), self.window.at_end(), self.dialect, &mut self.fields) {
-                Scan::Row { content, consumed, lines_inside, text_after_quote } => {
+            match scan_row(
+                self.window.bytes(),
+                self.window.at_end(),
+                self.dialect,
+                &mut self.fields,
+            ) {
+                Scan::Row {
+                    content,
+                    consumed,
+                    lines_inside,
+                    text_after_quote,
+                } => {
                     if content > self.longest {
                         return self.too_long(lines_inside > 0);
                     }
@@ -120,7 +139,10 @@ impl Rows {
     }
 
     fn too_long(&mut self, open_quote: bool) -> Result<Step, FormatError> {
-        let reason = BadReason::TooLong { limit: self.longest, open_quote };
+        let reason = BadReason::TooLong {
+            limit: self.longest,
+            open_quote,
+        };
         if memchr::memchr(b'\n', self.window.bytes()).is_some() {
             self.first_line_only();
         } else {

@@ -90,7 +90,12 @@ struct Marks<'a> {
 
 impl<'a> Marks<'a> {
     fn new(bytes: &'a [u8], delimiter: u8) -> Self {
-        let mut marks = Marks { bytes, delimiter: splat(delimiter), base: 0, word: 0 };
+        let mut marks = Marks {
+            bytes,
+            delimiter: splat(delimiter),
+            base: 0,
+            word: 0,
+        };
         marks.load();
         marks
     }
@@ -154,7 +159,11 @@ pub(super) fn scan_row(bytes: &[u8], at_end: bool, dialect: Dialect, fields: &mu
             return Scan::More { open_quote: false };
         }
         let stop = mark.unwrap_or(bytes.len());
-        let end = if row_ends && stop > start && bytes[stop - 1] == b'\r' { stop - 1 } else { stop };
+        let end = if row_ends && stop > start && bytes[stop - 1] == b'\r' {
+            stop - 1
+        } else {
+            stop
+        };
         match quoted {
             Some((field, after)) => {
                 if after < end && text_after_quote.is_none() {
@@ -162,11 +171,20 @@ pub(super) fn scan_row(bytes: &[u8], at_end: bool, dialect: Dialect, fields: &mu
                 }
                 fields.push(field);
             }
-            None => fields.push(Field { start: start as u32, end: end as u32, form: Form::Plain }),
+            None => fields.push(Field {
+                start: start as u32,
+                end: end as u32,
+                form: Form::Plain,
+            }),
         }
         if row_ends {
             let consumed = mark.map_or(bytes.len(), |at| at + 1);
-            return Scan::Row { content: end, consumed, lines_inside, text_after_quote };
+            return Scan::Row {
+                content: end,
+                consumed,
+                lines_inside,
+                text_after_quote,
+            };
         }
         start = stop + 1;
     }
@@ -184,7 +202,11 @@ fn quoted_field(bytes: &[u8], start: usize, at_end: bool, dialect: Dialect) -> Q
     let (mut from, mut form) = (start + 1, Form::Quoted);
     loop {
         let Some(found) = memchr::memchr(quote, &bytes[from..]) else {
-            return if at_end { Quoted::Unterminated } else { Quoted::More { open_quote: true } };
+            return if at_end {
+                Quoted::Unterminated
+            } else {
+                Quoted::More { open_quote: true }
+            };
         };
         let close = from + found;
         match bytes.get(close + 1) {
@@ -198,9 +220,17 @@ fn quoted_field(bytes: &[u8], start: usize, at_end: bool, dialect: Dialect) -> Q
             _ => {
                 let inside = &bytes[start + 1..close];
                 let lines = memchr::memchr_iter(b'\n', inside).count() as u64;
-                let field = Field { start: start as u32 + 1, end: close as u32, form };
+                let field = Field {
+                    start: start as u32 + 1,
+                    end: close as u32,
+                    form,
+                };
                 debug_assert_ne!(dialect.delimiter, quote);
-                return Quoted::Closed { field, after: close + 1, lines };
+                return Quoted::Closed {
+                    field,
+                    after: close + 1,
+                    lines,
+                };
             }
         }
     }
@@ -212,16 +242,27 @@ mod tests {
 
     use super::*;
 
-    const CSV: Dialect = Dialect { delimiter: b',', quote: Some(b'"') };
+    const CSV: Dialect = Dialect {
+        delimiter: b',',
+        quote: Some(b'"'),
+    };
 
     fn texts(row: &[u8], fields: &[Field]) -> Vec<String> {
-        fields.iter().map(|field| String::from_utf8(field.text(row, &mut Vec::new()).to_vec()).unwrap()).collect()
+        fields
+            .iter()
+            .map(|field| String::from_utf8(field.text(row, &mut Vec::new()).to_vec()).unwrap())
+            .collect()
     }
 
     fn rows(mut bytes: &[u8], dialect: Dialect) -> Vec<Vec<String>> {
         let (mut rows, mut fields) = (Vec::new(), Vec::new());
         while !bytes.is_empty() {
-            let Scan::Row { consumed, text_after_quote: None, .. } = scan_row(bytes, true, dialect, &mut fields) else {
+            let Scan::Row {
+                consumed,
+                text_after_quote: None,
+                ..
+            } = scan_row(bytes, true, dialect, &mut fields)
+            else {
                 panic!("not a row: {:?}", String::from_utf8_lossy(bytes));
             };
             rows.push(texts(bytes, &fields));
@@ -233,11 +274,23 @@ mod tests {
     #[test]
     fn fields_quotes_and_line_ends() {
         assert_eq!(rows(b"a,b,c\n1,,3\r\n", CSV), [["a", "b", "c"], ["1", "", "3"]]);
-        assert_eq!(rows(b"\"a,1\",\"say \"\"hi\"\"\",\"\"\nx,y,z", CSV), [["a,1", "say \"hi\"", ""], ["x", "y", "z"]]);
+        assert_eq!(
+            rows(b"\"a,1\",\"say \"\"hi\"\"\",\"\"\nx,y,z", CSV),
+            [["a,1", "say \"hi\"", ""], ["x", "y", "z"]]
+        );
         assert_eq!(rows(b"\"a\r\nb\",c\r\n", CSV), [["a\r\nb", "c"]]);
         assert_eq!(rows(b"a,\n,b", CSV), [["a", ""], ["", "b"]]);
         assert_eq!(rows(b"it's 5\" long,b\n", CSV), [["it's 5\" long", "b"]]);
-        assert_eq!(rows(b"\"a\"\t\"b\"\n", Dialect { delimiter: b'\t', quote: None }), [["\"a\"", "\"b\""]]);
+        assert_eq!(
+            rows(
+                b"\"a\"\t\"b\"\n",
+                Dialect {
+                    delimiter: b'\t',
+                    quote: None
+                }
+            ),
+            [["\"a\"", "\"b\""]]
+        );
         assert_eq!(rows(b"a\rb,c\r", CSV), [["a\rb", "c"]]);
     }
 
@@ -245,12 +298,26 @@ mod tests {
     fn what_is_wrong_and_where() {
         let mut fields = Vec::new();
         assert_eq!(scan_row(b"\"a\nb,c\n", true, CSV, &mut fields), Scan::Unterminated);
-        assert_eq!(scan_row(b"\"a\nb,c\n", false, CSV, &mut fields), Scan::More { open_quote: true });
-        assert_eq!(scan_row(b"\"a\"", false, CSV, &mut fields), Scan::More { open_quote: false });
-        assert_eq!(scan_row(b"\"a\"\r", false, CSV, &mut fields), Scan::More { open_quote: false });
+        assert_eq!(
+            scan_row(b"\"a\nb,c\n", false, CSV, &mut fields),
+            Scan::More { open_quote: true }
+        );
+        assert_eq!(
+            scan_row(b"\"a\"", false, CSV, &mut fields),
+            Scan::More { open_quote: false }
+        );
+        assert_eq!(
+            scan_row(b"\"a\"\r", false, CSV, &mut fields),
+            Scan::More { open_quote: false }
+        );
         assert_eq!(
             scan_row(b"1,\"a\nb\" c,2\n", true, CSV, &mut fields),
-            Scan::Row { content: 11, consumed: 12, lines_inside: 1, text_after_quote: Some(7) }
+            Scan::Row {
+                content: 11,
+                consumed: 12,
+                lines_inside: 1,
+                text_after_quote: Some(7)
+            }
         );
     }
 

@@ -100,9 +100,12 @@ impl JsonKind {
             JsonKind::List(item) => ColumnType::List(Box::new(item.column_type())),
             // Tables have no structs without fields.
             JsonKind::Struct(fields) if fields.is_empty() => ColumnType::String,
-            JsonKind::Struct(fields) => {
-                ColumnType::Struct(fields.iter().map(|(name, kind)| (name.clone(), kind.column_type())).collect())
-            }
+            JsonKind::Struct(fields) => ColumnType::Struct(
+                fields
+                    .iter()
+                    .map(|(name, kind)| (name.clone(), kind.column_type()))
+                    .collect(),
+            ),
         }
     }
 

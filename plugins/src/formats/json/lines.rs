@@ -92,7 +92,10 @@ impl JsonFile {
             let Some(consumed) = found else {
                 let lines = self.window.skip_line()?;
                 self.lines = lines;
-                return Ok(LineStep::Bad(BadReason::TooLong { limit: self.longest, open_quote: false }));
+                return Ok(LineStep::Bad(BadReason::TooLong {
+                    limit: self.longest,
+                    open_quote: false,
+                }));
             };
             if consumed == 0 {
                 return Ok(LineStep::End);
@@ -102,7 +105,10 @@ impl JsonFile {
             let content = content.strip_suffix(b"\r").unwrap_or(content).len();
             (self.current, self.content, self.lines) = (consumed, content, 1);
             if self.content > self.longest {
-                return Ok(LineStep::Bad(BadReason::TooLong { limit: self.longest, open_quote: false }));
+                return Ok(LineStep::Bad(BadReason::TooLong {
+                    limit: self.longest,
+                    open_quote: false,
+                }));
             }
             if self.content().iter().all(u8::is_ascii_whitespace) {
                 continue;
@@ -151,7 +157,10 @@ impl JsonFile {
             }),
             // Only a last line without its line end can still be growing.
             Err(error) if error.cut_off && self.current == self.content => Err(BadReason::CutOff),
-            Err(error) => Err(BadReason::Json { at: error.at, what: error.what }),
+            Err(error) => Err(BadReason::Json {
+                at: error.at,
+                what: error.what,
+            }),
         }
     }
 }

@@ -47,7 +47,11 @@ impl JsonReader {
             file: JsonFile::open(source, options)?,
             builder: BatchBuilder::new(source, wanted, options)?,
             schema: Arc::clone(schema),
-            targets: schema.fields().iter().map(|field| wanted.index_of(field.name()).ok()).collect(),
+            targets: schema
+                .fields()
+                .iter()
+                .map(|field| wanted.index_of(field.name()).ok())
+                .collect(),
             set: vec![false; wanted.fields().len()],
             nulls: NullTexts::new(options, Format::JsonLines),
         })

@@ -49,7 +49,11 @@ pub(super) fn parse(text: &str, deepest: usize) -> Result<Json<'_>, JsonError> {
     parser.space();
     let value = parser.value(0)?;
     parser.space();
-    if parser.at < text.len() { Err(parser.error("text after the end of the value")) } else { Ok(value) }
+    if parser.at < text.len() {
+        Err(parser.error("text after the end of the value"))
+    } else {
+        Ok(value)
+    }
 }
 
 /// Objects with more keys look for doubled ones in a set instead of one by one.
@@ -63,7 +67,11 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn error(&self, what: impl Into<String>) -> JsonError {
-        JsonError { at: self.at + 1, what: what.into(), cut_off: self.at >= self.text.len() }
+        JsonError {
+            at: self.at + 1,
+            what: what.into(),
+            cut_off: self.at >= self.text.len(),
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -116,7 +124,11 @@ impl<'a> Parser<'a> {
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at == from { Err(self.expected("a digit")) } else { Ok(()) }
+        if self.at == from {
+            Err(self.expected("a digit"))
+        } else {
+            Ok(())
+        }
     }
 
     fn number(&mut self) -> Result<Json<'a>, JsonError> {
@@ -149,7 +161,9 @@ impl<'a> Parser<'a> {
     /// Where the next quote, backslash or control character is.
     fn plain_run(&self) -> usize {
         let rest = &self.text.as_bytes()[self.at..];
-        rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F)).unwrap_or(rest.len())
+        rest.iter()
+            .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F))
+            .unwrap_or(rest.len())
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
@@ -229,7 +243,10 @@ impl<'a> Parser<'a> {
         self.space();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Json::List { items, raw: &self.text[from..self.at] });
+            return Ok(Json::List {
+                items,
+                raw: &self.text[from..self.at],
+            });
         }
         loop {
             self.space();
@@ -239,7 +256,10 @@ impl<'a> Parser<'a> {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Json::List { items, raw: &self.text[from..self.at] });
+                    return Ok(Json::List {
+                        items,
+                        raw: &self.text[from..self.at],
+                    });
                 }
                 _ => return Err(self.expected("`,` or `]`")),
             }
@@ -254,7 +274,10 @@ impl<'a> Parser<'a> {
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Json::Object { entries, raw: &self.text[from..self.at] });
+            return Ok(Json::Object {
+                entries,
+                raw: &self.text[from..self.at],
+            });
         }
         loop {
             self.space();
@@ -287,7 +310,10 @@ impl<'a> Parser<'a> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Json::Object { entries, raw: &self.text[from..self.at] });
+                    return Ok(Json::Object {
+                        entries,
+                        raw: &self.text[from..self.at],
+                    });
                 }
                 _ => return Err(self.expected("`,` or `}`")),
             }
@@ -309,9 +335,12 @@ mod tests {
             Json::Number(text) => serde_json::from_str(text).unwrap(),
             Json::Text(text) => text.as_ref().into(),
             Json::List { items, .. } => items.iter().map(as_serde).collect(),
-            Json::Object { entries, .. } => {
-                serde_json::Value::Object(entries.iter().map(|(key, value)| (key.to_string(), as_serde(value))).collect())
-            }
+            Json::Object { entries, .. } => serde_json::Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.to_string(), as_serde(value)))
+                    .collect(),
+            ),
         }
     }
 
@@ -375,12 +404,18 @@ mod tests {
         assert_eq!(error("{\"a\":1,\"a\":2}").what, "key `a` stands there twice");
         assert_eq!(error("{\"a\":1,\"a\":2}").at, 8);
         assert_eq!(error("{\"a\":NaN}").what, "`N` instead of a value");
-        assert_eq!(error("{\"a\":007}").what, "a number does not begin with a zero; write it as text");
+        assert_eq!(
+            error("{\"a\":007}").what,
+            "a number does not begin with a zero; write it as text"
+        );
         assert_eq!(error("{'a':1}").what, "`\\'` instead of a key in quotes");
         assert_eq!(error("[[[[[[1]]]]]]").what, "nested deeper than 4");
         assert_eq!(error("\"\\ud800\"").what, "half a surrogate pair");
         assert_eq!(error("{} {}").what, "text after the end of the value");
         // Neither the stack nor time runs out on hostile nesting.
-        assert_eq!(parse(&"[".repeat(1_000_000), 64).unwrap_err().what, "nested deeper than 64");
+        assert_eq!(
+            parse(&"[".repeat(1_000_000), 64).unwrap_err().what,
+            "nested deeper than 64"
+        );
     }
 }

@@ -21,7 +21,10 @@ pub(super) struct Opened {
 pub(super) fn open(source: &SourceFile, limits: &ReadLimits) -> Result<Opened, FormatError> {
     let (mut file, stamp) = source.open()?;
     let mut first = Vec::with_capacity(MAGIC_BYTES);
-    file.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut first).map_err(|error| source.io(error))?;
+    file.by_ref()
+        .take(MAGIC_BYTES as u64)
+        .read_to_end(&mut first)
+        .map_err(|error| source.io(error))?;
     file.seek(SeekFrom::Start(0)).map_err(|error| source.io(error))?;
     if Compression::of_bytes(&first) != Compression::Plain {
         return Err(source.unsupported("Parquet is compressed inside the file; unpack the outer compression first"));
@@ -58,7 +61,11 @@ pub(super) fn guarded<T, E: Into<ParquetError>>(
     };
     // A file that is being replaced looks damaged; that it changed is the better answer.
     source.verify(stamp)?;
-    Err(FormatError::Corrupt { file: source.path.clone(), offset: None, reason })
+    Err(FormatError::Corrupt {
+        file: source.path.clone(),
+        offset: None,
+        reason,
+    })
 }
 
 /// Refuses sizes that do not fit the file, before memory is asked for by them.
@@ -74,9 +81,10 @@ fn check_sizes(source: &SourceFile, metadata: &ArrowReaderMetadata, limits: &Rea
             return Err(corrupt("a row group with a negative number of rows"));
         }
         for column in group.columns() {
-            let (Ok(packed), Ok(unpacked)) =
-                (u64::try_from(column.compressed_size()), u64::try_from(column.uncompressed_size()))
-            else {
+            let (Ok(packed), Ok(unpacked)) = (
+                u64::try_from(column.compressed_size()),
+                u64::try_from(column.uncompressed_size()),
+            ) else {
                 return Err(corrupt("a column with a negative size"));
             };
             if packed > source.size {
@@ -85,13 +93,23 @@ fn check_sizes(source: &SourceFile, metadata: &ArrowReaderMetadata, limits: &Rea
             output = output.saturating_add(unpacked);
             if unpacked > limits.ratio_after && unpacked / packed.max(1) >= limits.ratio {
                 let reason = format!("more than {} for each one", limits.ratio);
-                return Err(FormatError::Bomb { file: source.path.clone(), offset: packed, output: unpacked, reason });
+                return Err(FormatError::Bomb {
+                    file: source.path.clone(),
+                    offset: packed,
+                    output: unpacked,
+                    reason,
+                });
             }
         }
     }
     if output > limits.output_bytes {
         let reason = format!("more than {} in all", limits.output_bytes);
-        return Err(FormatError::Bomb { file: source.path.clone(), offset: source.size, output, reason });
+        return Err(FormatError::Bomb {
+            file: source.path.clone(),
+            offset: source.size,
+            output,
+            reason,
+        });
     }
     Ok(())
 }

@@ -45,9 +45,17 @@ impl ParquetReader {
         let columns = table_columns(source, opened.metadata.schema(), options)?;
         let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
         let expected: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        compare(source, &names, &expected, "the expected schema", options.missing_columns)?;
+        compare(
+            source,
+            &names,
+            &expected,
+            "the expected schema",
+            options.missing_columns,
+        )?;
         for (name, here) in &columns {
-            let field = schema.field_with_name(name).expect("all columns of the file are in the schema");
+            let field = schema
+                .field_with_name(name)
+                .expect("all columns of the file are in the schema");
             if wider(here, field.data_type()).as_ref() != Some(field.data_type()) {
                 let (here, there) = (type_name(here), type_name(field.data_type()));
                 let reason = format!("column `{name}` is {here} here, but {there} in the expected schema");
@@ -55,11 +63,17 @@ impl ParquetReader {
             }
         }
         // The reader gives the wanted columns in the order of the file.
-        let in_file: Vec<Option<usize>> =
-            wanted.fields().iter().map(|field| names.iter().position(|name| name == field.name())).collect();
+        let in_file: Vec<Option<usize>> = wanted
+            .fields()
+            .iter()
+            .map(|field| names.iter().position(|name| name == field.name()))
+            .collect();
         let mut roots: Vec<usize> = in_file.iter().flatten().copied().collect();
         roots.sort_unstable();
-        let places = in_file.iter().map(|place| place.and_then(|place| roots.binary_search(&place).ok())).collect();
+        let places = in_file
+            .iter()
+            .map(|place| place.and_then(|place| roots.binary_search(&place).ok()))
+            .collect();
 
         let handle = opened.file.try_clone().map_err(|error| source.io(error))?;
         let reader = guarded(source, opened.stamp, "its footer", || {
@@ -101,16 +115,25 @@ impl ParquetReader {
             .expect("every column was cast to its type in the schema");
         let lines = (self.row + 1..=self.row + rows as u64).collect();
         self.row += rows as u64;
-        Ok(Some(FileBatch { batch, lines, bad_rows: Vec::new() }))
+        Ok(Some(FileBatch {
+            batch,
+            lines,
+            bad_rows: Vec::new(),
+        }))
     }
 
     fn in_table_type(&self, array: &ArrayRef, field: &arrow::datatypes::Field) -> Result<ArrayRef, FormatError> {
         if array.data_type() == field.data_type() {
             return Ok(Arc::clone(array));
         }
-        let exact = CastOptions { safe: false, ..CastOptions::default() };
+        let exact = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
         let what = format!("column `{}` after row {}", field.name(), self.row);
-        guarded(&self.source, self.stamp, &what, || cast_with_options(array, field.data_type(), &exact))
+        guarded(&self.source, self.stamp, &what, || {
+            cast_with_options(array, field.data_type(), &exact)
+        })
     }
 
     /// Parquet is not read from front to back, so its hash takes a pass of its own.
@@ -121,6 +144,9 @@ impl ParquetReader {
         let mut raw = RawInput::new(file);
         let bytes = raw.drain().map_err(io)?;
         self.source.verify(self.stamp)?;
-        Ok(InputEnd { sha256: raw.sha256(), decompressed: bytes })
+        Ok(InputEnd {
+            sha256: raw.sha256(),
+            decompressed: bytes,
+        })
     }
 }

@@ -21,16 +21,28 @@ pub(in crate::formats) fn infer(files: &[Arc<SourceFile>], options: &ReadOptions
         let opened = open(file, &options.limits)?;
         table_columns(file, opened.metadata.schema(), options)
     })?;
-    let of_files: Vec<Vec<String>> =
-        looked.iter().map(|columns| columns.iter().map(|(name, _)| name.clone()).collect()).collect();
-    let names = merge_names(files.iter().map(|file| &**file).zip(of_files.iter().map(Vec::as_slice)), options)?;
+    let of_files: Vec<Vec<String>> = looked
+        .iter()
+        .map(|columns| columns.iter().map(|(name, _)| name.clone()).collect())
+        .collect();
+    let names = merge_names(
+        files.iter().map(|file| &**file).zip(of_files.iter().map(Vec::as_slice)),
+        options,
+    )?;
     let mut fields = Vec::with_capacity(names.len());
     for name in names {
-        let declared = options.columns.iter().find(|(declared, _)| *declared == name).map(|(_, kind)| kind.to_arrow());
-        let mut known: Option<(DataType, String)> =
-            declared.clone().map(|kind| (kind, format!("it is declared {}", type_name_of(declared.as_ref()))));
+        let declared = options
+            .columns
+            .iter()
+            .find(|(declared, _)| *declared == name)
+            .map(|(_, kind)| kind.to_arrow());
+        let mut known: Option<(DataType, String)> = declared
+            .clone()
+            .map(|kind| (kind, format!("it is declared {}", type_name_of(declared.as_ref()))));
         for (file, columns) in files.iter().zip(&looked) {
-            let Some((_, here)) = columns.iter().find(|(other, _)| *other == name) else { continue };
+            let Some((_, here)) = columns.iter().find(|(other, _)| *other == name) else {
+                continue;
+            };
             known = Some(match known {
                 None => (here.clone(), format!("in `{}` it is {}", file.path, type_name(here))),
                 Some((kind, whose)) => {
@@ -45,7 +57,10 @@ pub(in crate::formats) fn infer(files: &[Arc<SourceFile>], options: &ReadOptions
         }
         fields.push((name, known.map_or(DataType::Utf8, |(kind, _)| kind)));
     }
-    Ok(Inferred { schema: nullable_schema(fields), widened: Vec::new() })
+    Ok(Inferred {
+        schema: nullable_schema(fields),
+        widened: Vec::new(),
+    })
 }
 
 fn type_name_of(kind: Option<&DataType>) -> String {
@@ -59,8 +74,11 @@ pub(super) fn table_columns(
     options: &ReadOptions,
 ) -> Result<Columns, FormatError> {
     if schema.fields().len() > options.limits.columns {
-        let reason =
-            format!("{} columns, more than the {} allowed", schema.fields().len(), options.limits.columns);
+        let reason = format!(
+            "{} columns, more than the {} allowed",
+            schema.fields().len(),
+            options.limits.columns
+        );
         return Err(source.schema(Vec::new(), reason));
     }
     let mut columns: Columns = Vec::with_capacity(schema.fields().len());
@@ -70,7 +88,10 @@ pub(super) fn table_columns(
             return Err(source.schema(vec![name.clone()], format!("several columns are called `{name}`")));
         }
         let kind = table_type(field.data_type()).ok_or_else(|| {
-            let reason = format!("column `{name}` is Arrow's {}, which tables cannot hold", field.data_type());
+            let reason = format!(
+                "column `{name}` is Arrow's {}, which tables cannot hold",
+                field.data_type()
+            );
             source.schema(vec![name.clone()], reason)
         })?;
         columns.push((name.clone(), kind));
@@ -114,14 +135,22 @@ fn table_type(kind: &DataType) -> Option<DataType> {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             DataType::List(Arc::new(Field::new("element", table_type(item.data_type())?, true)))
         }
-        DataType::Struct(fields) if !fields.is_empty() => {
-            DataType::Struct(fields.iter().map(|field| table_field(field, true)).collect::<Option<Fields>>()?)
-        }
+        DataType::Struct(fields) if !fields.is_empty() => DataType::Struct(
+            fields
+                .iter()
+                .map(|field| table_field(field, true))
+                .collect::<Option<Fields>>()?,
+        ),
         DataType::Map(entries, sorted) => {
-            let DataType::Struct(pair) = entries.data_type() else { return None };
+            let DataType::Struct(pair) = entries.data_type() else {
+                return None;
+            };
             let [key, value] = &pair[..] else { return None };
             let pair = Fields::from(vec![table_field(key, false)?, table_field(value, true)?]);
-            DataType::Map(Arc::new(Field::new(entries.name(), DataType::Struct(pair), false)), *sorted)
+            DataType::Map(
+                Arc::new(Field::new(entries.name(), DataType::Struct(pair), false)),
+                *sorted,
+            )
         }
         _ => return None,
     })

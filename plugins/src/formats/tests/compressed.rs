@@ -51,7 +51,11 @@ fn every_compression_in_several_parts() {
         let (first, second) = text.as_bytes().split_at(text.len() / 2 + 1);
         let packed = [encode(first), encode(b""), encode(second)].concat();
         // The name says it, the bytes alone say it, and both.
-        for name in [format!("a.csv.{extension}"), "b.csv".to_owned(), format!("C.CSV.{}", extension.to_uppercase())] {
+        for name in [
+            format!("a.csv.{extension}"),
+            "b.csv".to_owned(),
+            format!("C.CSV.{}", extension.to_uppercase()),
+        ] {
             let landing = Landing::with(&[(&name, &packed)]);
             let files = landing.find(&name);
             let outcome = load(&files, &ReadOptions::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -60,7 +64,11 @@ fn every_compression_in_several_parts() {
             let [end] = &outcome.finished[..] else { panic!("{name}") };
             assert_eq!((end.rows, end.decompressed), (3000, text.len() as u64), "{name}");
             assert_eq!(end.sha256, content_hash(&files[0]).unwrap(), "{name}");
-            assert_eq!(end.sha256, hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&packed)), "{name}");
+            assert_eq!(
+                end.sha256,
+                hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&packed)),
+                "{name}"
+            );
         }
     }
 }
@@ -71,10 +79,22 @@ fn cut_and_damaged_data_is_never_half_a_table() {
     for (extension, encode) in CODECS {
         let whole = encode(text.as_bytes());
         let name = format!("a.csv.{extension}");
-        for cut in [0, 1, 7, whole.len() / 3, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+        for cut in [
+            0,
+            1,
+            7,
+            whole.len() / 3,
+            whole.len() / 2,
+            whole.len() - 9,
+            whole.len() - 1,
+        ] {
             let landing = Landing::with(&[(&name, &whole[..cut])]);
             match load(&landing.find(&name), &ReadOptions::default()) {
-                Err(FormatError::Corrupt { file, offset: Some(offset), .. }) => {
+                Err(FormatError::Corrupt {
+                    file,
+                    offset: Some(offset),
+                    ..
+                }) => {
                     assert_eq!(file, name);
                     assert!(offset <= cut as u64, "{name} cut at {cut}: {offset}");
                 }
@@ -89,7 +109,10 @@ fn cut_and_damaged_data_is_never_half_a_table() {
             let landing = Landing::with(&[(&name, &bytes)]);
             let error = load(&landing.find(&name), &ReadOptions::default()).unwrap_err();
             // What a decoder lets pass before it notices can be a bad row first.
-            assert!(matches!(error, FormatError::Corrupt { .. } | FormatError::BadRow(_)), "{name}: {error}");
+            assert!(
+                matches!(error, FormatError::Corrupt { .. } | FormatError::BadRow(_)),
+                "{name}: {error}"
+            );
             assert!(error.to_string().contains(&name), "{error}");
         }
     }
@@ -97,8 +120,16 @@ fn cut_and_damaged_data_is_never_half_a_table() {
 
 #[test]
 fn wrong_names_and_archives_are_named() {
-    let landing = Landing::with(&[("a.csv.gz", b"id\n1\n"), ("b.csv", b"PK\x03\x04rest of a zip"), ("c.csv.gz", b"")]);
-    let error = |name: &str| load(&landing.find(name), &ReadOptions::default()).unwrap_err().to_string();
+    let landing = Landing::with(&[
+        ("a.csv.gz", b"id\n1\n"),
+        ("b.csv", b"PK\x03\x04rest of a zip"),
+        ("c.csv.gz", b""),
+    ]);
+    let error = |name: &str| {
+        load(&landing.find(name), &ReadOptions::default())
+            .unwrap_err()
+            .to_string()
+    };
     assert!(error("a.csv.gz").contains("named as gzip but it does not begin like it"));
     assert!(error("b.csv").contains("it is a zip archive; unpack it first"));
     assert!(error("c.csv.gz").contains("the file is empty"));
@@ -111,7 +142,10 @@ fn bombs_are_stopped_early() {
         let name = format!("a.csv.{extension}");
         let landing = Landing::with(&[(&name, &encode(zeros.as_bytes()))]);
         let files = landing.find(&name);
-        let mut options = ReadOptions { columns: declared(&[("id", "int")]), ..ReadOptions::default() };
+        let mut options = ReadOptions {
+            columns: declared(&[("id", "int")]),
+            ..ReadOptions::default()
+        };
 
         options.limits.ratio_after = 100_000;
         options.limits.ratio = 20;
@@ -122,8 +156,14 @@ fn bombs_are_stopped_early() {
             }
             other => panic!("{name}: {other:?}"),
         }
-        options.limits = ReadLimits { output_bytes: 100_000, ..ReadLimits::default() };
-        assert!(matches!(load(&files, &options), Err(FormatError::Bomb { .. })), "{name}");
+        options.limits = ReadLimits {
+            output_bytes: 100_000,
+            ..ReadLimits::default()
+        };
+        assert!(
+            matches!(load(&files, &options), Err(FormatError::Bomb { .. })),
+            "{name}"
+        );
         // A small file may compress as well as it likes.
         options.limits = ReadLimits::default();
         assert_eq!(load(&files, &options).unwrap().rows.num_rows(), 400_000, "{name}");
@@ -136,12 +176,18 @@ fn decoders_do_not_get_any_memory_they_ask_for() {
     encoder.window_log(24).unwrap();
     encoder.include_contentsize(false).unwrap();
     encoder.write_all(table(2000).as_bytes()).unwrap();
-    let landing = Landing::with(&[("a.csv.zst", &encoder.finish().unwrap()), ("a.csv.xz", &xz(table(10).as_bytes()))]);
+    let landing = Landing::with(&[
+        ("a.csv.zst", &encoder.finish().unwrap()),
+        ("a.csv.xz", &xz(table(10).as_bytes())),
+    ]);
     let mut options = ReadOptions::default();
     for name in ["a.csv.zst", "a.csv.xz"] {
         options.limits.decoder_memory = 256 << 20;
         load(&landing.find(name), &options).unwrap();
         options.limits.decoder_memory = 1 << 16;
-        assert!(matches!(load(&landing.find(name), &options), Err(FormatError::Corrupt { .. })), "{name}");
+        assert!(
+            matches!(load(&landing.find(name), &options), Err(FormatError::Corrupt { .. })),
+            "{name}"
+        );
     }
 }

@@ -12,7 +12,12 @@ fn marks_line_ends_and_quotes() {
     assert_eq!(types(outcome.rows.schema_ref()), ["id:long", "note:string"]);
     assert_eq!(
         shown(&outcome.rows),
-        [["1", "plain"], ["2", "two\r\nlines, \"quoted\""], ["3", "∅"], ["4", "last"]]
+        [
+            ["1", "plain"],
+            ["2", "two\r\nlines, \"quoted\""],
+            ["3", "∅"],
+            ["4", "last"]
+        ]
     );
     assert_eq!(outcome.lines, [2, 3, 6, 7]);
 }
@@ -37,17 +42,37 @@ fn rows_longer_than_the_window_and_across_its_edge() {
 
 #[test]
 fn other_delimiters_and_no_quotes() {
-    let landing = Landing::with(&[("a.tsv", b"id\tnote\n1\t5\" pipe\n2\t\"as it is\n"), ("b.csv", b"a;b\n'1;2';3\n")]);
+    let landing = Landing::with(&[
+        ("a.tsv", b"id\tnote\n1\t5\" pipe\n2\t\"as it is\n"),
+        ("b.csv", b"a;b\n'1;2';3\n"),
+    ]);
     let mut options = ReadOptions::default();
     options.delimited.quote = None;
     let outcome = load(&landing.find("a.tsv"), &options).unwrap();
     assert_eq!(shown(&outcome.rows), [["1", "5\" pipe"], ["2", "\"as it is"]]);
-    options.delimited = Delimited { delimiter: Some(b';'), quote: Some(b'\''), ..Delimited::default() };
-    assert_eq!(shown(&load(&landing.find("b.csv"), &options).unwrap().rows), [["1;2", "3"]]);
+    options.delimited = Delimited {
+        delimiter: Some(b';'),
+        quote: Some(b'\''),
+        ..Delimited::default()
+    };
+    assert_eq!(
+        shown(&load(&landing.find("b.csv"), &options).unwrap().rows),
+        [["1;2", "3"]]
+    );
     options.delimited.delimiter = Some(b'\n');
-    assert!(load(&landing.find("b.csv"), &options).unwrap_err().to_string().contains("one ASCII byte"));
+    assert!(
+        load(&landing.find("b.csv"), &options)
+            .unwrap_err()
+            .to_string()
+            .contains("one ASCII byte")
+    );
     options.delimited.delimiter = Some(b'\'');
-    assert!(load(&landing.find("b.csv"), &options).unwrap_err().to_string().contains("not the delimiter"));
+    assert!(
+        load(&landing.find("b.csv"), &options)
+            .unwrap_err()
+            .to_string()
+            .contains("not the delimiter")
+    );
 }
 
 #[test]
@@ -59,27 +84,49 @@ fn with_and_without_header() {
     assert_eq!(outcome.lines, [2]);
     options.delimited.header = false;
     let outcome = load_text(b"1,a\n2,b\n", &options).unwrap();
-    assert_eq!((shown(&outcome.rows), outcome.lines), (vec![vec!["1".into(), "a".into()], vec!["2".into(), "b".into()]], vec![1, 2]));
+    assert_eq!(
+        (shown(&outcome.rows), outcome.lines),
+        (
+            vec![vec!["1".into(), "a".into()], vec!["2".into(), "b".into()]],
+            vec![1, 2]
+        )
+    );
     // Without a header an empty file is a table without rows.
     assert_eq!(load_text(b"", &options).unwrap().rows.num_rows(), 0);
     options.delimited.names = None;
-    assert!(load_text(b"1,a\n", &options).unwrap_err().to_string().contains("give them as `names`"));
+    assert!(
+        load_text(b"1,a\n", &options)
+            .unwrap_err()
+            .to_string()
+            .contains("give them as `names`")
+    );
 }
 
 #[test]
 fn headers_that_cannot_serve() {
     let error = |text: &[u8]| load_text(text, &ReadOptions::default()).unwrap_err();
-    assert!(error(b"").to_string().contains("the file is empty; a header line is expected"));
+    assert!(
+        error(b"")
+            .to_string()
+            .contains("the file is empty; a header line is expected")
+    );
     assert!(error(b"\n\n").to_string().contains("blank lines only"));
     let doubled = error(b"a,b,a\n1,2,3\n");
     assert!(doubled.to_string().contains("several columns are called `a`"));
     assert!(matches!(doubled, FormatError::Schema { columns, .. } if columns == ["a"]));
-    assert!(error(b"\"\",b\n1,2\n").to_string().contains("column 1 of 2 has no name"));
+    assert!(
+        error(b"\"\",b\n1,2\n")
+            .to_string()
+            .contains("column 1 of 2 has no name")
+    );
     assert!(error(b"a,\"b\n1,2\n").to_string().contains("line 1: a quote is opened"));
     assert!(error(b"\xFF\xFEa\0").to_string().contains("UTF-16"));
     // A header alone is a table without rows.
     let outcome = load_text(b"a,b\n", &ReadOptions::default()).unwrap();
-    assert_eq!((types(outcome.rows.schema_ref()), outcome.rows.num_rows()), (vec!["a:string".into(), "b:string".into()], 0));
+    assert_eq!(
+        (types(outcome.rows.schema_ref()), outcome.rows.num_rows()),
+        (vec!["a:string".into(), "b:string".into()], 0)
+    );
 }
 
 #[test]
@@ -124,12 +171,30 @@ fn declared_types_and_their_null() {
         shown(&outcome.rows),
         [
             [
-                "true", "7", "-9223372036854775808", "0.1", "100000.0", "1234567.80", "2013-02-28",
-                "2013-02-28T05:15:00", "2013-07-01T12:00:00Z", "007", "6162"
+                "true",
+                "7",
+                "-9223372036854775808",
+                "0.1",
+                "100000.0",
+                "1234567.80",
+                "2013-02-28",
+                "2013-02-28T05:15:00",
+                "2013-07-01T12:00:00Z",
+                "007",
+                "6162"
             ],
             [
-                "false", "-1", "5", "5.0", "0.5", "-0.05", "0001-01-01", "2013-02-28T05:15:00.123456",
-                "2013-07-01T06:00:00Z", "∅", "∅"
+                "false",
+                "-1",
+                "5",
+                "5.0",
+                "0.5",
+                "-0.05",
+                "0001-01-01",
+                "2013-02-28T05:15:00.123456",
+                "2013-07-01T06:00:00Z",
+                "∅",
+                "∅"
             ],
             ["∅"; 11],
         ]
@@ -140,28 +205,55 @@ fn declared_types_and_their_null() {
 fn projection_reads_what_is_asked_for() {
     let landing = Landing::with(&[("a.csv", b"a,b,c\n1,x,9\n2,y,oops\n")]);
     let files = landing.find("a.csv");
-    let options = ReadOptions { columns: declared(&[("a", "int"), ("b", "string"), ("c", "int")]), ..ReadOptions::default() };
+    let options = ReadOptions {
+        columns: declared(&[("a", "int"), ("b", "string"), ("c", "int")]),
+        ..ReadOptions::default()
+    };
     let schema = infer(&files, &options).unwrap().schema;
-    let batches: Vec<_> = read(&files, &options, &schema, Some(&["b", "a"])).unwrap().map(Result::unwrap).collect();
+    let batches: Vec<_> = read(&files, &options, &schema, Some(&["b", "a"]))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(batches.len(), 1);
     assert_eq!(shown(&batches[0].batch), [["x", "1"], ["y", "2"]]);
-    let none: Vec<_> = read(&files, &options, &schema, Some(&[])).unwrap().map(Result::unwrap).collect();
+    let none: Vec<_> = read(&files, &options, &schema, Some(&[]))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(none[0].batch.num_rows(), 2);
-    let error = |names: &[&str]| read(&files, &options, &schema, Some(names)).map(|_| ()).unwrap_err().to_string();
-    assert!(error(&["bb"]).contains("no column `bb` (did you mean `b`?)"), "{}", error(&["bb"]));
+    let error = |names: &[&str]| {
+        read(&files, &options, &schema, Some(names))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(
+        error(&["bb"]).contains("no column `bb` (did you mean `b`?)"),
+        "{}",
+        error(&["bb"])
+    );
     assert!(error(&["a", "a"]).contains("asked for twice"));
 }
 
 #[test]
 fn batches_say_where_their_rows_are() {
-    let text: String = std::iter::once("n\n".to_owned()).chain((0..25).map(|row| format!("{row}\n"))).collect();
+    let text: String = std::iter::once("n\n".to_owned())
+        .chain((0..25).map(|row| format!("{row}\n")))
+        .collect();
     let landing = Landing::with(&[("a.csv", text.as_bytes()), ("b.csv", b"n\n100\n")]);
     let files = landing.find("*.csv");
-    let options = ReadOptions { batch_rows: 10, ..ReadOptions::default() };
+    let options = ReadOptions {
+        batch_rows: 10,
+        ..ReadOptions::default()
+    };
     let schema = infer(&files, &options).unwrap().schema;
     let places: Vec<_> = read(&files, &options, &schema, None)
         .unwrap()
-        .map(|batch| batch.map(|batch| (batch.file, batch.first_row, batch.lines[0], batch.batch.num_rows())).unwrap())
+        .map(|batch| {
+            batch
+                .map(|batch| (batch.file, batch.first_row, batch.lines[0], batch.batch.num_rows()))
+                .unwrap()
+        })
         .collect();
     assert_eq!(places, [(0, 0, 2, 10), (0, 10, 12, 10), (0, 20, 22, 5), (1, 0, 2, 1)]);
 }
@@ -174,7 +266,17 @@ fn distinct_values_of_a_column() {
     let mut options = ReadOptions::default();
     let days = distinct_values(&file, &options, "day").unwrap();
     assert_eq!(days.into_iter().collect::<Vec<_>>(), ["2013-01-01", "2013-01-02"]);
-    assert!(distinct_values(&file, &options, "dya").unwrap_err().to_string().contains("did you mean `day`"));
+    assert!(
+        distinct_values(&file, &options, "dya")
+            .unwrap_err()
+            .to_string()
+            .contains("did you mean `day`")
+    );
     options.limits.distinct_values = 1;
-    assert!(distinct_values(&file, &options, "day").unwrap_err().to_string().contains("more than 1 distinct"));
+    assert!(
+        distinct_values(&file, &options, "day")
+            .unwrap_err()
+            .to_string()
+            .contains("more than 1 distinct")
+    );
 }

@@ -25,7 +25,10 @@ fn patterns_find_files_in_order() {
     let files = landing.find("landing/flights/*.csv.gz");
     assert_eq!(
         paths(&files),
-        ["landing/flights/flights_2013-01-01.csv.gz", "landing/flights/flights_2013-01-02.csv.gz"]
+        [
+            "landing/flights/flights_2013-01-01.csv.gz",
+            "landing/flights/flights_2013-01-02.csv.gz"
+        ]
     );
     assert_eq!((files[0].size, files[1].size), (3, 0));
     assert!(files[0].absolute.is_absolute() && files[0].modified_ns > 0);
@@ -34,8 +37,11 @@ fn patterns_find_files_in_order() {
     let keys: Vec<_> = files.iter().map(|file| file.partition.as_deref().unwrap()).collect();
     assert_eq!(keys, ["2013-01-01", "2013-01-02"]);
 
-    let weather =
-        ["landing/weather/2013/01/weather.csv", "landing/weather/2013/02/weather.csv", "landing/weather/weather.csv"];
+    let weather = [
+        "landing/weather/2013/01/weather.csv",
+        "landing/weather/2013/02/weather.csv",
+        "landing/weather/weather.csv",
+    ];
     assert_eq!(paths(&landing.find("landing/**/weather.csv")), weather);
     assert_eq!(paths(&landing.find("**/**/w*.csv")), weather);
     assert_eq!(paths(&landing.find("./landing/weather/201[0-9]/0?/*")), weather[..2]);
@@ -45,9 +51,15 @@ fn patterns_find_files_in_order() {
 
     let absolute = format!("{}/landing/weather/*.csv", landing.root().display());
     let elsewhere = Landing::new();
-    assert_eq!(discover(landing.root(), &absolute).unwrap()[0].path, "landing/weather/weather.csv");
+    assert_eq!(
+        discover(landing.root(), &absolute).unwrap()[0].path,
+        "landing/weather/weather.csv"
+    );
     let outside = discover(elsewhere.root(), &absolute).unwrap();
-    assert_eq!(outside[0].path, format!("{}/landing/weather/weather.csv", landing.root().display()));
+    assert_eq!(
+        outside[0].path,
+        format!("{}/landing/weather/weather.csv", landing.root().display())
+    );
 }
 
 #[test]

@@ -16,7 +16,11 @@ fn day(date: jiff::civil::Date) -> (String, i64) {
         let distance = 17 + number * 4;
         distance_sum += distance;
         let (hour, minute) = (5 + row / 60, row % 60);
-        let late = if row == 837 { "NA,515,NA,NA".to_owned() } else { format!("{hour}{minute:02},515,{},830", number - 60) };
+        let late = if row == 837 {
+            "NA,515,NA,NA".to_owned()
+        } else {
+            format!("{hour}{minute:02},515,{},830", number - 60)
+        };
         let carrier = ["UA", "AA", "B6"][(row % 3) as usize];
         text.push_str(&format!(
             "{},{},{},{late},819,{},{carrier},{number},{},EWR,IAH,{},{distance},{hour},{minute},{date}T{hour:02}:00:00Z\n",
@@ -50,11 +54,18 @@ fn a_month_of_files_day_by_day() {
     let spoiled: Vec<&str> = unaware.widened.iter().map(|column| column.column.as_str()).collect();
     assert_eq!(spoiled, ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]);
     assert_eq!(
-        (unaware.widened[0].file.as_str(), unaware.widened[0].line, unaware.widened[0].text.as_str()),
+        (
+            unaware.widened[0].file.as_str(),
+            unaware.widened[0].line,
+            unaware.widened[0].text.as_str()
+        ),
         ("landing/flights_2013-01-01.csv.gz", 839, "NA")
     );
 
-    let options = ReadOptions { null: Some(vec!["NA".into()]), ..ReadOptions::default() };
+    let options = ReadOptions {
+        null: Some(vec!["NA".into()]),
+        ..ReadOptions::default()
+    };
     let schema = infer(&files, &options).unwrap().schema;
     let expected = "year:long month:long day:long dep_time:long sched_dep_time:long dep_delay:long arr_time:long \
                     sched_arr_time:long arr_delay:long carrier:string flight:long tailnum:string origin:string \
@@ -67,7 +78,13 @@ fn a_month_of_files_day_by_day() {
     assert_eq!(outcome.rows.column(3).null_count(), 31);
     assert_eq!(outcome.rows.column(11).null_count(), 31);
     let last = outcome.rows.column(18).as_primitive::<TimestampMicrosecondType>();
-    assert_eq!(last.value(last.len() - 1), "2013-01-31T19:00:00Z".parse::<jiff::Timestamp>().unwrap().as_microsecond());
+    assert_eq!(
+        last.value(last.len() - 1),
+        "2013-01-31T19:00:00Z"
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+            .as_microsecond()
+    );
     assert_eq!(outcome.finished.len(), 31);
 
     let days = distinct_values(&files[4], &options, "day").unwrap();

@@ -75,7 +75,12 @@ fn read_all(files: &[SourceFile], options: &ReadOptions, schema: &SchemaRef) -> 
         bad_rows.extend(batch.bad_rows);
     }
     let rows = concat_batches(reader.schema(), &batches).unwrap();
-    Ok(Outcome { rows, lines, bad_rows, finished: reader.finished().to_vec() })
+    Ok(Outcome {
+        rows,
+        lines,
+        bad_rows,
+        finished: reader.finished().to_vec(),
+    })
 }
 
 /// Infers, then reads.
@@ -87,8 +92,11 @@ fn load(files: &[SourceFile], options: &ReadOptions) -> Result<Outcome, FormatEr
 /// Rows as text, `∅` for null.
 fn shown(batch: &RecordBatch) -> Vec<Vec<String>> {
     let format = FormatOptions::default().with_null("∅");
-    let columns: Vec<_> =
-        batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &format).unwrap()).collect();
+    let columns: Vec<_> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &format).unwrap())
+        .collect();
     (0..batch.num_rows())
         .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect())
         .collect()
@@ -100,16 +108,23 @@ fn types(schema: &SchemaRef) -> Vec<String> {
         .fields()
         .iter()
         .map(|field| {
-            let kind = ColumnType::from_arrow(field.data_type()).map_or(field.data_type().to_string(), |kind| kind.to_string());
+            let kind = ColumnType::from_arrow(field.data_type())
+                .map_or(field.data_type().to_string(), |kind| kind.to_string());
             format!("{}:{kind}", field.name())
         })
         .collect()
 }
 
 fn declared(columns: &[(&str, &str)]) -> Vec<(String, ColumnType)> {
-    columns.iter().map(|(name, kind)| ((*name).to_owned(), kind.parse().unwrap())).collect()
+    columns
+        .iter()
+        .map(|(name, kind)| ((*name).to_owned(), kind.parse().unwrap()))
+        .collect()
 }
 
 fn collecting(limit: u64) -> ReadOptions {
-    ReadOptions { on_bad_row: OnBadRow::Collect { limit }, ..ReadOptions::default() }
+    ReadOptions {
+        on_bad_row: OnBadRow::Collect { limit },
+        ..ReadOptions::default()
+    }
 }

@@ -19,7 +19,12 @@ type Row = (
 
 fn row() -> impl Strategy<Value = Row> {
     // Texts with all that CSV gives a meaning to; the null text itself is kept apart by a quote.
-    let text = prop_oneof!["[a-z,;\"'\n\r\t ]{0,8}", "\\PC{0,5}", Just("NULL".to_owned()), Just(String::new())];
+    let text = prop_oneof![
+        "[a-z,;\"'\n\r\t ]{0,8}",
+        "\\PC{0,5}",
+        Just("NULL".to_owned()),
+        Just(String::new())
+    ];
     let micros = -62_135_596_800_000_000_i64..253_402_207_200_000_000;
     (
         any::<Option<i64>>(),
@@ -54,7 +59,12 @@ fn batch(rows: &[Row]) -> RecordBatch {
         Arc::new(rows.iter().map(|row| row.3.0).collect::<BooleanArray>()),
         Arc::new(rows.iter().map(|row| row.3.1).collect::<Date32Array>()),
         Arc::new(rows.iter().map(|row| row.3.2).collect::<TimestampMicrosecondArray>()),
-        Arc::new(rows.iter().map(|row| row.3.3).collect::<TimestampMicrosecondArray>().with_timezone(UTC)),
+        Arc::new(
+            rows.iter()
+                .map(|row| row.3.3)
+                .collect::<TimestampMicrosecondArray>()
+                .with_timezone(UTC),
+        ),
         Arc::new(
             rows.iter()
                 .map(|row| row.3.4.map(i128::from))
@@ -63,8 +73,10 @@ fn batch(rows: &[Row]) -> RecordBatch {
                 .unwrap(),
         ),
     ];
-    let fields: Vec<Field> =
-        declared(&TYPES).into_iter().map(|(name, kind)| Field::new(name, kind.to_arrow(), true)).collect();
+    let fields: Vec<Field> = declared(&TYPES)
+        .into_iter()
+        .map(|(name, kind)| Field::new(name, kind.to_arrow(), true))
+        .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
@@ -75,7 +87,10 @@ fn as_csv(rows: &[Row], delimiter: u8, crlf: bool) -> Vec<u8> {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let day = |days: i64| jiff::civil::date(1970, 1, 1) + jiff::Span::new().days(days);
     let instant = |micros| jiff::Timestamp::from_microsecond(micros).unwrap();
-    let mut text: String = TYPES.map(|(name, _)| quoted(name)).join(&(delimiter as char).to_string()) + end;
+    let mut text: String = TYPES
+        .map(|(name, _)| quoted(name))
+        .join(&(delimiter as char).to_string())
+        + end;
     for (number, real, word, (flag, date, local, zoned, price)) in rows {
         let fields = [
             number.map(|value| value.to_string()),
@@ -85,7 +100,14 @@ fn as_csv(rows: &[Row], delimiter: u8, crlf: bool) -> Vec<u8> {
             date.map(|days| day(i64::from(days)).to_string()),
             local.map(|micros| jiff::tz::TimeZone::UTC.to_datetime(instant(micros)).to_string()),
             zoned.map(|micros| instant(micros).to_string()),
-            price.map(|cents| format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100)),
+            price.map(|cents| {
+                format!(
+                    "{}{}.{:02}",
+                    if cents < 0 { "-" } else { "" },
+                    cents.abs() / 100,
+                    cents.abs() % 100
+                )
+            }),
         ];
         let fields = fields.map(|field| field.unwrap_or_else(|| "NULL".to_owned()));
         text.push_str(&fields.join(&(delimiter as char).to_string()));
