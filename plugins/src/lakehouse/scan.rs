@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
+use assets::AssetKey;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result as DataFusionResult};
@@ -77,6 +78,21 @@ impl LakeScan {
             schema,
             files,
         })
+    }
+
+    /// The URLs of all files of the scan, sorted.
+    pub(crate) async fn locations(&self, table: &AssetKey) -> Result<Vec<String>, LakeError> {
+        let plan = self.plan(&[]).await?;
+        if plan.deletes {
+            return Err(LakeError::Location {
+                location: table.to_string(),
+                reason: "it has delete files of another writer, so its data files alone show rows that are gone"
+                    .to_owned(),
+            });
+        }
+        let mut locations: Vec<String> = plan.entries.iter().map(|entry| entry.file_path().to_owned()).collect();
+        locations.sort_unstable();
+        Ok(locations)
     }
 
     async fn plan(&self, predicates: &[PruningPredicate]) -> Result<FilePlan, LakeError> {

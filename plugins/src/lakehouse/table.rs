@@ -134,6 +134,22 @@ impl LakeTable {
         }
     }
 
+    /// The URLs of the Parquet files that hold the rows of a scan, for programs that read them without us.
+    ///
+    /// Refused for a table with delete files: the files alone would show rows that are gone.
+    pub async fn file_locations(&self, options: &ScanOptions) -> Result<Vec<String>, LakeError> {
+        let snapshot = self.snapshot(options.snapshot)?;
+        let schema = schema_of(&self.metadata, snapshot.as_ref())?;
+        let files = ScanFiles::Snapshot {
+            table: self.clone(),
+            snapshot,
+            scope: options.scope.clone(),
+        };
+        LakeScan::new(self.lake.clone(), schema, files)?
+            .locations(&self.key)
+            .await
+    }
+
     /// A table for queries. Its schema is that of the snapshot; files are chosen when it is scanned.
     pub fn provider(&self, options: &ScanOptions) -> Result<Arc<dyn TableProvider>, LakeError> {
         let snapshot = self.snapshot(options.snapshot)?;

@@ -1,0 +1,126 @@
+//! The query sessions of an order: inputs under their own names, each with the rows that a partition sees.
+//!
+//! Making a session costs as much as many small partitions, so an order keeps few and changes what their names mean: names
+//! are resolved when a query is planned. One session makes rows; those of checks are lent, because a partition is still being
+//! checked while the next one computes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assets::outcome::Failure;
+use assets::{AssetKey, PartitionKey};
+
+use crate::lakehouse::{Lake, ScanOptions};
+use crate::query::{QueryOptions, QuerySession, QueryTable, TableResolver};
+use crate::step::{OrderedInput, OrderedPartition, Scope, StepOrder};
+
+/// Threads' worth of work per query. Steps run beside each other; more would only add hand-overs.
+const TARGET_PARTITIONS: usize = 2;
+
+/// A session whose names can be given a new meaning between queries.
+#[derive(Clone)]
+pub(super) struct StepSession {
+    pub(super) session: QuerySession,
+    tables: Arc<ScopedTables>,
+}
+
+impl StepSession {
+    /// A session in which no name means anything yet.
+    pub(super) fn new(lake: &Lake, order: &StepOrder) -> Result<Self, Failure> {
+        let tables = Arc::new(ScopedTables::default());
+        let options = QueryOptions {
+            memory_bytes: usize::try_from(order.memory_bytes).unwrap_or(usize::MAX),
+            spill_folder: (!order.scratch.is_empty()).then(|| PathBuf::from(&order.scratch)),
+            target_partitions: TARGET_PARTITIONS,
+            ..QueryOptions::default()
+        };
+        let resolver = Arc::clone(&tables) as Arc<dyn TableResolver>;
+        let session = QuerySession::new(lake, resolver, &options).map_err(|error| error.failure())?;
+        Ok(Self { session, tables })
+    }
+
+    /// From now on the names mean the rows that these partitions see.
+    pub(super) fn show(&self, inputs: &[OrderedInput], partitions: &[OrderedPartition]) {
+        self.tables.set(
+            inputs
+                .iter()
+                .map(|input| (input.asset.clone(), scoped(input, partitions)))
+                .collect(),
+        );
+    }
+
+    /// From now on the names mean whole tables.
+    pub(super) fn show_whole(&self, inputs: &[OrderedInput]) {
+        self.show(inputs, &[]);
+    }
+}
+
+/// One input as a table, with the rows that the partitions see.
+pub(super) fn scoped(input: &OrderedInput, partitions: &[OrderedPartition]) -> QueryTable {
+    let scan = ScanOptions {
+        snapshot: None,
+        scope: scope(partitions, &input.asset),
+        partition_column: input.partition_column.clone(),
+    };
+    QueryTable {
+        pointer: input.table.clone(),
+        scan,
+    }
+}
+
+/// What several partitions see together. A table that no scope names (one that only a check refers to) is seen whole.
+fn scope(partitions: &[OrderedPartition], asset: &AssetKey) -> Scope {
+    let mut keys: BTreeSet<&PartitionKey> = BTreeSet::new();
+    if partitions.is_empty() {
+        return Scope::All;
+    }
+    for partition in partitions {
+        match partition.scopes.get(asset) {
+            None | Some(Scope::All) => return Scope::All,
+            Some(Scope::Keys(some)) => keys.extend(some),
+        }
+    }
+    Scope::Keys(keys.into_iter().cloned().collect())
+}
+
+/// The meaning of names at the moment.
+#[derive(Debug, Default)]
+struct ScopedTables(Mutex<Arc<BTreeMap<AssetKey, QueryTable>>>);
+
+impl ScopedTables {
+    fn set(&self, tables: BTreeMap<AssetKey, QueryTable>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables);
+    }
+
+    fn get(&self) -> Arc<BTreeMap<AssetKey, QueryTable>> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl TableResolver for ScopedTables {
+    fn resolve(&self, key: &AssetKey) -> Option<QueryTable> {
+        self.get().get(key).cloned()
+    }
+
+    fn keys(&self) -> Vec<AssetKey> {
+        self.get().keys().cloned().collect()
+    }
+}
+
+/// Sessions that are lent to one partition at a time.
+#[derive(Default)]
+pub(super) struct SessionsToLend(Mutex<Vec<StepSession>>);
+
+impl SessionsToLend {
+    /// One that nobody uses, or a new one.
+    pub(super) fn take(&self, lake: &Lake, order: &StepOrder) -> Result<StepSession, Failure> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.map_or_else(|| StepSession::new(lake, order), Ok)
+    }
+
+    /// Takes one back.
+    pub(super) fn give_back(&self, session: StepSession) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+}
