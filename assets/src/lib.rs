@@ -5,6 +5,7 @@
 
 pub mod asset;
 pub mod check;
+pub mod condition;
 pub mod declaration;
 pub mod diagnostic;
 pub mod files;

@@ -33,6 +33,8 @@ pub struct Loaded {
     pub moved_outside: BTreeMap<AssetKey, String>,
     /// What the sources of ingest assets held when they were last looked at.
     pub observations: BTreeMap<AssetKey, LoadedObservation>,
+    /// The source files that fed the current materialization of each partition of an asset whose sources are observed.
+    pub sources: BTreeMap<AssetPartition, Vec<SourceFile>>,
     /// The model registry.
     pub models: BTreeMap<AssetKey, LoadedModel>,
 }
@@ -122,6 +124,8 @@ impl LoadedPartition {
 pub struct CurrentMaterialization {
     /// Its number.
     pub seq: i64,
+    /// The run that made it.
+    pub run: RunId,
     /// When it was published.
     pub at: Micros,
     /// The fingerprint of its code.
@@ -196,7 +200,8 @@ const ATTEMPTS: &str = "
     ORDER BY seq";
 
 const PARTITIONS: &str = "
-    SELECT asset, partition, seq, at, fingerprint, data_version, inputs, snapshot_id, rows, bytes, failed_seq, failed_at
+    SELECT asset, partition, seq, at, fingerprint, data_version, inputs, snapshot_id, rows, bytes, failed_seq, failed_at,
+           run
     FROM asset_partition ORDER BY asset, partition";
 
 const POINTERS: &str = "
@@ -211,6 +216,10 @@ const SOURCES: &str = "
 
 const SOURCE_FILES: &str = "
     SELECT asset, path, bytes, modified_ns, sha256, partitions FROM source_file ORDER BY asset, path";
+
+const SOURCES_READ: &str = "
+    SELECT p.asset, p.partition, json_extract(e.json, '$.materialization.sources')
+    FROM source s JOIN asset_partition p ON p.asset = s.asset JOIN event e ON e.seq = p.seq";
 
 const MODEL_VERSIONS: &str = "
     SELECT model, version, run, artifact, sha256, metrics, fingerprint FROM model_version";
@@ -240,6 +249,7 @@ impl Store {
         load_partitions(&moment, each)?;
         load_pointers(&moment, &mut loaded)?;
         loaded.observations = observations(&moment)?;
+        loaded.sources = sources_read(&moment)?;
         loaded.models = models(&moment)?;
         Ok(loaded)
     }
@@ -322,6 +332,7 @@ fn load_partitions(connection: &Connection, mut each: impl FnMut(LoadedPartition
             None => None,
             Some(seq) => Some(CurrentMaterialization {
                 seq,
+                run: value::parsed("asset_partition.run", row.get_ref(12)?.as_str().unwrap_or_default())?,
                 at: row.get(3)?,
                 fingerprint: value::fingerprint(row.get(4)?),
                 data_version: value::fingerprint(row.get(5)?),
@@ -389,6 +400,23 @@ fn observations(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedObse
             sha256: row.get(4)?,
             partitions: value::optional_json("source_file.partitions", row.get(5)?)?,
         });
+    }
+    Ok(found)
+}
+
+fn sources_read(connection: &Connection) -> Result<BTreeMap<AssetPartition, Vec<SourceFile>>, StateError> {
+    let mut found = BTreeMap::new();
+    let mut keys = AssetKeys::default();
+    let mut statement = connection.prepare(SOURCES_READ)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = keys.key("asset_partition.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let partition = value::partition(
+            "asset_partition.partition",
+            row.get_ref(1)?.as_str().unwrap_or_default(),
+        )?;
+        let files = value::json("event.json", row.get_ref(2)?.as_str().unwrap_or_default())?;
+        found.insert(AssetPartition::new(asset, partition), files);
     }
     Ok(found)
 }

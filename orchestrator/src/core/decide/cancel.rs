@@ -1,0 +1,35 @@
+//! Someone asks to stop a run: what waits or is being published ends at once, what runs ends when its worker has stopped.
+
+use state::event::Event;
+use state::ids::RunId;
+use state::status::{RunStatus, StepStatus};
+
+use super::super::effect::{Answer, Decision, Effect, RequestId};
+use super::super::world::World;
+
+pub(super) fn cancel_run(world: &World, request: RequestId, id: &RunId) -> Decision {
+    let mut decision = Decision::default();
+    let answer = match world.run(id) {
+        None => Answer::Refused {
+            reasons: vec![format!("{id} is not running: it is over, or never was")],
+        },
+        Some(run) => {
+            if run.status != RunStatus::Canceling {
+                decision.events.push(Event::RunCancelRequested { run: id.clone() });
+                for (position, step) in run.steps.iter().enumerate() {
+                    if matches!(step.status, StepStatus::Waiting | StepStatus::Publishing) {
+                        let step = run.name(position as u32);
+                        decision.events.push(Event::StepCanceled { run: id.clone(), step });
+                    }
+                }
+                let attempts = world.attempts().filter(|attempt| attempt.run == *id && !attempt.ended);
+                decision
+                    .effects
+                    .extend(attempts.map(|a| Effect::CancelAttempt { attempt: a.id.clone() }));
+            }
+            Answer::Canceling { run: id.clone() }
+        }
+    };
+    decision.effects.push(Effect::Reply { request, answer });
+    decision
+}

@@ -1,0 +1,59 @@
+//! One file per case; [`decide`] only chooses among them.
+
+mod admit;
+mod cancel;
+mod definitions;
+mod ended;
+mod observed;
+mod promote;
+mod publish;
+mod recover;
+mod staged;
+mod submit;
+mod turn;
+
+pub use submit::selected;
+pub use turn::{Turn, turn};
+
+use state::event::Micros;
+
+use super::effect::Decision;
+use super::input::Input;
+use super::world::World;
+
+/// What follows at once from one input. What follows from that in turn (skips, the ends of runs, admission) is decided by
+/// [`turn`] once these events are applied.
+pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
+    match input {
+        Input::DefinitionsLoaded(definitions) => definitions::loaded(world, definitions),
+        Input::Recover { boot, mode } => recover::recover(world, boot, *mode),
+        Input::Observed { asset, observation } => observed::observed(world, asset, observation),
+        Input::Submit { request, run } => submit::submit(world, at, *request, run),
+        Input::CancelRun { request, run } => cancel::cancel_run(world, *request, run),
+        Input::Promote {
+            request,
+            model,
+            alias,
+            version,
+            by,
+        } => promote::by_hand(world, *request, model, alias, *version, by),
+        Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
+        Input::StepFailed {
+            attempt,
+            partition,
+            failure,
+        } => ended::step_failed(world, attempt, partition, failure),
+        Input::AttemptEnded { attempt } => ended::attempt_ended(world, attempt),
+        Input::WorkerLost {
+            attempt,
+            failure,
+            working_on,
+        } => ended::worker_lost(world, attempt, failure, working_on.as_ref()),
+        Input::CommitPrepared { asset, tables, members } => publish::prepared(world, asset, tables, members),
+        Input::CommitFailed {
+            asset,
+            members,
+            failure,
+        } => publish::failed(world, asset, members, failure),
+    }
+}

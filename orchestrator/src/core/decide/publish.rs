@@ -1,0 +1,178 @@
+//! The committer's answer: if every row it prepared may still be published and was built on the current version, one
+//! decision moves the pointers, ends the steps, registers the models and moves the aliases. Otherwise it prepares again.
+
+use std::collections::BTreeMap;
+
+use assets::outcome::Failure;
+use assets::{Asset, AssetKey};
+use state::event::{Event, Materialization};
+use state::status::StepStatus;
+
+use super::super::effect::{Decision, Effect, Member};
+use super::super::input::{PreparedMember, PreparedTable};
+use super::super::staleness::data_version;
+use super::super::world::{ModelVersion, World};
+use super::ended::known;
+use super::promote;
+
+/// The staged steps of an asset that wait to be published.
+pub(super) fn publishing(world: &World, asset: &AssetKey) -> Vec<Member> {
+    let mut members = Vec::new();
+    for attempt in world.attempts().filter(|attempt| attempt.asset == *asset) {
+        let Some(run) = world.run(&attempt.run) else { continue };
+        for &position in &attempt.steps {
+            let step = &run.steps[position as usize];
+            if step.status == StepStatus::Publishing && step.attempt.as_ref() == Some(&attempt.id) {
+                members.push(Member {
+                    attempt: attempt.id.clone(),
+                    step: run.name(position),
+                });
+            }
+        }
+    }
+    members
+}
+
+/// Whether the attempt is the one whose word counts for the step, and the step is not over.
+fn counts(world: &World, attempt: &state::ids::AttemptId, step: &assets::AssetPartition) -> bool {
+    known(world, attempt)
+        .and_then(|(_, run)| run.step(step))
+        .is_some_and(|found| {
+            matches!(found.status, StepStatus::Running | StepStatus::Publishing)
+                && found.attempt.as_ref() == Some(attempt)
+        })
+}
+
+pub(super) fn prepared(
+    world: &World,
+    asset: &AssetKey,
+    tables: &[PreparedTable],
+    members: &[PreparedMember],
+) -> Decision {
+    let mut decision = Decision::default();
+    let fenced = members
+        .iter()
+        .any(|member| !counts(world, &member.attempt, &member.step));
+    let moved = tables
+        .iter()
+        .any(|table| world.pointer(&table.table) != table.from.as_ref());
+    let mut left = publishing(world, asset);
+    if !fenced && !moved && !members.is_empty() {
+        left.retain(|waiting| {
+            members
+                .iter()
+                .all(|done| done.attempt != waiting.attempt || done.step != waiting.step)
+        });
+        for table in tables {
+            decision.events.push(Event::PointerMoved {
+                table: table.table.clone(),
+                from: table.from.clone(),
+                to: table.to.clone(),
+            });
+        }
+        let snapshot_id = tables
+            .iter()
+            .find(|table| table.table == *asset)
+            .and_then(|table| table.to.snapshot_id);
+        let mut registered = world.model(asset).cloned().unwrap_or_default();
+        for member in members {
+            publish(world, member, snapshot_id, &mut registered, &mut decision.events);
+        }
+    }
+    if !left.is_empty() {
+        decision.effects.push(Effect::Prepare {
+            asset: asset.clone(),
+            members: left,
+        });
+    }
+    decision
+}
+
+fn publish(
+    world: &World,
+    member: &PreparedMember,
+    snapshot_id: Option<i64>,
+    registered: &mut super::super::world::ModelRecord,
+    events: &mut Vec<Event>,
+) {
+    let (attempt, run) = known(world, &member.attempt).expect("the member's attempt counts");
+    let position = run
+        .position(&member.step)
+        .expect("the member's step is part of its run");
+    let index = attempt
+        .steps
+        .iter()
+        .position(|&step| step == position)
+        .expect("the step is part of its attempt");
+    let asset: &Asset = run
+        .definitions
+        .get(&attempt.asset)
+        .expect("an attempt is only made of a declared asset");
+    let inputs: BTreeMap<_, _> = attempt.versions[index].clone();
+    let staged = &member.staged;
+    events.push(Event::StepSucceeded {
+        run: run.id.clone(),
+        attempt: attempt.id.clone(),
+        materialization: Materialization {
+            step: member.step.clone(),
+            fingerprint: asset.fingerprint.clone(),
+            data_version: data_version(asset, &inputs, staged, &attempt.id),
+            inputs,
+            snapshot_id,
+            rows: staged.rows(),
+            bytes: staged.bytes(),
+            metadata: staged.metadata.clone(),
+            checks: staged.checks.clone(),
+            sources: staged.sources.clone(),
+        },
+    });
+    let Some(model) = &staged.model else { return };
+    let version = registered.versions.last_key_value().map_or(1, |(newest, _)| newest + 1);
+    events.push(Event::ModelRegistered {
+        model: asset.key.clone(),
+        version,
+        run: run.id.clone(),
+        staged: model.clone(),
+        fingerprint: asset.fingerprint.clone(),
+        inputs: attempt.inputs.clone(),
+    });
+    if let Some((alias, reason)) = promote::earned(asset, model, registered) {
+        let from = registered.aliases.insert(alias.clone(), version);
+        events.push(Event::AliasMoved {
+            model: asset.key.clone(),
+            alias,
+            from,
+            to: version,
+            reason,
+        });
+    }
+    registered.versions.insert(version, ModelVersion::from(model));
+}
+
+pub(super) fn failed(world: &World, asset: &AssetKey, members: &[Member], failure: &Failure) -> Decision {
+    let mut decision = Decision::default();
+    let mut left = publishing(world, asset);
+    for member in members
+        .iter()
+        .filter(|member| counts(world, &member.attempt, &member.step))
+    {
+        let Some((attempt, run)) = known(world, &member.attempt) else {
+            continue;
+        };
+        left.retain(|waiting| waiting != member);
+        decision.events.push(Event::StepFailed {
+            run: run.id.clone(),
+            attempt: Some(attempt.id.clone()),
+            step: member.step.clone(),
+            failure: failure.clone(),
+            checks: Vec::new(),
+        });
+    }
+    if !left.is_empty() {
+        decision.effects.push(Effect::Prepare {
+            asset: asset.clone(),
+            members: left,
+        });
+    }
+    decision
+}

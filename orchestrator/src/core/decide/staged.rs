@@ -1,0 +1,74 @@
+//! A worker staged a step: a blocking check that did not pass ends it, otherwise it waits for the committer.
+
+use assets::AssetPartition;
+use assets::outcome::{Failure, FailureClass, Staged};
+use state::event::Event;
+use state::ids::AttemptId;
+use state::status::{RunStatus, StepStatus};
+
+use super::super::effect::{Decision, Effect, Member};
+use super::super::input::PreparedMember;
+use super::super::world::World;
+use super::ended::known;
+use super::publish;
+
+pub(super) fn staged(world: &World, attempt: &AttemptId, staged: &Staged) -> Decision {
+    let mut decision = Decision::default();
+    let Some((attempt, run)) = known(world, attempt) else {
+        return decision;
+    };
+    let step = AssetPartition::new(attempt.asset.clone(), staged.partition.clone());
+    let current = run.step(&step);
+    if !current.is_some_and(|s| s.status == StepStatus::Running && s.attempt.as_ref() == Some(&attempt.id)) {
+        return decision;
+    }
+    if run.status == RunStatus::Canceling {
+        decision.events.push(Event::StepCanceled {
+            run: run.id.clone(),
+            step,
+        });
+    } else if let Some(check) = staged.blocked_by() {
+        let found = match (&check.error, check.failing_rows) {
+            (Some(error), _) => format!("the check {} gave no result: {error}", check.name),
+            (None, Some(rows)) => format!(
+                "the check {} failed for {rows} rows: expected {}",
+                check.name, check.expected
+            ),
+            (None, None) => format!("the check {} failed: expected {}", check.name, check.expected),
+        };
+        decision.events.push(Event::StepFailed {
+            run: run.id.clone(),
+            attempt: Some(attempt.id.clone()),
+            step,
+            failure: Failure::new(FailureClass::Check, found),
+            checks: staged.checks.clone(),
+        });
+    } else if staged.tables.is_empty() {
+        // Nothing to write beforehand: published at once.
+        let member = PreparedMember {
+            attempt: attempt.id.clone(),
+            step,
+            staged: Box::new(staged.clone()),
+        };
+        decision = publish::prepared(world, &attempt.asset, &[], std::slice::from_ref(&member));
+    } else {
+        // While an asset has a step that is being published, the committer is at work on it and its answer leads to the
+        // next publication; so only the first one calls it.
+        if publish::publishing(world, &attempt.asset).is_empty() {
+            let members = vec![Member {
+                attempt: attempt.id.clone(),
+                step: step.clone(),
+            }];
+            decision.effects.push(Effect::Prepare {
+                asset: attempt.asset.clone(),
+                members,
+            });
+        }
+        decision.events.push(Event::StepStaged {
+            attempt: attempt.id.clone(),
+            step,
+            rows: staged.rows(),
+        });
+    }
+    decision
+}

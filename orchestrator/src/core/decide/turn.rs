@@ -1,0 +1,157 @@
+//! One turn: an input and all that follows from it, down to the work given to free workers.
+
+use std::collections::BTreeSet;
+
+use state::event::{Event, Micros, Recorded};
+use state::ids::RunId;
+use state::status::{RunStatus, StepStatus};
+
+use super::super::effect::{Decision, Effect};
+use super::super::input::Input;
+use super::super::invariants;
+use super::super::world::{Broken, Run, World};
+use super::{admit, decide};
+
+/// What one turn decided. The events are applied to the world already and have to be committed, all in one transaction,
+/// before the first effect is performed; if they cannot be, the world is to be loaded again from the store.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    /// Facts in order.
+    pub events: Vec<Recorded>,
+    /// What to do after the commit, answers included.
+    pub effects: Vec<Effect>,
+}
+
+/// Takes one input in and decides until nothing more follows.
+///
+/// # Errors
+/// A promise of the core's was broken, which is a bug: commit nothing of this turn, and load the world again.
+pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken> {
+    let mut turn = Turn::default();
+    let decision = decide(world, at, &input);
+    if let Input::DefinitionsLoaded(definitions) = input {
+        world.set_definitions(definitions);
+    }
+    let mut touched = BTreeSet::new();
+    turn.take(world, at, decision, &mut touched)?;
+    loop {
+        let ends = std::mem::take(&mut touched)
+            .iter()
+            .filter_map(|id| ended(world.run(id)?))
+            .collect();
+        turn.take(
+            world,
+            at,
+            Decision {
+                events: ends,
+                effects: Vec::new(),
+            },
+            &mut touched,
+        )?;
+        let admitted = admit::next(world, at);
+        if admitted.events.is_empty() {
+            break;
+        }
+        turn.take(world, at, admitted, &mut touched)?;
+    }
+    if cfg!(debug_assertions) {
+        invariants::check(world)?;
+    }
+    Ok(turn)
+}
+
+impl Turn {
+    /// Applies a decision, and the skips that follow from it.
+    fn take(
+        &mut self,
+        world: &mut World,
+        at: Micros,
+        decision: Decision,
+        touched: &mut BTreeSet<RunId>,
+    ) -> Result<(), Broken> {
+        self.effects.extend(decision.effects);
+        let mut failed = Vec::new();
+        for event in decision.events {
+            if let Event::StepFailed { run, step, .. } = &event {
+                failed.push((run.clone(), step.clone()));
+            }
+            self.apply(world, at, event, touched)?;
+        }
+        for (id, cause) in failed {
+            let Some(run) = world.run(&id) else { continue };
+            let Some(position) = run.position(&cause) else { continue };
+            let below = run.waiting_downstream(position);
+            let skips: Vec<Event> = below
+                .into_iter()
+                .map(|position| Event::StepSkipped {
+                    run: id.clone(),
+                    step: run.name(position),
+                    because: cause.clone(),
+                })
+                .collect();
+            for skip in skips {
+                self.apply(world, at, skip, touched)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        world: &mut World,
+        at: Micros,
+        event: Event,
+        touched: &mut BTreeSet<RunId>,
+    ) -> Result<(), Broken> {
+        let attempt = match &event {
+            Event::AttemptEnded { attempt, .. } => world.attempt(attempt).map(|attempt| attempt.run.clone()),
+            _ => None,
+        };
+        touched.extend(attempt.or_else(|| run_of(&event).cloned()));
+        let recorded = Recorded { at, event };
+        world.apply(&recorded)?;
+        self.events.push(recorded);
+        Ok(())
+    }
+}
+
+/// The run whose end an event may bring about.
+fn run_of(event: &Event) -> Option<&RunId> {
+    match event {
+        Event::RunSubmitted { run, .. }
+        | Event::StepSucceeded { run, .. }
+        | Event::StepFresh { run, .. }
+        | Event::StepFailed { run, .. }
+        | Event::StepSkipped { run, .. }
+        | Event::StepCanceled { run, .. }
+        | Event::RunCancelRequested { run } => Some(run),
+        Event::AttemptStarted { .. }
+        | Event::StepStaged { .. }
+        | Event::StepRequeued { .. }
+        | Event::AttemptEnded { .. }
+        | Event::RunEnded { .. }
+        | Event::PointerMoved { .. }
+        | Event::SourceObserved { .. }
+        | Event::ModelRegistered { .. }
+        | Event::AliasMoved { .. }
+        | Event::Started { .. } => None,
+    }
+}
+
+/// The end of a run of which nothing is open any more.
+fn ended(run: &Run) -> Option<Event> {
+    if run.open > 0 || run.attempts > 0 {
+        return None;
+    }
+    let status = if run.status == RunStatus::Canceling {
+        RunStatus::Canceled
+    } else if run.steps.iter().all(|step| step.status == StepStatus::Succeeded) {
+        RunStatus::Succeeded
+    } else {
+        RunStatus::Failed
+    };
+    Some(Event::RunEnded {
+        run: run.id.clone(),
+        status,
+    })
+}

@@ -1,0 +1,75 @@
+//! The checked project that runs are planned with: immutable, shared, and held by each run that started with it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use assets::{Asset, AssetGraph, AssetKey, Fingerprint};
+
+/// One version of the project's definitions.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    graph: AssetGraph,
+    ordered: Vec<Arc<Asset>>,
+    fingerprint: Option<Fingerprint>,
+    /// What the core needs to know of the project's and the machine's settings.
+    pub settings: CoreSettings,
+}
+
+/// Settings that bound what runs at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoreSettings {
+    /// How many attempts may be in flight: one worker each.
+    pub slots: usize,
+    /// Most steps in one attempt, for kinds that work partition by partition.
+    pub largest_batch: usize,
+    /// Kinds whose wanted partitions are all worked on in one attempt, because one pass over their sources makes them all.
+    pub together: BTreeSet<String>,
+}
+
+impl Default for CoreSettings {
+    fn default() -> Self {
+        Self {
+            slots: 2,
+            largest_batch: 64,
+            together: BTreeSet::from(["ingest".to_owned()]),
+        }
+    }
+}
+
+impl Definitions {
+    /// The definitions of a checked project.
+    pub fn new(graph: AssetGraph, settings: CoreSettings) -> Self {
+        let ordered: Vec<Arc<Asset>> = graph.topological().cloned().collect();
+        let fingerprint = Fingerprint::of(
+            ordered
+                .iter()
+                .flat_map(|asset| [asset.key.as_str(), asset.fingerprint.as_str()]),
+        );
+        Self {
+            graph,
+            ordered,
+            fingerprint: Some(fingerprint),
+            settings,
+        }
+    }
+
+    /// Who reads whom.
+    pub fn graph(&self) -> &AssetGraph {
+        &self.graph
+    }
+
+    /// The asset of this name.
+    pub fn get(&self, key: &AssetKey) -> Option<&Arc<Asset>> {
+        self.graph.get(key)
+    }
+
+    /// Every asset, upstream first.
+    pub fn ordered(&self) -> &[Arc<Asset>] {
+        &self.ordered
+    }
+
+    /// Changes when any asset's code does; `None` before a project was loaded.
+    pub fn fingerprint(&self) -> Option<&Fingerprint> {
+        self.fingerprint.as_ref()
+    }
+}

@@ -1,0 +1,130 @@
+//! Everything that can reach the core, as one closed list.
+
+use std::sync::Arc;
+
+use assets::outcome::{Failure, Observation, Staged, TablePointer};
+use assets::{AssetKey, AssetPartition, PartitionKey};
+use state::event::{OwnerMode, RunRequest};
+use state::ids::{AttemptId, RunId};
+
+use super::definitions::Definitions;
+use super::effect::RequestId;
+
+/// One thing that happened outside, or that someone asked for.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The project was read and checked. Runs in flight keep the definitions that they started with.
+    DefinitionsLoaded(Arc<Definitions>),
+    /// This process has just become the owner of the state folder. Comes once, after the first definitions.
+    Recover {
+        /// Identity of this start.
+        boot: String,
+        /// `daemon` carries interrupted runs on, `foreground` ends them.
+        mode: OwnerMode,
+    },
+    /// The sources of an ingest asset were looked at. Comes before a submit that may need it.
+    Observed {
+        /// The ingest asset.
+        asset: AssetKey,
+        /// What is there.
+        observation: Observation,
+    },
+    /// Someone asks for a run.
+    Submit {
+        /// To answer it.
+        request: RequestId,
+        /// What is asked for.
+        run: RunRequest,
+    },
+    /// Someone asks to stop a run.
+    CancelRun {
+        /// To answer it.
+        request: RequestId,
+        /// The run.
+        run: RunId,
+    },
+    /// Someone points an alias at a model version by hand.
+    Promote {
+        /// To answer it.
+        request: RequestId,
+        /// The model's asset.
+        model: AssetKey,
+        /// The alias.
+        alias: String,
+        /// The version.
+        version: u64,
+        /// Who asked, for the record.
+        by: String,
+    },
+    /// A worker staged one step; its checks have run and may have failed. The caller keeps `staged` by attempt and step until
+    /// the step ends or is requeued.
+    Staged {
+        /// The attempt that staged it.
+        attempt: AttemptId,
+        /// What would be published.
+        staged: Box<Staged>,
+    },
+    /// A worker reports that one step failed.
+    StepFailed {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The partition.
+        partition: Option<PartitionKey>,
+        /// Why.
+        failure: Failure,
+    },
+    /// A worker has nothing more to say about its attempt.
+    AttemptEnded {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// A worker died, was killed, or could not be started.
+    WorkerLost {
+        /// The attempt it was working on.
+        attempt: AttemptId,
+        /// How it died.
+        failure: Failure,
+        /// The partition it had last turned to, which is to blame; `None` if it had not begun.
+        working_on: Option<Option<PartitionKey>>,
+    },
+    /// The committer wrote the new metadata of an asset's tables; nothing points to it yet.
+    CommitPrepared {
+        /// The asset.
+        asset: AssetKey,
+        /// The asset's own table, and its quarantine table if that changes too. Empty for steps without rows.
+        tables: Vec<PreparedTable>,
+        /// The steps whose rows it holds.
+        members: Vec<PreparedMember>,
+    },
+    /// The committer could not write the new metadata.
+    CommitFailed {
+        /// The asset.
+        asset: AssetKey,
+        /// The steps whose rows it tried to publish.
+        members: Vec<super::effect::Member>,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// A table's next version, written beside its current one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedTable {
+    /// The table.
+    pub table: AssetKey,
+    /// The version that it was built on; `None` creates the table.
+    pub from: Option<TablePointer>,
+    /// The new version.
+    pub to: TablePointer,
+}
+
+/// One step of a prepared commit, with what its worker staged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedMember {
+    /// The attempt that staged it: the fence.
+    pub attempt: AttemptId,
+    /// The step.
+    pub step: AssetPartition,
+    /// What was staged.
+    pub staged: Box<Staged>,
+}

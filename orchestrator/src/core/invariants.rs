@@ -1,0 +1,281 @@
+//! What must hold of the world after every turn. Checked in the simulator after every event and in debug builds after every
+//! turn; what [`World::apply`] refuses is reported under the same names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use assets::AssetPartition;
+use state::status::{RunStatus, StepStatus};
+
+use super::world::{Broken, Run, World};
+
+/// The promises of the core, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum InvariantId {
+    /// An event only happens to something that is in a state that allows it.
+    OnlyListedTransitions,
+    /// Nothing happens to a run or a step that is over.
+    TerminalIsFinal,
+    /// A step that runs or is published has one attempt whose word counts, and no other.
+    OneCurrentAttempt,
+    /// A step runs only after every step upstream of it in its run has succeeded.
+    UpstreamFirst,
+    /// A table's pointer moves only from the version it points to.
+    PointersFormChains,
+    /// No more attempts are in flight than there are workers.
+    SlotsAreBounded,
+    /// Two attempts never work on one partition at once.
+    OnePartitionOneWorker,
+    /// A run that is not over has a step that waits, runs or is being published.
+    OpenRunHasWork,
+    /// What is counted (open steps, attempts, what is waited for) is what is there.
+    CountsAgree,
+    /// Nothing downstream of a step that failed waits or runs in the same run.
+    NothingBelowAFailure,
+    /// Every materialization belongs to a step that succeeded in its run.
+    MaterializedBySuccess,
+    /// Nothing is published whose blocking checks did not pass.
+    PublishedOnPass,
+    /// One run publishes a partition at most once.
+    PublishedOncePerRun,
+    /// The world loaded from the store is the world that applied the events.
+    RecoveredWorldIsEqual,
+    /// Once faults stop, every run ends in bounded time.
+    EveryRunEnds,
+    /// After a run succeeded, the same request finds everything fresh.
+    RepeatFindsAllFresh,
+    /// No worker is free while a step is ready that no earlier run claims.
+    NoIdleWorker,
+}
+
+impl InvariantId {
+    /// Every promise.
+    pub const ALL: [Self; 17] = [
+        Self::OnlyListedTransitions,
+        Self::TerminalIsFinal,
+        Self::OneCurrentAttempt,
+        Self::UpstreamFirst,
+        Self::PointersFormChains,
+        Self::SlotsAreBounded,
+        Self::OnePartitionOneWorker,
+        Self::OpenRunHasWork,
+        Self::CountsAgree,
+        Self::NothingBelowAFailure,
+        Self::MaterializedBySuccess,
+        Self::PublishedOnPass,
+        Self::PublishedOncePerRun,
+        Self::RecoveredWorldIsEqual,
+        Self::EveryRunEnds,
+        Self::RepeatFindsAllFresh,
+        Self::NoIdleWorker,
+    ];
+
+    /// What is promised.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::OnlyListedTransitions => "an event only happens to something that is in a state that allows it",
+            Self::TerminalIsFinal => "nothing happens to a run or a step that is over",
+            Self::OneCurrentAttempt => {
+                "a step that runs or is published has one attempt whose word counts, and no other"
+            }
+            Self::UpstreamFirst => "a step runs only after every step upstream of it in its run has succeeded",
+            Self::PointersFormChains => "a table's pointer moves only from the version it points to",
+            Self::SlotsAreBounded => "no more attempts are in flight than there are workers",
+            Self::OnePartitionOneWorker => "two attempts never work on one partition at once",
+            Self::OpenRunHasWork => "a run that is not over has a step that waits, runs or is being published",
+            Self::CountsAgree => "what is counted (open steps, attempts, what is waited for) is what is there",
+            Self::NothingBelowAFailure => "nothing downstream of a step that failed waits or runs in the same run",
+            Self::MaterializedBySuccess => "every materialization belongs to a step that succeeded in its run",
+            Self::PublishedOnPass => "nothing is published whose blocking checks did not pass",
+            Self::PublishedOncePerRun => "one run publishes a partition at most once",
+            Self::RecoveredWorldIsEqual => "the world loaded from the store is the world that applied the events",
+            Self::EveryRunEnds => "once faults stop, every run ends in bounded time",
+            Self::RepeatFindsAllFresh => "after a run succeeded, the same request finds everything fresh",
+            Self::NoIdleWorker => "no worker is free while a step is ready that no earlier run claims",
+        }
+    }
+}
+
+/// Checks what can be seen in the world alone.
+///
+/// # Errors
+/// The first promise that does not hold, and what shows it.
+pub fn check(world: &World) -> Result<(), Broken> {
+    slots(world)?;
+    attempts(world)?;
+    for run in world.open_runs() {
+        counts(run)?;
+        dependencies(run)?;
+    }
+    Ok(())
+}
+
+fn slots(world: &World) -> Result<(), Broken> {
+    let (used, slots) = (world.slots_used(), world.definitions().settings.slots);
+    // A project that was read again may have fewer; what is in flight is not stopped for it.
+    let most = world
+        .open_runs()
+        .map(|run| run.definitions.settings.slots)
+        .fold(slots, usize::max);
+    if used > most {
+        return Err(Broken::new(
+            InvariantId::SlotsAreBounded,
+            format!("{used} attempts are in flight, {most} slots exist"),
+        ));
+    }
+    Ok(())
+}
+
+fn attempts(world: &World) -> Result<(), Broken> {
+    let mut worked_on: BTreeSet<AssetPartition> = BTreeSet::new();
+    for attempt in world.attempts() {
+        let Some(run) = world.run(&attempt.run) else {
+            let found = format!("{} of {} is in flight and its run is over", attempt.id, attempt.run);
+            return Err(Broken::new(InvariantId::TerminalIsFinal, found));
+        };
+        let mut open = 0;
+        for &position in &attempt.steps {
+            let step = &run.steps[position as usize];
+            if step.attempt.as_ref() != Some(&attempt.id) {
+                continue;
+            }
+            open += 1;
+            let name = run.name(position);
+            if !worked_on.insert(name.clone()) {
+                return Err(Broken::new(
+                    InvariantId::OnePartitionOneWorker,
+                    format!("{name} is worked on twice"),
+                ));
+            }
+        }
+        if open != attempt.open || (attempt.ended && open == 0) {
+            let found = format!("{} counts {} open steps, has {open}", attempt.id, attempt.open);
+            return Err(Broken::new(InvariantId::CountsAgree, found));
+        }
+    }
+    Ok(())
+}
+
+fn counts(run: &Run) -> Result<(), Broken> {
+    let broken = |id, found| Err(Broken::new(id, format!("{}: {found}", run.id)));
+    let open = run.steps.iter().filter(|step| !step.status.is_terminal()).count();
+    if open != run.open {
+        return broken(
+            InvariantId::CountsAgree,
+            format!("counts {} open steps, has {open}", run.open),
+        );
+    }
+    if open == 0 && run.attempts == 0 {
+        return broken(
+            InvariantId::OpenRunHasWork,
+            "has nothing left to do and is not over".to_owned(),
+        );
+    }
+    if run.status.is_terminal() {
+        return broken(InvariantId::TerminalIsFinal, "is over and still open".to_owned());
+    }
+    let waiting = run.steps.iter().any(|step| step.status == StepStatus::Waiting);
+    if run.status == RunStatus::Canceling && waiting {
+        return broken(
+            InvariantId::OnlyListedTransitions,
+            "is being canceled and has steps that wait".to_owned(),
+        );
+    }
+    for (position, step) in run.steps.iter().enumerate() {
+        let has_attempt = step.attempt.is_some();
+        let should = matches!(step.status, StepStatus::Running | StepStatus::Publishing);
+        if has_attempt != should {
+            let found = format!(
+                "{} is {:?} with attempt {:?}",
+                run.name(position as u32),
+                step.status,
+                step.attempt
+            );
+            return broken(InvariantId::OneCurrentAttempt, found);
+        }
+    }
+    Ok(())
+}
+
+/// Recomputes what every step waits for from the edges alone.
+fn dependencies(run: &Run) -> Result<(), Broken> {
+    let broken =
+        |id, position: u32, found: &str| Err(Broken::new(id, format!("{} of {} {found}", run.name(position), run.id)));
+    let mut waits_for: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut blocked_by: BTreeMap<u32, usize> = BTreeMap::new();
+    for (position, step) in run.steps.iter().enumerate() {
+        let dead = matches!(
+            step.status,
+            StepStatus::Failed | StepStatus::Skipped | StepStatus::Canceled
+        );
+        for &below in &step.needed_by {
+            if step.status != StepStatus::Succeeded {
+                *waits_for.entry(below).or_default() += 1;
+            }
+            let status = run.steps[below as usize].status;
+            if dead && !status.is_terminal() {
+                return broken(
+                    InvariantId::NothingBelowAFailure,
+                    below,
+                    "goes on though its upstream did not succeed",
+                );
+            }
+            if matches!(status, StepStatus::Running | StepStatus::Publishing) && step.status != StepStatus::Succeeded {
+                return broken(
+                    InvariantId::UpstreamFirst,
+                    position as u32,
+                    "has not succeeded and what needs it runs",
+                );
+            }
+        }
+    }
+    for group in &run.groups {
+        let steps = &run.steps[group.first as usize..(group.first + group.len) as usize];
+        let unfinished = steps.iter().filter(|step| step.status != StepStatus::Succeeded).count();
+        if unfinished != group.unfinished {
+            return broken(
+                InvariantId::CountsAgree,
+                group.first,
+                "belongs to an asset whose unfinished steps are miscounted",
+            );
+        }
+        if unfinished > 0 {
+            for &below in &group.needed_whole_by {
+                *blocked_by.entry(below).or_default() += 1;
+            }
+        }
+    }
+    for (index, group) in run.groups.iter().enumerate() {
+        if blocked_by.get(&(index as u32)).copied().unwrap_or(0) != group.blocked_by {
+            return broken(
+                InvariantId::CountsAgree,
+                group.first,
+                "belongs to an asset whose upstream assets are miscounted",
+            );
+        }
+        for position in group.first..group.first + group.len {
+            let step = &run.steps[position as usize];
+            let waits = waits_for.get(&position).copied().unwrap_or(0);
+            if waits != step.waits_for {
+                return broken(InvariantId::CountsAgree, position, "miscounts what it waits for");
+            }
+            let ready = waits == 0 && step.status == StepStatus::Waiting;
+            if ready != group.ready.contains(&position) {
+                return broken(
+                    InvariantId::CountsAgree,
+                    position,
+                    "is listed as ready and is not, or the other way",
+                );
+            }
+            if matches!(step.status, StepStatus::Running | StepStatus::Publishing)
+                && (waits > 0 || group.blocked_by > 0)
+            {
+                return broken(
+                    InvariantId::UpstreamFirst,
+                    position,
+                    "runs before its upstream has succeeded",
+                );
+            }
+        }
+    }
+    Ok(())
+}

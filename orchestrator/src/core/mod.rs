@@ -1,0 +1,38 @@
+//! The core decides: pure, synchronous, and the only place where the life of runs and steps is decided.
+//!
+//! ```text
+//!   Input ──► turn ──► events (committed by the driver in one transaction) ──► World (by apply)
+//!               └────► effects (performed after the commit), answers
+//! ```
+//!
+//! [`turn()`] takes one [`Input`], decides ([`decide()`]), applies the events to the [`World`], and goes on deciding what
+//! follows (skips, ends of runs, admission) until nothing more does. The driver collects the events of all inputs that
+//! waited, commits them at once, and only then performs the effects and gives the answers.
+//!
+//! What is deliberately absent: a clock, randomness, locks, async, files, SQL. Time comes with the input; ids derive from a
+//! seed. Rows staged by workers never enter the world: the driver keeps them by (attempt, step) until the step ends.
+//! Everything in the world can be loaded from the store, and recovery is an ordinary input ([`Input::Recover`]).
+
+mod decide;
+mod definitions;
+mod effect;
+mod input;
+mod invariants;
+mod plan;
+mod scope;
+mod staleness;
+mod world;
+
+pub use decide::{Turn, decide, selected, turn};
+pub use definitions::{CoreSettings, Definitions};
+pub use effect::{
+    Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
+};
+pub use input::{Input, PreparedMember, PreparedTable};
+pub use invariants::{InvariantId, check as check_invariants};
+pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan};
+pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
+pub use world::{
+    AssetRecord, Attempt, Broken, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord,
+    Run, SourceRead, Step, World,
+};

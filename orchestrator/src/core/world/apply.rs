@@ -1,0 +1,367 @@
+//! The one way in which the world changes. Every transition that is not listed here is a bug and is refused.
+
+use std::fmt;
+
+use ::assets::{AssetKey, AssetPartition};
+use state::event::{Event, Materialization, Micros, PinnedVersion, Recorded};
+use state::ids::{AttemptId, RunId};
+use state::status::{RunStatus, StepStatus};
+
+use super::super::invariants::InvariantId;
+use super::super::staleness::Sight;
+use super::assets::{LastFailure, LastMaterialization, ModelVersion};
+use super::runs::Attempt;
+use super::{Run, World};
+
+/// A promise of the core's was broken: a bug. The process stops and starts again from what is committed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Broken {
+    /// Which promise.
+    pub invariant: InvariantId,
+    /// What was found.
+    pub found: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} does not hold ({}): {}",
+            self.invariant,
+            self.invariant.sentence(),
+            self.found
+        )
+    }
+}
+
+impl Broken {
+    /// A broken promise and what shows it.
+    pub fn new(invariant: InvariantId, found: impl Into<String>) -> Self {
+        Self {
+            invariant,
+            found: found.into(),
+        }
+    }
+}
+
+fn illegal(found: impl Into<String>) -> Broken {
+    Broken::new(InvariantId::OnlyListedTransitions, found)
+}
+
+/// How a step ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Succeeded,
+    Failed,
+    Skipped,
+    Canceled,
+}
+
+impl World {
+    /// Takes one committed fact in.
+    ///
+    /// # Errors
+    /// The event does not fit this world; the world is then not to be used any more.
+    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Broken> {
+        let at = recorded.at;
+        match &recorded.event {
+            Event::RunSubmitted { run, request, steps } => {
+                if self.runs.contains_key(run) {
+                    return Err(illegal(format!("{run} was submitted twice")));
+                }
+                self.minted += 1;
+                self.submitted += 1;
+                let steps = steps.iter().map(|planned| planned.step.clone());
+                let opened = Run::open(
+                    run.clone(),
+                    self.submitted,
+                    request.clone(),
+                    at,
+                    self.definitions.clone(),
+                    steps,
+                );
+                self.order.insert(opened.number, run.clone());
+                self.runs.insert(run.clone(), opened);
+            }
+            Event::AttemptStarted {
+                attempt,
+                run,
+                asset,
+                partitions,
+                number,
+                inputs,
+            } => {
+                let steps = partitions
+                    .iter()
+                    .map(|p| AssetPartition::new(asset.clone(), p.clone()))
+                    .collect();
+                self.attempt_started(at, attempt, run, asset, steps, *number, inputs)?;
+            }
+            Event::StepStaged { attempt, step, .. } => {
+                let run = self.run_of(attempt)?;
+                let (run, position) = self.current(&run, step, Some(attempt))?;
+                let step = &mut run.steps[position as usize];
+                if step.status != StepStatus::Running {
+                    return Err(illegal(format!("a step was staged while {:?}", step.status)));
+                }
+                step.status = StepStatus::Publishing;
+            }
+            Event::StepSucceeded {
+                run,
+                attempt,
+                materialization,
+            } => {
+                self.end_step(run, &materialization.step, Some(attempt), End::Succeeded)?;
+                self.materialized(at, run, materialization);
+            }
+            Event::StepFresh { run, step } => self.end_step(run, step, None, End::Succeeded)?,
+            Event::StepFailed { run, attempt, step, .. } => {
+                self.end_step(run, step, attempt.as_ref(), End::Failed)?;
+                let record = self.assets.entry(step.asset.clone()).or_default();
+                record.partitions.entry(step.partition.clone()).or_default().failure = Some(LastFailure { at });
+            }
+            Event::StepSkipped { run, step, .. } => self.end_step(run, step, None, End::Skipped)?,
+            Event::StepCanceled { run, step } => self.end_step(run, step, None, End::Canceled)?,
+            Event::StepRequeued { run, step, .. } => self.requeue_step(run, step)?,
+            Event::AttemptEnded { attempt, .. } => {
+                let ended = self
+                    .attempts
+                    .get_mut(attempt)
+                    .ok_or_else(|| illegal(format!("{attempt} is not known")))?;
+                if ended.ended {
+                    return Err(illegal(format!("{attempt} ended twice")));
+                }
+                ended.ended = true;
+                let (run, open) = (ended.run.clone(), ended.open);
+                if open == 0 {
+                    self.attempts.remove(attempt);
+                }
+                self.run_mut(&run)?.attempts -= 1;
+            }
+            Event::RunCancelRequested { run } => {
+                let run = self.run_mut(run)?;
+                if run.status == RunStatus::Canceling {
+                    return Err(illegal(format!("{} is already being canceled", run.id)));
+                }
+                run.status = RunStatus::Canceling;
+            }
+            Event::RunEnded { run: id, .. } => {
+                let run = self.run_mut(id)?;
+                if run.open > 0 || run.attempts > 0 {
+                    let found = format!(
+                        "{id} ended with {} open steps, {} attempts in flight",
+                        run.open, run.attempts
+                    );
+                    return Err(illegal(found));
+                }
+                let number = run.number;
+                self.order.remove(&number);
+                self.runs.remove(id);
+            }
+            Event::PointerMoved { table, from, to } => {
+                if self.pointers.get(table) != from.as_ref() {
+                    let found = format!("{table} moved from a version that is not its current one");
+                    return Err(Broken::new(InvariantId::PointersFormChains, found));
+                }
+                self.pointers.insert(table.clone(), to.clone());
+            }
+            Event::SourceObserved { asset, observation } => {
+                self.assets.entry(asset.clone()).or_default().observe(observation);
+            }
+            Event::ModelRegistered {
+                model, version, staged, ..
+            } => {
+                let record = self.models.entry(model.clone()).or_default();
+                let next = record.versions.last_key_value().map_or(1, |(newest, _)| newest + 1);
+                if *version != next {
+                    return Err(illegal(format!(
+                        "version {version} of {model} was registered where {next} is next"
+                    )));
+                }
+                record.versions.insert(*version, ModelVersion::from(staged));
+            }
+            Event::AliasMoved {
+                model, alias, from, to, ..
+            } => {
+                let record = self.models.entry(model.clone()).or_default();
+                if record.aliases.get(alias) != from.as_ref() || !record.versions.contains_key(to) {
+                    return Err(illegal(format!(
+                        "alias {alias} of {model} moved to {to} from where it was not"
+                    )));
+                }
+                record.aliases.insert(alias.clone(), *to);
+            }
+            Event::Started { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn attempt_started(
+        &mut self,
+        at: Micros,
+        attempt: &AttemptId,
+        run_id: &RunId,
+        asset: &AssetKey,
+        names: Vec<AssetPartition>,
+        number: u32,
+        inputs: &[PinnedVersion],
+    ) -> Result<(), Broken> {
+        let run = self
+            .runs
+            .get(run_id)
+            .ok_or_else(|| illegal(format!("{run_id} is not open")))?;
+        let definitions = run.definitions.clone();
+        let versions = match run.definitions.get(asset) {
+            // What the steps see is what the catalog points to now.
+            Some(definition) => {
+                let sight = Sight::new(self, &definitions, at);
+                names
+                    .iter()
+                    .map(|name| sight.input_versions(definition, name.partition.as_ref()))
+                    .collect()
+            }
+            None => vec![std::collections::BTreeMap::new(); names.len()],
+        };
+        self.minted += 1;
+        let run = self.run_mut(run_id)?;
+        let mut steps = Vec::with_capacity(names.len());
+        for name in &names {
+            let position = run
+                .position(name)
+                .ok_or_else(|| illegal(format!("{name} is not part of {run_id}")))?;
+            let group = &mut run.groups[run.steps[position as usize].group as usize];
+            if group.blocked_by > 0 || !group.ready.remove(&position) {
+                let found = format!("{name} of {run_id} was given to a worker before its turn");
+                return Err(Broken::new(InvariantId::UpstreamFirst, found));
+            }
+            let step = &mut run.steps[position as usize];
+            step.status = StepStatus::Running;
+            step.attempt = Some(attempt.clone());
+            step.tries = number;
+            steps.push(position);
+        }
+        run.attempts += 1;
+        if run.status == RunStatus::Queued {
+            run.status = RunStatus::Running;
+        }
+        let attempt = Attempt {
+            id: attempt.clone(),
+            run: run_id.clone(),
+            asset: asset.clone(),
+            open: steps.len(),
+            steps,
+            number,
+            inputs: inputs.to_vec(),
+            versions,
+            started_at: at,
+            ended: false,
+        };
+        if self.attempts.insert(attempt.id.clone(), attempt).is_some() {
+            return Err(illegal("two attempts have the same id"));
+        }
+        Ok(())
+    }
+
+    fn run_mut(&mut self, id: &RunId) -> Result<&mut Run, Broken> {
+        self.runs.get_mut(id).ok_or_else(|| {
+            Broken::new(
+                InvariantId::TerminalIsFinal,
+                format!("something happened to {id}, which is not open"),
+            )
+        })
+    }
+
+    fn run_of(&self, attempt: &AttemptId) -> Result<RunId, Broken> {
+        let known = self.attempts.get(attempt);
+        known
+            .map(|attempt| attempt.run.clone())
+            .ok_or_else(|| illegal(format!("{attempt} is not known")))
+    }
+
+    /// The open step of that name, if `attempt` is the one whose word counts (or none claims to speak).
+    fn current(
+        &mut self,
+        run: &RunId,
+        name: &AssetPartition,
+        attempt: Option<&AttemptId>,
+    ) -> Result<(&mut Run, u32), Broken> {
+        let run = self.run_mut(run)?;
+        let position = run
+            .position(name)
+            .ok_or_else(|| illegal(format!("{name} is not part of {}", run.id)))?;
+        let step = &run.steps[position as usize];
+        if step.status.is_terminal() {
+            let found = format!("{name} of {} is {:?} and something happened to it", run.id, step.status);
+            return Err(Broken::new(InvariantId::TerminalIsFinal, found));
+        }
+        if attempt.is_some() && step.attempt.as_ref() != attempt {
+            let found = format!("{name} of {} took the word of an attempt that is not its own", run.id);
+            return Err(Broken::new(InvariantId::OneCurrentAttempt, found));
+        }
+        Ok((run, position))
+    }
+
+    fn end_step(
+        &mut self,
+        run: &RunId,
+        name: &AssetPartition,
+        attempt: Option<&AttemptId>,
+        end: End,
+    ) -> Result<(), Broken> {
+        let (run, position) = self.current(run, name, attempt)?;
+        let step = &mut run.steps[position as usize];
+        if end == End::Succeeded && attempt.is_none() && step.status != StepStatus::Waiting {
+            return Err(illegal(format!("{name} was found fresh while {:?}", step.status)));
+        }
+        if end == End::Skipped && step.status != StepStatus::Waiting {
+            return Err(illegal(format!("{name} was skipped while {:?}", step.status)));
+        }
+        step.status = match end {
+            End::Succeeded => StepStatus::Succeeded,
+            End::Failed => StepStatus::Failed,
+            End::Skipped => StepStatus::Skipped,
+            End::Canceled => StepStatus::Canceled,
+        };
+        let released = step.attempt.take();
+        run.open -= 1;
+        run.failed |= end == End::Failed;
+        run.step_ended(position, end == End::Succeeded);
+        self.release(released);
+        Ok(())
+    }
+
+    fn requeue_step(&mut self, run: &RunId, name: &AssetPartition) -> Result<(), Broken> {
+        let (run, position) = self.current(run, name, None)?;
+        let step = &mut run.steps[position as usize];
+        if step.status == StepStatus::Waiting {
+            return Err(illegal(format!("{name} was requeued while it waited")));
+        }
+        step.status = StepStatus::Waiting;
+        let released = step.attempt.take();
+        let group = step.group as usize;
+        run.groups[group].ready.insert(position);
+        self.release(released);
+        Ok(())
+    }
+
+    /// One step of the attempt is no longer its business.
+    fn release(&mut self, attempt: Option<AttemptId>) {
+        let Some(id) = attempt else { return };
+        let attempt = self
+            .attempts
+            .get_mut(&id)
+            .expect("a step's current attempt is known until its steps are over");
+        attempt.open -= 1;
+        if attempt.open == 0 && attempt.ended {
+            self.attempts.remove(&id);
+        }
+    }
+
+    fn materialized(&mut self, at: Micros, run: &RunId, materialization: &Materialization) {
+        let step = &materialization.step;
+        let record = self.assets.entry(step.asset.clone()).or_default();
+        let partition = record.partitions.entry(step.partition.clone()).or_default();
+        partition.materialization = Some(LastMaterialization::new(run.clone(), at, materialization));
+        partition.failure = None;
+    }
+}

@@ -1,0 +1,140 @@
+//! The world as the store has it. Comes to the same as applying every event since the beginning, except for what ended runs
+//! leave behind in neither.
+
+use std::sync::Arc;
+
+use state::Loaded;
+use state::sqlite::load::{LoadedAttempt, LoadedRun};
+use state::status::StepStatus;
+
+use super::super::definitions::Definitions;
+use super::super::staleness::Sight;
+use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
+use super::runs::Attempt;
+use super::{Run, World};
+
+impl World {
+    /// The world that the store remembers, seen through these definitions. What was in flight is decided by
+    /// [`super::super::Input::Recover`], which has to come before any other input.
+    pub fn from_loaded(loaded: Loaded, definitions: Arc<Definitions>, seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.definitions = definitions;
+        world.pointers = loaded.pointers;
+        let mut sources = loaded.sources;
+        for partition in loaded.partitions {
+            let failed = partition.failed_last();
+            let read = sources.remove(&partition.step).unwrap_or_default();
+            let record = world.assets.entry(partition.step.asset.clone()).or_default();
+            let record = record.partitions.entry(partition.step.partition.clone()).or_default();
+            record.failure = partition.failed.filter(|_| failed).map(|(_, at)| LastFailure { at });
+            record.materialization = partition.current.map(|made| LastMaterialization {
+                run: made.run,
+                at: made.at,
+                snapshot_id: made.snapshot_id,
+                fingerprint: made.fingerprint,
+                data_version: made.data_version,
+                inputs: made.inputs.into_iter().collect(),
+                sources: sources_of(&read, partition.step.partition.as_ref()),
+            });
+        }
+        for (asset, looked) in loaded.observations {
+            world.assets.entry(asset).or_default().observe(&looked.observation);
+        }
+        for (model, known) in loaded.models {
+            let versions = known.versions.into_iter().map(|(number, version)| {
+                let known = ModelVersion {
+                    artifact: version.artifact,
+                    sha256: version.sha256,
+                    metrics: version.metrics,
+                };
+                (number, known)
+            });
+            world.models.insert(
+                model,
+                ModelRecord {
+                    versions: versions.collect(),
+                    aliases: known.aliases,
+                },
+            );
+        }
+        for run in loaded.runs {
+            world.load_run(run);
+        }
+        world
+    }
+
+    fn load_run(&mut self, loaded: LoadedRun) {
+        self.submitted += 1;
+        let names = loaded.steps.iter().map(|step| step.step.clone());
+        let definitions = self.definitions.clone();
+        let mut run = Run::open(
+            loaded.run.clone(),
+            self.submitted,
+            loaded.request,
+            loaded.submitted_at,
+            definitions,
+            names,
+        );
+        run.status = loaded.status;
+        for (position, step) in loaded.steps.into_iter().enumerate() {
+            let held = matches!(step.status, StepStatus::Running | StepStatus::Publishing);
+            let known = &mut run.steps[position];
+            known.status = step.status;
+            known.tries = step.number;
+            known.attempt = step.attempt.filter(|_| held);
+            run.failed |= step.status == StepStatus::Failed;
+            if step.status.is_terminal() {
+                run.open -= 1;
+                run.step_ended(position as u32, step.status == StepStatus::Succeeded);
+            } else if held {
+                let group = known.group as usize;
+                run.groups[group].ready.remove(&(position as u32));
+            }
+        }
+        run.attempts = loaded
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.ended_at.is_none())
+            .count();
+        let attempts: Vec<Attempt> = loaded
+            .attempts
+            .into_iter()
+            .map(|attempt| self.load_attempt(&run, attempt))
+            .collect();
+        self.attempts
+            .extend(attempts.into_iter().map(|attempt| (attempt.id.clone(), attempt)));
+        self.order.insert(run.number, run.id.clone());
+        self.runs.insert(run.id.clone(), run);
+    }
+
+    fn load_attempt(&self, run: &Run, loaded: LoadedAttempt) -> Attempt {
+        let mut steps = Vec::new();
+        if let Some(group) = run.groups.iter().find(|group| group.asset == loaded.asset) {
+            steps.extend(
+                loaded
+                    .partitions
+                    .iter()
+                    .filter_map(|partition| group.positions.get(partition))
+                    .copied(),
+            );
+        }
+        let current = |position: &&u32| run.steps[**position as usize].attempt.as_ref() == Some(&loaded.attempt);
+        let sight = Sight::new(self, &run.definitions, loaded.started_at);
+        let versions = steps.iter().map(|&position| match run.definitions.get(&loaded.asset) {
+            Some(asset) => sight.input_versions(asset, run.steps[position as usize].partition.as_ref()),
+            None => std::collections::BTreeMap::new(),
+        });
+        Attempt {
+            run: run.id.clone(),
+            versions: versions.collect(),
+            open: steps.iter().filter(current).count(),
+            steps,
+            id: loaded.attempt,
+            asset: loaded.asset,
+            number: loaded.number,
+            inputs: loaded.inputs,
+            started_at: loaded.started_at,
+            ended: loaded.ended_at.is_some(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the core knows: the newest materialization of every partition, the catalog's pointers, the models, the open runs and
+//! the attempts in flight.
+//!
+//! It changes only by [`World::apply`], live and at recovery alike; the two exceptions are not facts about data: the
+//! definitions in force, and the seed of ids. Ended runs leave it: history is the store's.
+
+mod apply;
+mod assets;
+mod ids;
+mod load;
+mod runs;
+
+pub use apply::Broken;
+pub(super) use assets::sources_of;
+pub use assets::{
+    AssetRecord, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, SourceRead,
+};
+pub(super) use ids::split_mix;
+pub use runs::{Attempt, Group, Run, Step};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::assets::outcome::TablePointer;
+use ::assets::{AssetKey, PartitionKey};
+use state::ids::{AttemptId, RunId};
+
+use super::definitions::Definitions;
+
+/// All that decisions depend on.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(super) seed: u64,
+    pub(super) minted: u64,
+    pub(super) definitions: Arc<Definitions>,
+    pub(super) assets: BTreeMap<AssetKey, AssetRecord>,
+    pub(super) pointers: BTreeMap<AssetKey, TablePointer>,
+    pub(super) models: BTreeMap<AssetKey, ModelRecord>,
+    pub(super) runs: BTreeMap<RunId, Run>,
+    /// Open runs in the order of their submission.
+    pub(super) order: BTreeMap<u64, RunId>,
+    pub(super) submitted: u64,
+    pub(super) attempts: BTreeMap<AttemptId, Attempt>,
+}
+
+impl World {
+    /// A world in which nothing has happened. `seed` makes its ids differ from those of another start.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            minted: 0,
+            definitions: Arc::default(),
+            assets: BTreeMap::new(),
+            pointers: BTreeMap::new(),
+            models: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            order: BTreeMap::new(),
+            submitted: 0,
+            attempts: BTreeMap::new(),
+        }
+    }
+
+    /// The definitions that new runs are planned with.
+    pub fn definitions(&self) -> &Arc<Definitions> {
+        &self.definitions
+    }
+
+    /// Puts other definitions in force for the runs to come.
+    pub fn set_definitions(&mut self, definitions: Arc<Definitions>) {
+        self.definitions = definitions;
+    }
+
+    /// What is known of one asset's partitions and sources.
+    pub fn asset(&self, key: &AssetKey) -> Option<&AssetRecord> {
+        self.assets.get(key)
+    }
+
+    /// What is known of one partition.
+    pub fn partition(&self, key: &AssetKey, partition: Option<&PartitionKey>) -> Option<&PartitionRecord> {
+        // The map's key is owned; cloning a partition key costs a reference count.
+        self.assets.get(key)?.partitions.get(&partition.cloned())
+    }
+
+    /// The current version of a table.
+    pub fn pointer(&self, table: &AssetKey) -> Option<&TablePointer> {
+        self.pointers.get(table)
+    }
+
+    /// The versions and aliases of a model.
+    pub fn model(&self, key: &AssetKey) -> Option<&ModelRecord> {
+        self.models.get(key)
+    }
+
+    /// A run that is not over.
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.runs.get(id)
+    }
+
+    /// The runs that are not over, in the order of their submission.
+    pub fn open_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
+        self.order.values().map(|id| &self.runs[id])
+    }
+
+    /// The attempts of which a worker has not said its last word, or of which a step is still being published.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.values()
+    }
+
+    /// One such attempt.
+    pub fn attempt(&self, id: &AttemptId) -> Option<&Attempt> {
+        self.attempts.get(id)
+    }
+
+    /// How many workers are busy.
+    pub fn slots_used(&self) -> usize {
+        self.attempts.values().filter(|attempt| !attempt.ended).count()
+    }
+}
