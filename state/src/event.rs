@@ -198,6 +198,16 @@ pub enum OwnerMode {
     Foreground,
 }
 
+impl OwnerMode {
+    /// The persisted text; never renamed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Daemon => "daemon",
+            Self::Foreground => "foreground",
+        }
+    }
+}
+
 /// What someone asked to be materialized.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {

@@ -176,9 +176,10 @@ mod tests {
     fn reading_in_pieces_gives_every_byte_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let text: String = (0..2_000)
-            .map(|line| format!("line {line} {}\n", "x".repeat(line * 7 % 9_000)))
-            .collect();
+        let mut text = String::new();
+        for line in 0..2_000 {
+            text += &format!("line {line} {}\n", "x".repeat(line * 7 % 9_000));
+        }
         std::fs::write(&path, &text).unwrap();
         let (mut offset, mut read, mut complete) = (0, String::new(), false);
         while !complete {

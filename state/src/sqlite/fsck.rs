@@ -245,7 +245,7 @@ fn compare(
     found: &mut impl FnMut(String),
 ) -> rusqlite::Result<()> {
     let (mut stored, mut replayed) = (stored.prepare(sql)?, replayed.prepare(sql)?);
-    let columns: Vec<String> = stored.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = stored.column_names().map(str::to_owned).collect();
     let (mut stored, mut replayed) = (stored.query([])?, replayed.query([])?);
     let values = |row: Option<&rusqlite::Row<'_>>| -> rusqlite::Result<Option<Vec<Value>>> {
         row.map(|row| (0..columns.len()).map(|column| row.get(column)).collect())

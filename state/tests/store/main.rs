@@ -1,10 +1,11 @@
 //! The store as its callers use it: against a plain model, across kills, under faults, and at size.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod agreement;
 mod faults;
 mod kill;
 mod model;
-mod words;
-
 mod property;
 mod questions;
 mod size;
+mod words;

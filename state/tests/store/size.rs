@@ -19,7 +19,11 @@ impl Watch {
     }
 
     fn stop(&self) -> String {
-        format!("{:.1?} ({:.1?} busy)", self.0.elapsed(), Self::busy() - self.1)
+        format!(
+            "{:.1?} ({:.1?} busy)",
+            self.0.elapsed(),
+            Self::busy().saturating_sub(self.1)
+        )
     }
 
     fn busy() -> Duration {

@@ -6,7 +6,7 @@ use assets::AssetKey;
 use rusqlite::params;
 
 use super::{Projection, Refusal, Stamp, illegal};
-use crate::event::{OwnerMode, PlannedStep, RunRequest};
+use crate::event::{PlannedStep, RunRequest};
 use crate::ids::RunId;
 use crate::sqlite::value::{partition_text, to_json};
 use crate::status::{RunStatus, StepStatus};
@@ -32,16 +32,6 @@ const RUN_ENDED: &str = "
 
 const RUN_STATUS: &str = "
     SELECT status FROM run WHERE id = ?1";
-
-impl OwnerMode {
-    /// The persisted text; never renamed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Daemon => "daemon",
-            Self::Foreground => "foreground",
-        }
-    }
-}
 
 impl Projection<'_> {
     pub(super) fn run_submitted(

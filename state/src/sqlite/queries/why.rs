@@ -23,11 +23,11 @@ const PARTITION: &str = concat!(
     " FROM asset_partition WHERE asset = ?1 AND partition = ?2"
 );
 
-// Ids of later runs sort later.
 const STEPS: &str = concat!(
     "SELECT ",
     step_columns!(),
-    " FROM step WHERE asset = ?1 AND partition = ?2 ORDER BY run DESC LIMIT ?3"
+    " FROM step WHERE asset = ?1 AND partition = ?2
+      ORDER BY (SELECT seq FROM run WHERE run.id = step.run) DESC LIMIT ?3"
 );
 
 const ATTEMPTS: &str = concat!(
