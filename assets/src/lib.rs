@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod partition;
 pub mod project;
 pub mod quantity;
+pub mod schema;
 pub mod selection;
 pub mod span;
 pub mod sql;

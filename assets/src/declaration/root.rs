@@ -23,7 +23,7 @@ const SENSORS: FieldSpec = FieldSpec::optional(
 
 /// `millpond.toml`.
 pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
-    name: "millpond.toml",
+    name: "project file",
     doc: "A project: its name, its lakehouse, its partitions.",
     fields: &[
         FieldSpec::required("project", FieldType::Table(&PROJECT), "The project itself."),

@@ -6,7 +6,8 @@ use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::span::{SourceId, Sources, Span};
 
 /// Keys whose values are secrets.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
+    "pass",
     "password",
     "passwd",
     "passphrase",
@@ -40,7 +41,9 @@ const ENDINGS: [&str; 6] = [
 pub(crate) fn mask_secrets(table: &DeTable<'_>, source: SourceId, sources: &mut Sources, sink: &DiagnosticSink) {
     for (key, value) in table {
         let span = Span::new(source, value.span());
-        if is_secret(key.get_ref()) {
+        // A table of credentials holds names and places beside the secrets.
+        let holder = key.get_ref() == "credentials" && matches!(value.get_ref(), DeValue::Table(_));
+        if is_secret(key.get_ref()) && !holder {
             mask_literals(key.get_ref(), value.get_ref(), span, sources, sink);
             continue;
         }
@@ -132,7 +135,9 @@ pub(crate) fn mask_secret_lines(text: &str, source: SourceId, sources: &mut Sour
                 .next()
                 .unwrap_or_default();
             if is_secret(key) {
-                sources.mask(Span::new(source, at + sign + 1..at + line.trim_end().len()));
+                let value = line[sign + 1..].trim_start();
+                let start = at + line.len() - value.len();
+                sources.mask(Span::new(source, start..start + value.trim_end().len()));
                 break;
             }
             from = sign + 1;

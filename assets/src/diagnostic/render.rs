@@ -57,7 +57,7 @@ impl Diagnostic {
         };
         let title = format!("{word}[{}]", self.code);
         page.paint(style, &title);
-        page.paint(BOLD, &format!(": {}", self.message));
+        page.paint(BOLD, &format!(": {}", self.message.replace('\n', " ")));
         page.text.push('\n');
         if let Some(span) = self.span {
             page.place(span, style, self.label.as_deref());
@@ -91,6 +91,7 @@ struct Page<'s> {
 
 impl Page<'_> {
     fn paint(&mut self, style: &str, text: &str) {
+        let text = &shown(text);
         if self.colour {
             self.text.push_str(style);
             self.text.push_str(text);
@@ -107,7 +108,8 @@ impl Page<'_> {
         let blank = " ".repeat(self.gutter);
         self.text.push_str(&blank);
         self.paint(BLUE, "-->");
-        writeln!(self.text, " {}:{line_number}:{column}", self.sources.name(span.source)).expect("writing to a String");
+        let file = shown(self.sources.name(span.source));
+        writeln!(self.text, " {file}:{line_number}:{column}").expect("writing to a String");
         self.paint(BLUE, &format!("{blank} |"));
         self.text.push('\n');
 
@@ -147,8 +149,26 @@ impl Page<'_> {
         self.text.push_str(&blank);
         self.paint(BLUE, " = ");
         self.paint(BOLD, word);
-        writeln!(self.text, ": {}", message.replace('\n', &format!("\n{indent}"))).expect("writing to a String");
+        writeln!(self.text, ": {}", shown(message).replace('\n', &format!("\n{indent}"))).expect("writing to a String");
     }
+}
+
+/// A text that does nothing to a terminal but stand there.
+fn shown(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c != '\n' && (c.is_control() || is_invisible(c)) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// Characters that turn the direction of text or take no room: a line with them looks like another.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
 }
 
 /// The line as shown, the columns before the mark, and the columns of the mark. `first..last` counts characters.
@@ -190,10 +210,7 @@ fn lay_out(line: &str, first: usize, last: usize) -> (String, usize, usize) {
 fn cell(c: char) -> (String, usize) {
     match c {
         '\t' => (" ".repeat(TAB), TAB),
-        // Characters that turn the direction of text would make a line look like another.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
-            ("\u{fffd}".to_owned(), 1)
-        }
+        _ if is_invisible(c) => ("\u{fffd}".to_owned(), 1),
         _ => match c.width() {
             Some(width) => (c.to_string(), width),
             None => ("\u{fffd}".to_owned(), 1),

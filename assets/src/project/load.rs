@@ -176,7 +176,12 @@ impl Loader<'_> {
             let (table, whole) = self.parse(source, &text);
             if let Some(table) = &table {
                 let reader = TableReader::new(table, Span::new(source, 0..0), &ASSET_FILE, self.sink);
-                check_asset_file(&reader);
+                // What could be read of a broken file may stand in the wrong table.
+                if whole {
+                    check_asset_file(&reader);
+                } else {
+                    reader.check_known_keys();
+                }
                 self.read_file(&reader, surrounding, drafts);
             }
             whole

@@ -51,6 +51,11 @@ impl<'q> Places<'q> {
             .map_or(at, |c| at + c.len_utf8())
     }
 
+    /// The start of the last character that is not white space.
+    pub(super) fn last(&self) -> usize {
+        self.text.trim_end().char_indices().next_back().map_or(0, |(at, _)| at)
+    }
+
     /// The end of the word or sign that begins at `at`.
     pub(super) fn end_of_word(&self, at: usize) -> usize {
         let rest = &self.text[floor_boundary(self.text, at)..];

@@ -130,6 +130,12 @@ pub(crate) fn parse(text: &QueryText, surroundings: &Surroundings<'_>, sink: &Di
         Err(ParserError::TokenizerError(message) | ParserError::ParserError(message)) => {
             let at = parser.get_current_token().span;
             let (message, at) = places.split_message(&message, at.start);
+            // The end has no place of its own: the last character that says something stands for it.
+            let at = if message.ends_with("found: EOF") {
+                places.last()
+            } else {
+                at
+            };
             let end = places.end_of_word(at);
             sink.report(Diagnostic::new(
                 Code::SqlSyntax,
@@ -243,13 +249,9 @@ fn not_a_query(statement: &Statement, text: &QueryText, sink: &DiagnosticSink) {
         _ => words.into_iter().next().unwrap_or_default(),
     };
     sink.report(
-        Diagnostic::new(
-            Code::NotAQuery,
-            format!("a statement {word} is not allowed here"),
-            text.whole(),
-        )
-        .label("only one SELECT, WITH or VALUES")
-        .help("an asset says what its rows are; Millpond creates, replaces and extends the table"),
+        Diagnostic::new(Code::NotAQuery, format!("`{word}` is not allowed here"), text.whole())
+            .label("only one SELECT, WITH or VALUES")
+            .help("an asset says what its rows are; Millpond creates, replaces and extends the table"),
     );
 }
 

@@ -48,7 +48,12 @@ pub(super) fn table(
                 span,
             )
             .label(format!("`{}` is missing", field.name))
-            .help(format!("{} It takes {}", field.doc, field.kind.words())),
+            .help(format!(
+                "`{}` takes {}: {}",
+                field.name,
+                field.kind.words(),
+                as_part(field.doc)
+            )),
         );
     }
 }
@@ -68,6 +73,13 @@ fn unknown_key<'f>(
             diagnostic.help(format!("its keys are {}", names.join(", ")))
         }
     }
+}
+
+/// A sentence as part of another: no capital, no period.
+fn as_part(sentence: &str) -> String {
+    let mut characters = sentence.trim_end_matches('.').chars();
+    let first = characters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(characters).collect()
 }
 
 /// `an asset`, `a file source`.

@@ -100,14 +100,26 @@ pub(crate) fn parse<'t>(text: &'t Arc<str>, source: SourceId, sink: &DiagnosticS
         }
     };
     let mut last_place = None;
+    // Of a table that is written again, every key is: the table alone is told.
+    let mut written_again = 0..0;
     for error in &errors {
-        // One slip makes the parser stumble more than once over the same place.
         let place = error.span().map(|span| span.start);
+        // One slip makes the parser stumble more than once over the same place.
         if place.is_some() && place == last_place {
             continue;
         }
         last_place = place;
-        sink.report(syntax_error(text, source, error));
+        let diagnostic = syntax_error(text, source, error);
+        if let (Code::DuplicateKey, Some(at)) = (diagnostic.code, place) {
+            if written_again.contains(&at) {
+                continue;
+            }
+            let line = text[..at].rfind('\n').map_or(0, |at| at + 1);
+            if text[line..].trim_start().starts_with('[') {
+                written_again = at..text[at..].find("\n[").map_or(text.len(), |next| at + next);
+            }
+        }
+        sink.report(diagnostic);
     }
     Some(table.into_inner())
 }
