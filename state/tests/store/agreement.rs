@@ -411,6 +411,7 @@ pub(crate) fn load_agrees(store: &Store, model: &Model) {
         );
         if let (Some(current), Some(made)) = (&partition.current, newest) {
             assert_eq!(current.fingerprint, made.what.fingerprint);
+            assert_eq!((&current.run, current.at), (&made.run, made.at));
             assert_eq!(current.inputs, made.what.inputs.clone().into_iter().collect::<Vec<_>>());
         }
         let failed = model.failed.iter().rfind(|failed| failed.step == partition.step);
@@ -420,6 +421,14 @@ pub(crate) fn load_agrees(store: &Store, model: &Model) {
             failed.map_or(0, |failed| failed.seq) > newest.map_or(0, |made| made.seq)
         );
     }
+    // What the newest materializations of observed assets were made of.
+    let newest: BTreeMap<_, _> = model.made.iter().map(|made| (made.what.step.clone(), made)).collect();
+    let read: BTreeMap<_, _> = newest
+        .into_iter()
+        .filter(|(step, _)| model.observed.contains_key(&step.asset))
+        .map(|(step, made)| (step, made.what.sources.clone()))
+        .collect();
+    assert_eq!(loaded.sources, read);
     let versions: usize = loaded.models.values().map(|model| model.versions.len()).sum();
     assert_eq!(versions, model.versions.len());
     for (key, loaded_model) in &loaded.models {

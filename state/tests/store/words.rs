@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use assets::outcome::{CheckResult, Failure, FailureClass, Sample, Severity, StagedModel, TablePointer};
+use assets::outcome::{CheckResult, Failure, FailureClass, Sample, Severity, SourceFile, StagedModel, TablePointer};
 use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
 use serde_json::{Value, json};
 use state::event::{Event, Materialization, OwnerMode, PlannedStep, Recorded, RunRequest};
@@ -101,7 +101,13 @@ pub(crate) fn materialization(step: &AssetPartition, rows: u64, checks: Vec<Chec
         bytes: rows * 10,
         metadata: BTreeMap::from([("rows".into(), Value::from(rows))]),
         checks,
-        sources: vec![],
+        sources: vec![SourceFile {
+            path: format!("landing/{rows}.csv"),
+            bytes: rows,
+            modified_ns: 7,
+            sha256: "ab".into(),
+            partitions: step.partition.clone().map(|key| vec![key]),
+        }],
     }
 }
 
