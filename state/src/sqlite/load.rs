@@ -1,6 +1,7 @@
 //! Everything the core needs to carry on: what is open, where every partition stands, pointers, sources, models.
 //!
-//! Rows are streamed. A million partitions take about two seconds of one processor in an optimized build (`tests/store/size.rs`).
+//! Rows are streamed. A million partitions take about two seconds of one processor in an optimized build
+//! (`tests/store/size.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 
