@@ -1,1 +1,2 @@
 //! Floor 3: whole-program tests and what they share.
+pub mod bench;

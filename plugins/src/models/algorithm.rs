@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use assets::diagnostic::closest;
 use serde::{Deserialize, Serialize};
 
 use super::gradient_boosting::{self, GradientBoosting};
 use super::linear::{LINEAR_PARAMETERS, LOGISTIC_PARAMETERS, LinearRegression, LogisticRegression};
-use super::settings::{Parameter, Setting, SettingProblem, Settings, closest};
+use super::settings::{Parameter, Setting, SettingProblem, Settings};
 
 /// An algorithm that comes with Millpond.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +63,7 @@ impl Trainer {
             return Err(vec![SettingProblem {
                 key: "algorithm".to_owned(),
                 message: format!("there is no algorithm {algorithm:?}; there are {}", names.join(", ")),
-                suggestion: closest(algorithm, &names),
+                suggestion: closest(algorithm, names).map(str::to_owned),
             }]);
         };
         Settings::check(known.name, known.parameters, set).map(|settings| (known.make)(&settings))

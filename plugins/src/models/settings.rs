@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use assets::diagnostic::closest;
+
 /// A parameter of an algorithm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameter {
@@ -112,7 +114,7 @@ impl Settings {
                 problems.push(SettingProblem {
                     key: key.clone(),
                     message: format!("{algorithm} has no parameter {key:?}; it has {}", names.join(", ")),
-                    suggestion: closest(key, &names),
+                    suggestion: closest(key, names).map(str::to_owned),
                 });
                 continue;
             };
@@ -156,26 +158,4 @@ fn out_of_range(parameter: &Parameter, value: &str) -> SettingProblem {
         message: format!("{} is {}, not {value}", parameter.name, parameter.range),
         suggestion: None,
     }
-}
-
-/// The nearest name, if it is near enough to have been meant.
-pub(super) fn closest(name: &str, names: &[&str]) -> Option<String> {
-    let nearest = names.iter().map(|known| (edits(name, known), *known)).min()?;
-    (nearest.0 <= name.len().max(3) / 3).then(|| nearest.1.to_owned())
-}
-
-/// Levenshtein's distance: the fewest letters to insert, delete or replace.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -9,8 +9,10 @@ mod log_loss;
 mod mae;
 mod rmse;
 
+use assets::diagnostic::closest;
+
 use super::matrix::Task;
-use super::settings::closest;
+
 
 /// A metric: its name, which way is better, and how it is computed.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +99,7 @@ impl Metric {
             let known: Vec<&'static str> = METRICS.iter().map(|metric| metric.name).collect();
             MetricError::Unknown {
                 name: name.to_owned(),
-                suggestion: closest(name, &known),
+                suggestion: closest(name, known.iter().copied()).map(str::to_owned),
                 known,
             }
         })
