@@ -64,7 +64,7 @@ pub enum PointInTimeError {
         feature_type: DataType,
     },
     /// Two output columns would have one name.
-    #[error("name column {column:?} of features {source_name}: {taken_by} has one of that name; rename one of them")]
+    #[error("name column {column:?} of features {source_name}: the name is taken by {taken_by}; rename one of them")]
     NameTaken {
         /// The output column.
         column: String,

@@ -31,7 +31,12 @@ pub(super) fn run(settings: &Settings) -> Result<Measured, BenchError> {
     write(&training_path, &training)?;
     write(&test_path, &test)?;
 
-    let parameters = GradientBoosting { trees: 100, learning_rate: 0.1, max_depth: 6, ..GradientBoosting::default() };
+    let parameters = GradientBoosting {
+        trees: 100,
+        learning_rate: 0.1,
+        max_depth: 6,
+        ..GradientBoosting::default()
+    };
     let request = json!({
         "train": training_path, "test": test_path, "threads": settings.threads,
         "trees": parameters.trees, "learning_rate": parameters.learning_rate, "max_depth": parameters.max_depth,
@@ -60,7 +65,11 @@ pub(super) fn run(settings: &Settings) -> Result<Measured, BenchError> {
         return Err(format!("our auc {our_auc:.4} is below the peer's {peer_auc:.4}").into());
     }
     let remark = format!("auc {our_auc:.4} and {peer_auc:.4}");
-    Ok(Measured { ours: median(ours), peer: median(peers), remark })
+    Ok(Measured {
+        ours: median(ours),
+        peer: median(peers),
+        remark,
+    })
 }
 
 fn integers<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Int64Array, BenchError> {
@@ -77,7 +86,11 @@ fn rows(count: usize, seed: u64) -> Result<RecordBatch, BenchError> {
         let x: Vec<f64> = (0..FEATURES)
             .map(|feature| {
                 let uniform = random.random::<f64>();
-                if feature < 12 { uniform * 2.0 - 1.0 } else { (uniform * 8.0).floor() }
+                if feature < 12 {
+                    uniform * 2.0 - 1.0
+                } else {
+                    (uniform * 8.0).floor()
+                }
             })
             .collect();
         let gap = random.random::<f64>() < 0.08;
@@ -93,7 +106,10 @@ fn rows(count: usize, seed: u64) -> Result<RecordBatch, BenchError> {
     }
     let mut arrays: Vec<(String, ArrayRef)> = Vec::new();
     for (feature, column) in columns.into_iter().enumerate() {
-        arrays.push((format!("x{feature}"), Arc::new(column.into_iter().collect::<Float64Array>())));
+        arrays.push((
+            format!("x{feature}"),
+            Arc::new(column.into_iter().collect::<Float64Array>()),
+        ));
     }
     arrays.push(("y".to_owned(), Arc::new(Int64Array::from(target))));
     Ok(RecordBatch::try_from_iter(arrays)?)

@@ -37,8 +37,18 @@ pub struct Benchmark {
 
 /// Every benchmark.
 pub const BENCHMARKS: &[Benchmark] = &[
-    Benchmark { name: "point_in_time_join", peer: "DuckDB ASOF JOIN", goal: 0.7, run: point_in_time::run },
-    Benchmark { name: "gradient_boosting", peer: "xgboost hist", goal: 1.0, run: gradient_boosting::run },
+    Benchmark {
+        name: "point_in_time_join",
+        peer: "DuckDB ASOF JOIN",
+        goal: 0.7,
+        run: point_in_time::run,
+    },
+    Benchmark {
+        name: "gradient_boosting",
+        peer: "xgboost hist",
+        goal: 1.0,
+        run: gradient_boosting::run,
+    },
 ];
 
 /// What goes wrong in a benchmark ends it.
@@ -66,8 +76,10 @@ impl Benchmark {
     /// The line to print.
     pub fn line(&self, measured: &Measured) -> String {
         let (ours, peer, ratio) = (measured.ours, measured.peer, measured.ratio());
-        let mut line =
-            format!("{}: ours {ours:.2} s, {} {peer:.2} s, ratio {ratio:.2} (goal {:.2})", self.name, self.peer, self.goal);
+        let mut line = format!(
+            "{}: ours {ours:.2} s, {} {peer:.2} s, ratio {ratio:.2} (goal {:.2})",
+            self.name, self.peer, self.goal
+        );
         if !measured.remark.is_empty() {
             write!(line, "; {}", measured.remark).expect("a string takes all");
         }

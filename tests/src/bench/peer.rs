@@ -29,5 +29,7 @@ pub(super) fn ask(settings: &Settings, script: &str, request: &Value) -> Result<
 
 /// A number of an answer.
 pub(super) fn number(answer: &Value, key: &str) -> Result<f64, BenchError> {
-    answer[key].as_f64().ok_or_else(|| format!("the peer's answer has no number {key:?}: {answer}").into())
+    answer[key]
+        .as_f64()
+        .ok_or_else(|| format!("the peer's answer has no number {key:?}: {answer}").into())
 }

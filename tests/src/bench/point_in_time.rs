@@ -41,10 +41,25 @@ struct Answer {
 pub(super) fn run(settings: &Settings) -> Result<Measured, BenchError> {
     let folder = tempfile::tempdir()?;
     let entities = ENTITIES / settings.divide;
-    let labels = write(folder.path(), "labels", LABELS / settings.divide, entities, &["id", "at", "label"], 1)?;
-    let features =
-        write(folder.path(), "features", FEATURES / settings.divide, entities, &["id", "ts", "value", "other"], 2)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads).build()?;
+    let labels = write(
+        folder.path(),
+        "labels",
+        LABELS / settings.divide,
+        entities,
+        &["id", "at", "label"],
+        1,
+    )?;
+    let features = write(
+        folder.path(),
+        "features",
+        FEATURES / settings.divide,
+        entities,
+        &["id", "ts", "value", "other"],
+        2,
+    )?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.threads)
+        .build()?;
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (seconds, answer) = runtime.block_on(join(&labels, &features, settings.threads))?;
@@ -53,13 +68,21 @@ pub(super) fn run(settings: &Settings) -> Result<Measured, BenchError> {
         let reply = peer::ask(settings, include_str!("point_in_time.py"), &request)?;
         peers.push(peer::number(&reply, "seconds")?);
         let integer = |key: &str| reply[key].as_i64().unwrap_or_default();
-        let expected =
-            Answer { rows: integer("rows"), found: integer("found"), value: integer("value"), other: integer("other") };
+        let expected = Answer {
+            rows: integer("rows"),
+            found: integer("found"),
+            value: integer("value"),
+            other: integer("other"),
+        };
         if answer != expected {
             return Err(format!("the answers differ: {answer:?} and {expected:?}").into());
         }
     }
-    Ok(Measured { ours: median(ours), peer: median(peers), remark: String::new() })
+    Ok(Measured {
+        ours: median(ours),
+        peer: median(peers),
+        remark: String::new(),
+    })
 }
 
 /// Writes rows of random entities and times in random order: an id, a time, and integers.
@@ -73,14 +96,20 @@ fn write(
 ) -> Result<PathBuf, BenchError> {
     const CHUNK: usize = 1 << 16;
     let path = folder.join(format!("{name}.parquet"));
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?)).set_max_row_group_row_count(Some(1 << 20));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_max_row_group_row_count(Some(1 << 20));
     let mut random = SmallRng::seed_from_u64(seed);
     let mut writer = None;
     for first in (0..rows).step_by(CHUNK) {
         let count = CHUNK.min(rows - first);
-        let mut integers =
-            |below: i64| -> ArrayRef { Arc::new((0..count).map(|_| random.random_range(0..below)).collect::<Int64Array>()) };
+        let mut integers = |below: i64| -> ArrayRef {
+            Arc::new(
+                (0..count)
+                    .map(|_| random.random_range(0..below))
+                    .collect::<Int64Array>(),
+            )
+        };
         let id = integers(entities as i64);
         let time: TimestampMicrosecondArray = integers(YEAR).as_primitive::<Int64Type>().reinterpret_cast();
         let mut arrays: Vec<(&str, ArrayRef)> = vec![(columns[0], id), (columns[1], Arc::new(time))];
@@ -88,9 +117,11 @@ fn write(
         let batch = RecordBatch::try_from_iter(arrays)?;
         let writer = match &mut writer {
             Some(writer) => writer,
-            None => {
-                writer.insert(ArrowWriter::try_new(File::create(&path)?, batch.schema(), Some(properties.clone().build()))?)
-            }
+            None => writer.insert(ArrowWriter::try_new(
+                File::create(&path)?,
+                batch.schema(),
+                Some(properties.clone().build()),
+            )?),
         };
         writer.write(&batch)?;
     }
@@ -120,8 +151,10 @@ async fn joined(
         let frame = context.read_parquet(path, ParquetReadOptions::default()).await?;
         Ok(frame.select_columns(columns)?.create_physical_plan().await?)
     };
-    let label_input =
-        LabelInput { input: RowInput::from(plan(labels, &["id", "at"]).await?), timestamp: "at".to_owned() };
+    let label_input = LabelInput {
+        input: RowInput::from(plan(labels, &["id", "at"]).await?),
+        timestamp: "at".to_owned(),
+    };
     let source = FeatureSource {
         name: "features".to_owned(),
         entity: vec![("id".to_owned(), "id".to_owned())],
@@ -132,10 +165,20 @@ async fn joined(
         input: RowInput::from(plan(features, &["id", "ts", "value", "other"]).await?),
     };
     let mut output = point_in_time_join(label_input, vec![source], task).await?;
-    let mut answer = Answer { rows: 0, found: 0, value: 0, other: 0 };
+    let mut answer = Answer {
+        rows: 0,
+        found: 0,
+        value: 0,
+        other: 0,
+    };
     while let Some(batch) = output.next().await {
         let batch = batch?;
-        let column = |name: &str| batch.column_by_name(name).map(AsArray::as_primitive::<Int64Type>).ok_or("a column");
+        let column = |name: &str| {
+            batch
+                .column_by_name(name)
+                .map(AsArray::as_primitive::<Int64Type>)
+                .ok_or("a column")
+        };
         let (value, other) = (column("value")?, column("other")?);
         answer.rows += batch.num_rows() as i64;
         answer.found += value.iter().flatten().count() as i64;

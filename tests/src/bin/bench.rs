@@ -10,7 +10,11 @@ use std::process::ExitCode;
 use millpond_tests::bench::{BENCHMARKS, Settings};
 
 fn main() -> ExitCode {
-    let mut settings = Settings { python: PathBuf::from("python3"), divide: 1, threads: 2 };
+    let mut settings = Settings {
+        python: PathBuf::from("python3"),
+        divide: 1,
+        threads: 2,
+    };
     let mut names: Vec<String> = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -24,12 +28,18 @@ fn main() -> ExitCode {
             name if BENCHMARKS.iter().any(|benchmark| benchmark.name == name) => names.push(argument),
             other => {
                 let known: Vec<&str> = BENCHMARKS.iter().map(|benchmark| benchmark.name).collect();
-                return refuse(&format!("there is no benchmark {other:?}; there are {}", known.join(", ")));
+                return refuse(&format!(
+                    "there is no benchmark {other:?}; there are {}",
+                    known.join(", ")
+                ));
             }
         }
     }
     let mut missed = false;
-    for benchmark in BENCHMARKS.iter().filter(|b| names.is_empty() || names.iter().any(|name| name == b.name)) {
+    for benchmark in BENCHMARKS
+        .iter()
+        .filter(|b| names.is_empty() || names.iter().any(|name| name == b.name))
+    {
         match (benchmark.run)(&settings) {
             Ok(measured) => {
                 missed |= measured.ratio() > benchmark.goal;

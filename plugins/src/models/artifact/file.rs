@@ -69,6 +69,9 @@ impl Artifact {
             serde_json::error::Category::Eof => "it ends too early, so it was cut off".to_owned(),
             _ => format!("it is not what was written: {error}"),
         };
+        if !bytes.trim_ascii_end().ends_with(b"}") {
+            return Err("it ends too early, so it was cut off".to_owned());
+        }
         let header: Header = serde_json::from_slice(bytes).map_err(malformed)?;
         if header.format != FORMAT {
             return Err(format!("its format is {:?}, not {FORMAT:?}", header.format));

@@ -63,7 +63,7 @@ impl LogisticRegression {
         let share = target.iter().sum::<f64>() / target.len() as f64;
         coefficients[0] = (share / (1.0 - share)).ln();
         let mut loss = self.loss(&design, target, &coefficients);
-        for _ in 0..MOST_ITERATIONS {
+        for iterations in 0..MOST_ITERATIONS {
             let (mut curvature, mut descent) = design.equations(|row| {
                 let probability = logistic(design.score(row, &coefficients));
                 (probability * (1.0 - probability), target[row] - probability)
@@ -72,6 +72,10 @@ impl LogisticRegression {
             let step = curvature.solve(&descent)?;
             let decrement: f64 = step.iter().zip(&descent).map(|(step, descent)| step * descent).sum();
             if decrement / 2.0 <= TOLERANCE * loss.max(1.0) {
+                // Without a penalty, nothing left to lose means that coefficients would grow for ever.
+                if self.l2 == 0.0 && loss < 1e-6 * target.len() as f64 {
+                    return Err(ModelError::NotConverged { iterations });
+                }
                 let terms = design.terms(&coefficients);
                 return Ok(LinearModel {
                     intercept: coefficients[0],

@@ -13,7 +13,6 @@ use assets::diagnostic::closest;
 
 use super::matrix::Task;
 
-
 /// A metric: its name, which way is better, and how it is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {

@@ -45,7 +45,13 @@ fn all_mistakes_are_told_at_once() {
         .iter()
         .map(|p| format!("{}: {} {:?}", p.key, p.message, p.suggestion))
         .collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    l2: l2 is a number of at least 0, not NaN None
+    learning_rate: learning_rate is a number above 0 and at most 1, not 0 None
+    max_depth: max_depth is a whole number from 1 to 12, not 2.5 None
+    seed: seed is a whole number from 0 to 9007199254740992, not "seven" None
+    tres: gradient_boosting has no parameter "tres"; it has trees, learning_rate, max_depth, min_child_weight, l2, gamma, max_bins, subsample, colsample, early_stopping_rounds, validation_share, seed Some("trees")
+    "#);
     let unknown = Trainer::from_settings("gradient_bosting", &BTreeMap::new()).unwrap_err();
     assert_eq!(unknown[0].suggestion.as_deref(), Some("gradient_boosting"));
 }

@@ -261,7 +261,14 @@ fn what_cannot_be_joined_says_which_columns_and_what_to_do() {
         message(plain_labels(), source(&["id"], text_time)),
         message(plain_labels(), clash),
     ];
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    compare "at" of the labels, a timestamp without time zone, with "ts" of features f, a timestamp with time zone; cast one of them so that both are alike
+    compare "at" of the labels, a timestamp without time zone, with "ts" of features f, an integer without a unit; cast one of them so that both are alike
+    match entity column "id" of the labels (Int64) with "id" of features f (Utf8); cast one of them; keys are integers, strings, dates, booleans, decimals or bytes
+    find column "id" of features f: it has ts, value; name one of these or add it
+    read "ts" of features f as a time: it is Utf8; cast it to a timestamp, a date or a 64-bit integer
+    name column "id" of features f: the name is taken by the labels; rename one of them
+    "#);
 }
 
 #[test]
