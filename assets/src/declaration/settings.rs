@@ -89,12 +89,24 @@ pub(crate) fn read_settings(root: &TableReader<'_>) -> Settings {
     Settings {
         name: text("name").map_or_else(String::new, |name| name.value.to_owned()),
         timezone: timezone.map_or_else(|| "UTC".to_owned(), |zone| zone.value.to_owned()),
-        warehouse: root
-            .table("lakehouse")
-            .and_then(|lakehouse| lakehouse.string("warehouse"))
-            .map_or_else(|| "lake".to_owned(), |warehouse| warehouse.value.to_owned()),
+        warehouse: read_warehouse(root).unwrap_or_else(|| "lake".to_owned()),
         execution: execution.unwrap_or_default(),
         params: read_params(root),
+    }
+}
+
+fn read_warehouse(root: &TableReader<'_>) -> Option<String> {
+    let warehouse = root.table("lakehouse")?.string("warehouse")?;
+    match warehouse.value.split_once("://") {
+        Some((scheme, _)) if scheme != "file" => {
+            let message = format!("this release keeps tables in a folder, not at `{scheme}://`");
+            root.report(
+                Diagnostic::new(Code::InvalidValue, message, warehouse.span)
+                    .help("name a folder, from the project's folder: `warehouse = \"lake\"`"),
+            );
+            None
+        }
+        _ => Some(warehouse.value.to_owned()),
     }
 }
 

@@ -11,3 +11,4 @@ mod many;
 mod mutations;
 mod resolved;
 mod schemas;
+mod told;
