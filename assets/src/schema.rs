@@ -140,7 +140,7 @@ impl Builder {
             .collect();
         let taken = |name: &String| name == "asset" || self.names.values().any(|known| known == name);
         let name = std::iter::once(plain.clone())
-            .chain((2..).map(|number| format!("{plain}_{number}")))
+            .chain((2..=self.names.len() + 2).map(|number| format!("{plain}_{number}")))
             .find(|name| !taken(name))
             .expect("there are more numbers than tables");
         // Before its fields, so that a table may hold itself.

@@ -149,19 +149,13 @@ impl Sources {
         start..start + text[start..end].trim_end_matches(['\n', '\r']).len()
     }
 
-    /// A line's text with masked characters replaced by `*`, one for each.
-    pub(crate) fn shown_line(&self, source: SourceId, line: usize) -> String {
-        let range = self.line_range(source, line);
+    /// A piece of a file with masked characters replaced by `*`, one for each.
+    pub(crate) fn shown(&self, source: SourceId, range: Range<usize>) -> String {
         let file = &self.files[source.0 as usize];
+        let hidden = |at: usize| file.masked.iter().any(|masked| masked.contains(&at));
         let text = &file.text[range.clone()];
         text.char_indices()
-            .map(|(at, c)| {
-                if file.masked.iter().any(|masked| masked.contains(&(range.start + at))) {
-                    '*'
-                } else {
-                    c
-                }
-            })
+            .map(|(at, c)| if hidden(range.start + at) { '*' } else { c })
             .collect()
     }
 

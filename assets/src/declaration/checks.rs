@@ -348,14 +348,14 @@ fn check_bounds<N: PartialOrd>(table: &TableReader<'_>, min: Option<N>, max: Opt
         );
         return None;
     }
-    if let (Some(min), Some(max)) = (min, max) {
-        if min > max {
-            table.report(
-                Diagnostic::new(Code::InvalidValue, "`min` is greater than `max`", table.span_of("min"))
-                    .note("the greatest is here", Some(table.span_of("max"))),
-            );
-            return None;
-        }
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        table.report(
+            Diagnostic::new(Code::InvalidValue, "`min` is greater than `max`", table.span_of("min"))
+                .note("the greatest is here", Some(table.span_of("max"))),
+        );
+        return None;
     }
     Some(())
 }

@@ -166,7 +166,7 @@ impl CompileContext<'_> {
 
 /// Whether a text is the path of a query and not the query: one word that ends in `.sql`.
 fn is_sql_path(text: &str) -> bool {
-    text.ends_with(".sql") && !text.contains(char::is_whitespace)
+    text.rsplit_once('.').is_some_and(|(_, extension)| extension == "sql") && !text.contains(char::is_whitespace)
 }
 
 /// A query in a TOML string, with the place of each byte.

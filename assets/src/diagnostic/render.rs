@@ -1,6 +1,7 @@
 //! Diagnostics drawn for a terminal: the line, a caret under the place, and what to do.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar;
 
@@ -19,6 +20,9 @@ const TAB: usize = 4;
 
 /// Columns of source text shown at most; a longer line is cut around the place.
 const WIDTH: usize = 160;
+
+/// Bytes of a line that are looked at before and after the place: as many as the widest characters could need.
+const STRETCH: usize = WIDTH * 4;
 
 impl Diagnostics {
     /// All diagnostics, an empty line between two, each ending in a line break.
@@ -113,17 +117,22 @@ impl Page<'_> {
         self.paint(BLUE, &format!("{blank} |"));
         self.text.push('\n');
 
+        // A stretch of the line that is wider than what is shown; a line may be as long as its file.
         let range = self.sources.line_range(span.source, line);
-        let shown = self.sources.shown_line(span.source, line);
-        // Both ends as numbers of characters: masking keeps characters apart, not bytes.
         let source_text = self.sources.text(span.source);
+        let inside = |at: usize| floor_boundary(source_text, at.clamp(range.start, range.end));
+        let start = inside(span.start as usize);
+        let stretch = inside(start.saturating_sub(STRETCH))..inside(start + STRETCH);
+        // Numbers of characters: masking keeps characters apart, not bytes.
         let characters = |to: usize| {
-            source_text[range.start..floor_boundary(source_text, to.clamp(range.start, range.end))]
+            source_text[stretch.start..to.clamp(stretch.start, stretch.end)]
                 .chars()
                 .count()
         };
-        let (first, last) = (characters(span.start as usize), characters(span.end as usize));
-        let (text, before, marked) = lay_out(&shown, first, last);
+        let place = characters(start)..characters(inside(span.end as usize));
+        let shown = self.sources.shown(span.source, stretch.clone());
+        let cut = (stretch.start > range.start, stretch.end < range.end);
+        let (text, before, marked) = lay_out(&shown, place, cut);
 
         self.paint(BLUE, &format!("{line_number:>width$} |", width = self.gutter));
         if !text.is_empty() {
@@ -171,11 +180,12 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
 }
 
-/// The line as shown, the columns before the mark, and the columns of the mark. `first..last` counts characters.
-fn lay_out(line: &str, first: usize, last: usize) -> (String, usize, usize) {
+/// The line as shown, the columns before the mark, and the columns of the mark. `place` counts characters; `cut` says whether
+/// the line goes on before and after.
+fn lay_out(line: &str, place: Range<usize>, cut: (bool, bool)) -> (String, usize, usize) {
     let cells: Vec<(String, usize)> = line.chars().map(cell).collect();
     let width_of = |cells: &[(String, usize)]| cells.iter().map(|(_, width)| width).sum::<usize>();
-    let (first, last) = (first.min(cells.len()), last.min(cells.len()));
+    let (first, last) = (place.start.min(cells.len()), place.end.min(cells.len()));
     let (mut from, mut to) = (0, cells.len());
     if width_of(&cells) > WIDTH {
         // A window that begins a little before the place.
@@ -191,12 +201,12 @@ fn lay_out(line: &str, first: usize, last: usize) -> (String, usize, usize) {
     }
     let mut text = String::new();
     let mut before = width_of(&cells[from..first]);
-    if from > 0 {
+    if from > 0 || cut.0 {
         text.push('…');
         before += 1;
     }
     cells[from..to].iter().for_each(|(shown, _)| text.push_str(shown));
-    if to < cells.len() {
+    if to < cells.len() || cut.1 {
         text.push('…');
     }
     (

@@ -97,16 +97,14 @@ impl Resolver<'_> {
                 (None, None) => self.inferred(draft, &input.asset, input.span),
             };
             if let Some(mapping) = mapping {
+                let span = input.span;
                 let input = AssetInput {
                     asset: input.asset.clone(),
                     role: input.role.clone(),
                     mapping,
                     declared: rows && declared.is_some(),
                 };
-                edges.push(Edge {
-                    span: self.span_of(draft, &input.asset),
-                    input,
-                });
+                edges.push(Edge { input, span });
             }
         }
         for declared in &draft.mappings {
@@ -144,16 +142,6 @@ impl Resolver<'_> {
             edges.push(Edge { input, span: *span });
         }
         edges
-    }
-
-    /// Where a draft names an upstream asset first.
-    fn span_of(&self, draft: &AssetDraft, asset: &AssetKey) -> Span {
-        let inputs = draft.compiled.iter().flat_map(|compiled| &compiled.inputs);
-        inputs
-            .filter(|input| input.asset == *asset)
-            .map(|input| input.span)
-            .next()
-            .unwrap_or(draft.name_span)
     }
 
     fn exists(&self, asset: &AssetKey, span: Span) -> bool {
@@ -194,8 +182,8 @@ impl Resolver<'_> {
                         format!("`{}` cannot read `{asset}` so: {error}", draft.key),
                         span,
                     )
-                    .note(self.in_words(&draft.key, here), None)
-                    .note(self.in_words(asset, upstream.partitioning.as_ref()), None),
+                    .note(in_words(&draft.key, here), None)
+                    .note(in_words(asset, upstream.partitioning.as_ref()), None),
                 );
                 None
             }
@@ -217,8 +205,8 @@ impl Resolver<'_> {
                     format!("which partitions of `{asset}` belong to one of `{}`?", draft.key),
                     span,
                 )
-                .note(self.in_words(&draft.key, here), None)
-                .note(self.in_words(asset, upstream.partitioning.as_ref()), None)
+                .note(in_words(&draft.key, here), None)
+                .note(in_words(asset, upstream.partitioning.as_ref()), None)
                 .help(format!(
                     "say it: inputs.\"{asset}\" = \"all\", \"latest\" or {{ keys = [...] }}"
                 )),
@@ -226,12 +214,12 @@ impl Resolver<'_> {
         }
         mapping
     }
+}
 
-    fn in_words(&self, asset: &AssetKey, partitioning: Option<&Partitioning>) -> String {
-        match partitioning {
-            Some(partitioning) => format!("`{asset}` is partitioned: {}", partitioning.describe()),
-            None => format!("`{asset}` has no partitions"),
-        }
+fn in_words(asset: &AssetKey, partitioning: Option<&Partitioning>) -> String {
+    match partitioning {
+        Some(partitioning) => format!("`{asset}` is partitioned: {}", partitioning.describe()),
+        None => format!("`{asset}` has no partitions"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Places in a query: the parser counts lines and characters, spans count bytes.
 
+use std::cell::Cell;
+
 use sqlparser::tokenizer::Location;
 
 use crate::span::floor_boundary;
@@ -9,6 +11,9 @@ pub(super) struct Places<'q> {
     text: &'q str,
     lines: Vec<usize>,
     ascii: bool,
+    /// Line index, column from 0 and byte of the last place asked for: places come in the order of the text, and a line may be
+    /// as long as the text.
+    last: Cell<(usize, usize, usize)>,
 }
 
 impl<'q> Places<'q> {
@@ -22,6 +27,7 @@ impl<'q> Places<'q> {
             text,
             lines: std::iter::once(0).chain(breaks).collect(),
             ascii: text.is_ascii(),
+            last: Cell::new((0, 0, 0)),
         }
     }
 
@@ -37,10 +43,16 @@ impl<'q> Places<'q> {
         if self.ascii {
             return (start + column).min(self.text.len());
         }
-        let rest = &self.text[start..];
-        rest.char_indices()
-            .nth(column)
-            .map_or(self.text.len(), |(at, _)| start + at)
+        let (from_column, from) = match self.last.get() {
+            (last_line, last_column, at) if last_line == line && last_column <= column => (last_column, at),
+            _ => (0, start),
+        };
+        let mut rest = self.text[from..].char_indices();
+        let at = rest
+            .nth(column - from_column)
+            .map_or(self.text.len(), |(at, _)| from + at);
+        self.last.set((line, column, at));
+        at
     }
 
     /// The start of the character after the one at `at`.

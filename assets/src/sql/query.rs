@@ -6,13 +6,16 @@ use std::sync::Arc;
 use sqlparser::ast::{SetExpr, Statement};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::place::Places;
 use super::{STEP_PARAMETERS, depth, tables};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::key::AssetKey;
 use crate::span::Span;
+
+/// The longest query, in bytes: its tokens take a hundred times as much.
+const MOST_BYTES: usize = 1024 * 1024;
 
 /// A query of a declaration.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +94,13 @@ pub(crate) struct Surroundings<'a> {
 /// Parses and judges a query. `None` after a report.
 pub(crate) fn parse(text: &QueryText, surroundings: &Surroundings<'_>, sink: &DiagnosticSink) -> Option<Query> {
     let before = sink.count();
+    if text.text.len() > MOST_BYTES {
+        sink.report(
+            Diagnostic::new(Code::TooLarge, "a query has more than 1 MiB", text.span(0, 1))
+                .help("rows do not belong in a query: put them into a file, and a kind that reads files"),
+        );
+        return None;
+    }
     let places = Places::new(&text.text);
     let mut tokens: Vec<TokenWithSpan> = Vec::new();
     if let Err(error) = Tokenizer::new(&GenericDialect, &text.text).tokenize_with_location_into_buf(&mut tokens) {
@@ -263,9 +273,7 @@ fn reduced(tokens: &[TokenWithSpan], text: &str, places: &Places<'_>) -> String 
         .rposition(|token| !matches!(token.token, Token::Whitespace(_) | Token::SemiColon | Token::EOF));
     for token in &tokens[..end.map_or(0, |end| end + 1)] {
         match &token.token {
-            Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab)
-            | Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_))
-            | Token::EOF => continue,
+            Token::Whitespace(_) | Token::EOF => continue,
             Token::Word(word) if word.quote_style.is_none() => code.push_str(&word.value.to_lowercase()),
             _ => {
                 let (start, end) = (places.offset(token.span.start), places.offset(token.span.end));

@@ -146,7 +146,7 @@ pub(super) fn check_value(key: &str, kind: &FieldType, value: &DeValue<'_>, span
             .did_you_mean(text, choices.iter().copied()),
         ),
         (FieldType::Text, DeValue::String(text)) if text.trim().is_empty() => {
-            invalid(format!("`{key}` cannot be empty"))
+            invalid(format!("`{key}` cannot be empty"));
         }
         (FieldType::Name, DeValue::String(text)) if !is_name(text) => {
             sink.report(bad_name(&format!("`{}` is not a name", shorten(text)), span));
@@ -172,7 +172,7 @@ pub(super) fn check_value(key: &str, kind: &FieldType, value: &DeValue<'_>, span
             _ => invalid(format!("`{key}` is {}", between(*least, *most))),
         },
         (FieldType::Float, value) if float(value).is_none() => {
-            invalid(format!("`{key}` is not a finite number of 64 bits"))
+            invalid(format!("`{key}` is not a finite number of 64 bits"));
         }
         (FieldType::Date, value) if date(value).is_none() => {
             sink.report(

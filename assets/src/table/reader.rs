@@ -98,21 +98,25 @@ impl<'t> TableReader<'t> {
     pub fn string(&self, name: &str) -> Option<Spanned<&'t str>> {
         let field = self.field(name)?;
         let value = self.value(name)?;
-        self.fits(field, &value).then(|| value.as_str()).flatten()
+        check::fits(&field.kind, value.value).then(|| value.as_str()).flatten()
     }
 
     /// A whole number.
     pub fn integer(&self, name: &str) -> Option<Spanned<i64>> {
         let field = self.field(name)?;
         let value = self.value(name)?;
-        self.fits(field, &value).then(|| value.as_integer()).flatten()
+        check::fits(&field.kind, value.value)
+            .then(|| value.as_integer())
+            .flatten()
     }
 
     /// A number.
     pub fn float(&self, name: &str) -> Option<Spanned<f64>> {
         let field = self.field(name)?;
         let value = self.value(name)?;
-        self.fits(field, &value).then(|| value.as_float()).flatten()
+        check::fits(&field.kind, value.value)
+            .then(|| value.as_float())
+            .flatten()
     }
 
     /// `true` or `false`.
@@ -217,9 +221,5 @@ impl<'t> TableReader<'t> {
             self.specs.map(|spec| spec.map(|spec| spec.name))
         );
         field
-    }
-
-    fn fits(&self, field: &FieldSpec, value: &TableValue<'t>) -> bool {
-        check::fits(&field.kind, value.value)
     }
 }

@@ -95,6 +95,31 @@ fn queries_without_bottom() {
     }
 }
 
+/// A file of one line, with more mistakes than are kept.
+#[test]
+fn one_long_line() {
+    let keys: Vec<String> = (0..5_000).map(|at| format!("\"strängé_{at}\" = 1")).collect();
+    let text = format!(
+        "asset.a.b = {{ kind = \"ingest\", from = {{ files = {{ path = \"x\", {} }} }} }}",
+        keys.join(", ")
+    );
+    let loaded = assets::load(&with_asset_file(text), &TestKinds);
+    let told = loaded.diagnostics.render(&loaded.sources, false);
+    assert_eq!(loaded.diagnostics.len(), 1_000);
+    assert!(told.lines().all(|line| line.chars().count() < 400));
+    assert!(told.ends_with("and 4000 more\n"));
+}
+
+#[test]
+fn a_query_of_many_bytes() {
+    let values = vec!["(1, 'é')"; 10_000].join(", ");
+    assert_eq!(codes(&with_query(&format!("VALUES {values}"))), []);
+    assert_eq!(
+        codes(&with_query(&format!("VALUES {values} -- {}", "x".repeat(1 << 20)))),
+        [Code::TooLarge]
+    );
+}
+
 /// Just inside the limits: a small stack must do, to parse, to walk and to drop.
 #[test]
 fn the_deepest_queries_that_pass() {

@@ -193,7 +193,7 @@ checks = [
     );
     let values = ["a", "1", "2.5", "true", "2013-01-01"].map(str::to_owned).to_vec();
     assert_eq!(
-        asset.checks[5 - 0].rule,
+        asset.checks[5].rule,
         CheckRule::Accepted {
             column: "c".to_owned(),
             values
@@ -298,7 +298,10 @@ fn a_project_has_its_settings() {
     let Partitioning::Fixed(keys) = &project.partitions["f"] else {
         panic!("fixed")
     };
-    assert_eq!(keys.iter().map(|key| key.as_str()).collect::<Vec<_>>(), ["EWR", "7"]);
+    assert_eq!(
+        keys.iter().map(assets::PartitionKey::as_str).collect::<Vec<_>>(),
+        ["EWR", "7"]
+    );
 }
 
 #[test]
