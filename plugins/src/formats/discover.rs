@@ -86,8 +86,8 @@ impl Walk<'_> {
             }
             Segment::Wild(_) => {
                 for name in self.names(folder)? {
-                    if let Some(captured) = segment.fits(&name) {
-                        self.take(folder.join(&name), rest, captured.as_deref().or(partition))?;
+                    if let Some(fit) = segment.fits(&name) {
+                        self.take(folder.join(&name), rest, fit.partition.as_deref().or(partition))?;
                     }
                 }
                 Ok(())

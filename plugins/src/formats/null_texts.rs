@@ -26,8 +26,12 @@ impl NullTexts {
 
     #[inline]
     pub(super) fn matches(&self, text: &[u8], quoted: bool) -> bool {
+        // Nearly all fields are settled by their length, and of the others by their first byte.
         self.lengths & (1 << text.len().min(63)) != 0
             && (self.quoted || !quoted)
-            && self.texts.iter().any(|null| **null == *text)
+            && self
+                .texts
+                .iter()
+                .any(|null| null.first() == text.first() && **null == *text)
     }
 }

@@ -132,12 +132,20 @@ fn class(text: &str) -> Option<(Token, &str)> {
     Some((Token::Class { negated, ranges }, &body[close + 1..]))
 }
 
+/// A name fits; what the placeholder captured, where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fit {
+    pub(super) partition: Option<String>,
+}
+
+const PLAIN_FIT: Fit = Fit { partition: None };
+
 impl Segment {
     /// Whether a name fits, and what the placeholder captured.
-    pub(super) fn fits(&self, name: &str) -> Option<Option<String>> {
+    pub(super) fn fits(&self, name: &str) -> Option<Fit> {
         match self {
-            Segment::Literal(text) => (text == name).then_some(None),
-            Segment::AnyFolders => (!name.starts_with('.')).then_some(None),
+            Segment::Literal(text) => (text == name).then_some(PLAIN_FIT),
+            Segment::AnyFolders => (!name.starts_with('.')).then_some(PLAIN_FIT),
             Segment::Wild(tokens) => {
                 if name.starts_with('.') && tokens.first() != Some(&Token::Literal('.')) {
                     return None;
@@ -152,9 +160,9 @@ impl Segment {
 /// Matches with the two-pointer method for wildcards: a run that proves too short is taken up again one letter
 /// longer, only ever the last run, so the work is at most the product of the lengths. The placeholder is a run
 /// of at least one letter and takes the shortest text that lets the rest fit.
-fn capture(tokens: &[Token], letters: &[char]) -> Option<Option<String>> {
+fn capture(tokens: &[Token], letters: &[char]) -> Option<Fit> {
     let Some(at) = tokens.iter().position(|token| *token == Token::Partition) else {
-        return run_fits(tokens, letters).then_some(None);
+        return run_fits(tokens, letters).then_some(PLAIN_FIT);
     };
     let (before, after) = (&tokens[..at], &tokens[at + 1..]);
     for start in 0..letters.len() {
@@ -163,7 +171,9 @@ fn capture(tokens: &[Token], letters: &[char]) -> Option<Option<String>> {
         }
         for end in start + 1..=letters.len() {
             if run_fits(after, &letters[end..]) {
-                return Some(Some(letters[start..end].iter().collect()));
+                return Some(Fit {
+                    partition: Some(letters[start..end].iter().collect()),
+                });
             }
         }
     }
@@ -213,7 +223,7 @@ impl Token {
 mod tests {
     use super::*;
 
-    fn fits(pattern: &str, name: &str) -> Option<Option<String>> {
+    fn fits(pattern: &str, name: &str) -> Option<Fit> {
         let segments = segments(pattern).unwrap();
         assert_eq!(segments.len(), 1, "{pattern}");
         segments[0].fits(name)
@@ -247,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_placeholder_takes_the_shortest_text() {
-        let captured = |pattern, name| fits(pattern, name).flatten();
+        let captured = |pattern, name| fits(pattern, name).and_then(|fit| fit.partition);
         assert_eq!(
             captured("flights_{partition}.csv.gz", "flights_2013-03-01.csv.gz").as_deref(),
             Some("2013-03-01")

@@ -69,8 +69,8 @@ pub fn read(
         files,
         options: options.clone(),
         format,
-        schema: Arc::clone(schema),
-        wanted,
+        expected: Arc::clone(schema),
+        schema: wanted,
         log: BadRowLog::new(options.on_bad_row),
         next_file: 0,
         open: None,
@@ -106,8 +106,10 @@ pub struct Reader {
     files: Vec<Arc<SourceFile>>,
     options: ReadOptions,
     format: Format,
+    /// What every file should hold.
+    expected: SchemaRef,
+    /// What is read of it.
     schema: SchemaRef,
-    wanted: SchemaRef,
     log: BadRowLog,
     next_file: usize,
     open: Option<Open>,
@@ -149,7 +151,7 @@ impl FileReader {
 impl Reader {
     /// The schema of the batches.
     pub fn schema(&self) -> &SchemaRef {
-        &self.wanted
+        &self.schema
     }
 
     /// The files that have been read to their end, with what is known of them then: all of them once the iterator
@@ -162,7 +164,7 @@ impl Reader {
         let Some(source) = self.files.get(self.next_file) else {
             return Ok(None);
         };
-        let (options, schema, wanted) = (&self.options, &self.schema, &self.wanted);
+        let (options, schema, wanted) = (&self.options, &self.expected, &self.schema);
         let file = match self.format {
             Format::Csv | Format::Tsv => FileReader::Delimited(Box::new(DelimitedReader::open(
                 source,

@@ -180,7 +180,7 @@ fn days_since_1970(year: u32, month: u32, day: u32) -> i32 {
 
 fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
@@ -239,14 +239,8 @@ pub(super) fn moment(text: &[u8]) -> Result<Moment, ValueFault> {
             if count == 0 || count > 9 {
                 return Err(ValueFault::Form);
             }
-            for place in 0..6 {
-                fraction = fraction * 10
-                    + if place < count {
-                        i64::from(digits[place] - b'0')
-                    } else {
-                        0
-                    };
-            }
+            let micros = digits[..count].iter().chain(std::iter::repeat(&b'0')).take(6);
+            fraction = micros.fold(0, |fraction, digit| fraction * 10 + i64::from(digit - b'0'));
             rest = &digits[count..];
         }
     }

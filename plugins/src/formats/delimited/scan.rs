@@ -32,18 +32,25 @@ impl Field {
     }
 
     /// The field's text; `scratch` serves where doubled quotes have to be undone.
+    #[inline]
     pub(in crate::formats) fn text<'a>(self, row: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
         let raw = &row[self.start as usize..self.end as usize];
-        let Form::Doubled(quote) = self.form else { return raw };
-        scratch.clear();
-        let mut rest = raw;
-        while let Some(at) = memchr::memchr(quote, rest) {
-            scratch.extend_from_slice(&rest[..=at]);
-            rest = &rest[(at + 2).min(rest.len())..];
+        match self.form {
+            Form::Plain | Form::Quoted => raw,
+            Form::Doubled(quote) => undouble(raw, quote, scratch),
         }
-        scratch.extend_from_slice(rest);
-        scratch
     }
+}
+
+fn undouble<'a>(raw: &[u8], quote: u8, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    scratch.clear();
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(quote, rest) {
+        scratch.extend_from_slice(&rest[..=at]);
+        rest = &rest[(at + 2).min(rest.len())..];
+    }
+    scratch.extend_from_slice(rest);
+    scratch
 }
 
 /// What was found at the front of the bytes.

@@ -175,4 +175,30 @@ proptest! {
         ]).collect();
         prop_assert_eq!(shown(&outcome.rows), expected);
     }
+
+    /// Whatever the bytes: no panic, every line in order, and the same rows whatever the size of the batches.
+    #[test]
+    fn any_bytes_are_rows_or_bad_rows(
+        bytes in prop::collection::vec(prop_oneof![4 => prop::sample::select(b"\",\n\r\t{}[]:1a\\ ".to_vec()), 1 => any::<u8>()], 0..300),
+        name in prop::sample::select(vec!["a.csv", "a.tsv", "a.jsonl"]),
+    ) {
+        let landing = Landing::with(&[(name, &bytes)]);
+        let mut options = collecting(u64::MAX);
+        options.limits.row_bytes = 100;
+        options.delimited.header = false;
+        options.delimited.names = Some(vec!["x".into(), "y".into()]);
+        match load(&landing.find(name), &options) {
+            Ok(whole) => {
+                prop_assert!(whole.lines.is_sorted_by(|one, other| one < other));
+                prop_assert!(whole.bad_rows.iter().map(|row| row.line).is_sorted_by(|one, other| one < other));
+                let ends = memchr::memchr_iter(b'\n', &bytes).count() as u64 + 1;
+                prop_assert!(whole.lines.last().is_none_or(|line| *line <= ends));
+                let schema = whole.rows.schema();
+                let small = read_all(&landing.find(name), &ReadOptions { batch_rows: 1, ..options }, &schema).unwrap();
+                prop_assert_eq!((small.rows, small.lines, small.bad_rows), (whole.rows, whole.lines, whole.bad_rows));
+            }
+            // UTF-16, a JSON array, or compressed by its first bytes.
+            Err(error) => prop_assert!(matches!(error, FormatError::Unsupported { .. } | FormatError::Corrupt { .. }), "{error}"),
+        }
+    }
 }

@@ -109,3 +109,10 @@ fn only_regular_files_are_opened() {
             .contains("not a regular file")
     );
 }
+
+#[test]
+fn a_reader_moves_to_another_thread() {
+    fn moves<T: Send>() {}
+    moves::<Reader>();
+    moves::<FormatError>();
+}
