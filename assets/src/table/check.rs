@@ -200,14 +200,10 @@ pub(super) fn check_value(key: &str, kind: &FieldType, value: &DeValue<'_>, span
                 );
             }
         }
-        (FieldType::CalendarDuration, DeValue::String(text)) => {
-            if parse_length(text).is_none() {
-                sink.report(
-                    Diagnostic::new(Code::InvalidValue, format!("`{key}` is not a length of time"), span)
-                        .help("write it as `26 hours`, `7 days` or `1 month`"),
-                );
-            }
-        }
+        (FieldType::CalendarDuration, DeValue::String(text)) if parse_length(text).is_none() => sink.report(
+            Diagnostic::new(Code::InvalidValue, format!("`{key}` is not a length of time"), span)
+                .help("write it as `26 hours`, `7 days` or `1 month`"),
+        ),
         (FieldType::ByteSize, DeValue::String(text)) => {
             if let Err(error) = bytes(text) {
                 sink.report(
