@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use crate::asset::InputRole;
+use crate::asset::{InputRole, PartitionedBy};
+use crate::diagnostic::DiagnosticSink;
 use crate::key::AssetKey;
 use crate::partition::PartitionMapping;
 use crate::span::Span;
@@ -22,6 +23,32 @@ pub trait KindCompiler: Sync {
     ///
     /// `table` was judged by the common keys and by the kind's spec; getters return `None` for what is wrong already.
     fn compile(&self, kind: &str, table: &TableReader<'_>, context: &mut CompileContext<'_>) -> Option<CompiledKind>;
+
+    /// Completes what `compile` made with what only other assets tell, once all of them are compiled: a training set learns
+    /// the entities of its features. What goes into `code` becomes part of the fingerprint. Mistakes are reported at the
+    /// places of the inputs. `others` knows every asset that its own kind found nothing wrong with.
+    fn link<'o>(
+        &self,
+        kind: &str,
+        compiled: &mut CompiledKind,
+        others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
+        sink: &DiagnosticSink,
+    ) {
+        let _ = (kind, compiled, others, sink);
+    }
+}
+
+/// What a kind sees of another asset while it links.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherAsset<'o> {
+    /// Its kind.
+    pub kind: &'o str,
+    /// What its own kind made of it, before it was linked itself.
+    pub config: &'o Value,
+    /// The columns that identify its rows, if declared.
+    pub key_columns: &'o [String],
+    /// How it is cut.
+    pub partitions: Option<&'o PartitionedBy>,
 }
 
 /// One kind of asset.

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use assets::AssetKey;
 use assets::asset::Asset;
 use assets::check::Check;
-use assets::kind::{CompileContext, CompiledKind, KindCompiler, KindDescription};
+use assets::diagnostic::DiagnosticSink;
+use assets::kind::{CompileContext, CompiledKind, KindCompiler, KindDescription, OtherAsset};
 use assets::outcome::{CheckResult, Failure, Observation, SourceFile, StagedModel};
 use assets::table::{TableReader, TableSpec};
 use async_trait::async_trait;
@@ -45,6 +47,15 @@ pub trait Kind: Send + Sync {
 
     /// Turns a table, already judged by the spec, into what steps need. Reports what else is wrong; `None` after a report.
     fn compile(&self, table: &TableReader<'_>, context: &mut CompileContext<'_>) -> Option<CompiledKind>;
+
+    /// Completes what `compile` made with what only other assets tell, once all are compiled ([`KindCompiler::link`]).
+    fn link<'o>(
+        &self,
+        _compiled: &mut CompiledKind,
+        _others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
+        _sink: &DiagnosticSink,
+    ) {
+    }
 
     /// Whether the steps of a batch are made one by one or in one go.
     fn batching(&self) -> Batching {
@@ -166,5 +177,17 @@ impl KindCompiler for KindSet {
 
     fn compile(&self, kind: &str, table: &TableReader<'_>, context: &mut CompileContext<'_>) -> Option<CompiledKind> {
         self.get(kind)?.compile(table, context)
+    }
+
+    fn link<'o>(
+        &self,
+        kind: &str,
+        compiled: &mut CompiledKind,
+        others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
+        sink: &DiagnosticSink,
+    ) {
+        if let Some(kind) = self.get(kind) {
+            kind.link(compiled, others, sink);
+        }
     }
 }

@@ -115,6 +115,7 @@ impl Loader<'_> {
         }
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
+        resolve::link(&mut drafts, self.kinds, self.sink);
         let graph = resolve::resolve(drafts, &broken, self.sources, self.sink)?;
         let Settings {
             name,

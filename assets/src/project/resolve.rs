@@ -10,6 +10,7 @@ use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::fingerprint::Fingerprint;
 use crate::graph::AssetGraph;
 use crate::key::AssetKey;
+use crate::kind::{CompiledKind, KindCompiler, OtherAsset};
 use crate::partition::{PartitionMapping, Partitioning};
 use crate::span::{Sources, Span};
 
@@ -23,6 +24,32 @@ pub(super) struct Edge {
 struct Upstream {
     partitioning: Option<Partitioning>,
     partitions_known: bool,
+}
+
+/// Lets each kind complete its asset with what the others are.
+pub(super) fn link(drafts: &mut [AssetDraft], kinds: &dyn KindCompiler, sink: &DiagnosticSink) {
+    // Kinds see each other as compiled: what one links is of no matter to the next, so their order does not count.
+    let linked: Vec<Option<CompiledKind>> = drafts
+        .iter()
+        .map(|draft| {
+            let mut compiled = draft.compiled.clone()?;
+            let others = |key: &AssetKey| {
+                let place = drafts.binary_search_by(|other| other.key.cmp(key)).ok()?;
+                let other = &drafts[place];
+                Some(OtherAsset {
+                    kind: &other.kind,
+                    config: &other.compiled.as_ref()?.config,
+                    key_columns: &other.key_columns,
+                    partitions: other.partitions.as_ref(),
+                })
+            };
+            kinds.link(&draft.kind, &mut compiled, &others, sink);
+            Some(compiled)
+        })
+        .collect();
+    for (draft, linked) in drafts.iter_mut().zip(linked) {
+        draft.compiled = linked;
+    }
 }
 
 /// The graph of all drafts, sorted by key; `None` if there is a mistake anywhere. `broken` are the texts of files that could

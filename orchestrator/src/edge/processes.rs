@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 
-use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal as UnixSignal, kill, killpg};
 use nix::unistd::Pid;
@@ -38,7 +39,12 @@ impl ProcessDoor for Processes {
             .process_group(0);
         let child = command.spawn()?;
         let id = child.id().expect("a child that was not waited for has an id");
-        Ok(Box::new(Running { child, id, mark: order.mark.clone(), ended: false }))
+        Ok(Box::new(Running {
+            child,
+            id,
+            mark: order.mark.clone(),
+            ended: false,
+        }))
     }
 }
 
@@ -49,7 +55,6 @@ struct Running {
     ended: bool,
 }
 
-#[async_trait]
 impl RunningProcess for Running {
     fn id(&self) -> u32 {
         self.id
@@ -59,8 +64,8 @@ impl RunningProcess for Running {
         Some((Box::new(self.child.stdout.take()?), Box::new(self.child.stderr.take()?)))
     }
 
-    async fn wait(&mut self) -> io::Result<ProcessEnd> {
-        self.child.wait().await.map(end_of)
+    fn wait(&mut self) -> BoxFuture<'_, io::Result<ProcessEnd>> {
+        async { self.child.wait().await.map(end_of) }.boxed()
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
@@ -82,19 +87,7 @@ impl RunningProcess for Running {
         {
             tracing::warn!(group = self.id, %error, "failed to kill a process group");
         }
-        for _ in 0..SWEEPS {
-            let marked = marked(&self.mark);
-            if marked.is_empty() {
-                return;
-            }
-            for process in marked {
-                if let Err(error) = kill(process, UnixSignal::SIGKILL)
-                    && error != Errno::ESRCH
-                {
-                    tracing::warn!(%process, %error, "failed to kill a process that a program left behind");
-                }
-            }
-        }
+        end_where(|mark| mark == self.mark.as_bytes());
     }
 }
 
@@ -118,16 +111,47 @@ fn end_of(status: ExitStatus) -> ProcessEnd {
     }
 }
 
-/// The living processes whose environment has the mark. Empty where there is no `/proc`.
-fn marked(mark: &str) -> Vec<Pid> {
-    let wanted = format!("{MARK_VARIABLE}={mark}").into_bytes();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+/// Kills every process that the steps of an attempt left behind, whichever of its partitions it was started for.
+pub fn end_marked(attempt: &str) {
+    end_where(|mark| {
+        mark.strip_prefix(attempt.as_bytes())
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'@')
+    });
+}
+
+fn end_where(wanted: impl Fn(&[u8]) -> bool) {
+    for _ in 0..SWEEPS {
+        let marked = marked(&wanted);
+        if marked.is_empty() {
+            return;
+        }
+        for process in marked {
+            if let Err(error) = kill(process, UnixSignal::SIGKILL)
+                && error != Errno::ESRCH
+            {
+                tracing::warn!(%process, %error, "failed to kill a process that a program left behind");
+            }
+        }
+    }
+}
+
+/// The living processes with a mark that is wanted. Empty where there is no `/proc`.
+fn marked(wanted: &impl Fn(&[u8]) -> bool) -> Vec<Pid> {
+    let variable = format!("{MARK_VARIABLE}=").into_bytes();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter(|id| {
             // Gone, a zombie, or someone else's: nothing to read, nothing to kill.
-            fs::read(format!("/proc/{id}/environ"))
-                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
+            let Ok(environment) = fs::read(format!("/proc/{id}/environ")) else {
+                return false;
+            };
+            environment
+                .split(|byte| *byte == 0)
+                .filter_map(|entry| entry.strip_prefix(&variable[..]))
+                .any(wanted)
         })
         .map(Pid::from_raw)
         .collect()

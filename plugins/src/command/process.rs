@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::io::AsyncRead;
 
 /// Starts programs.
@@ -39,7 +39,6 @@ pub const MARK_VARIABLE: &str = "MILLPOND_STEP";
 pub type Pipe = Box<dyn AsyncRead + Send + Unpin>;
 
 /// A program that was started. Dropping it ends the program and all that it started.
-#[async_trait]
 pub trait RunningProcess: Send {
     /// The process id of the program, which is also the id of its process group.
     fn id(&self) -> u32;
@@ -48,7 +47,7 @@ pub trait RunningProcess: Send {
     fn take_output(&mut self) -> Option<(Pipe, Pipe)>;
 
     /// Waits until the program ends. May be dropped and called again.
-    async fn wait(&mut self) -> io::Result<ProcessEnd>;
+    fn wait(&mut self) -> BoxFuture<'_, io::Result<ProcessEnd>>;
 
     /// Sends a signal to the process group. No error if nothing of it is left.
     fn signal(&self, signal: Signal) -> io::Result<()>;

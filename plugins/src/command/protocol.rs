@@ -47,11 +47,7 @@ pub(super) struct TextRange {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "method", content = "params", rename_all = "snake_case")]
 pub(super) enum Message {
-    Opened {
-        #[serde(default)]
-        #[expect(dead_code, reason = "part of the message; nothing is asked of it")]
-        extras: Value,
-    },
+    Opened {},
     Log {
         message: String,
         level: String,

@@ -1,7 +1,8 @@
 //! One partition's rows on their way into Parquet files: gathered, encoded on a background thread, rolled over by size.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
@@ -90,7 +91,8 @@ struct Work {
 
 #[derive(Debug)]
 struct OpenFile {
-    writer: ArrowWriter<UnsealedFile>,
+    writer: ArrowWriter<SharedFile>,
+    file: SharedFile,
     location: String,
     nans: BTreeMap<i32, u64>,
 }
@@ -217,9 +219,11 @@ impl Work {
         let Some(mut open) = self.open.take() else {
             return Ok(());
         };
-        let refuse = |error| LakeError::parquet("write", &open.location, &error);
-        let metadata = open.writer.finish().map_err(refuse)?;
-        let file = open.writer.into_inner().map_err(refuse)?;
+        let metadata = open
+            .writer
+            .finish()
+            .map_err(|error| LakeError::parquet("write", &open.location, &error))?;
+        let file = open.file.take()?;
         let record = record(
             open.location.clone(),
             file.written(),
@@ -234,14 +238,43 @@ impl Work {
 
 impl OpenFile {
     fn create(settings: &EncoderSettings, location: String) -> Result<Self, LakeError> {
-        let file = settings.storage.create(&location)?;
+        let file = SharedFile(Arc::new(Mutex::new(Some(settings.storage.create(&location)?))));
         let options = ArrowWriterOptions::new().with_properties(settings.properties.clone());
-        let writer = ArrowWriter::try_new_with_options(file, Arc::clone(&settings.arrow), options)
+        let writer = ArrowWriter::try_new_with_options(file.clone(), Arc::clone(&settings.arrow), options)
             .map_err(|error| LakeError::parquet("write", &location, &error))?;
         Ok(Self {
             writer,
+            file,
             location,
             nans: BTreeMap::new(),
         })
+    }
+}
+
+/// A file under a Parquet writer that keeps it once it has finished: the last word is ours, since the file is still to be synced.
+#[derive(Debug, Clone)]
+struct SharedFile(Arc<Mutex<Option<UnsealedFile>>>);
+
+impl SharedFile {
+    fn take(&self) -> Result<UnsealedFile, LakeError> {
+        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        file.ok_or_else(|| LakeError::Internal("a data file was finished twice".to_owned()))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut UnsealedFile) -> io::Result<T>) -> io::Result<T> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(file) => act(file),
+            None => Err(io::Error::other("the data file was finished before")),
+        }
+    }
+}
+
+impl Write for SharedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(|file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.with(UnsealedFile::flush)
     }
 }

@@ -17,7 +17,7 @@ static NOTES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 const REMEMBERED: usize = 16;
 
 /// Runs `work`; a panic in it becomes a failure that names the message and the place.
-pub async fn catching<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) async fn catching<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     note_places();
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(output) => output,

@@ -1,14 +1,14 @@
 //! What ends a step badly, and that the rest of the batch goes on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use assets::kind::{CompileContext, CompiledKind};
 use assets::outcome::{Failure, FailureClass};
 use assets::table::{TableReader, TableSpec};
 use async_trait::async_trait;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::StreamExt;
 
 use super::{World, collect, partition};
 use crate::kind::{Kind, KindSet, Output};
@@ -51,13 +51,12 @@ impl Kind for Hostile {
         match context.asset().key.name() {
             "panics" if second => panic!("the pond is empty"),
             "panics_late" => {
-                let schema = std::sync::Arc::new(Schema::empty());
                 let rows = futures::stream::once(async { panic!("while rows stream") });
-                Ok(Output::rows(Box::pin(RecordBatchStreamAdapter::new(schema, rows))))
+                Ok(Output::rows(Box::pin(RecordBatchStreamAdapter::new(days(), rows))))
             }
             "never_ends" => {
-                let (schema, rows) = (std::sync::Arc::new(Schema::empty()), futures::stream::pending().boxed());
-                Ok(Output::rows(Box::pin(RecordBatchStreamAdapter::new(schema, rows))))
+                let rows = futures::stream::pending();
+                Ok(Output::rows(Box::pin(RecordBatchStreamAdapter::new(days(), rows))))
             }
             _ => {
                 let day = context.query("SELECT CAST($partition_start AS DATE) AS day").await?;
@@ -65,6 +64,11 @@ impl Kind for Hostile {
             }
         }
     }
+}
+
+/// The columns of a table of days.
+fn days() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("day", DataType::Date32, false)]))
 }
 
 fn world() -> World {
