@@ -20,6 +20,11 @@
 //! Deliberately not here: splitting rows into training and test parts, the registry, promotion, and models of other
 //! frameworks.
 
+#![expect(
+    clippy::float_cmp,
+    reason = "classes, category codes and equal values are compared as they are, not computed"
+)]
+
 mod algorithm;
 mod artifact;
 mod error;

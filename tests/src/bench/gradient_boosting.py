@@ -11,7 +11,7 @@ request = json.load(sys.stdin)
 
 
 def load(path):
-    columns = duckdb.execute(f"SELECT * FROM read_parquet('{path}')").fetchnumpy()
+    columns = duckdb.connect(config={"enable_progress_bar": False}).execute(f"SELECT * FROM read_parquet('{path}')").fetchnumpy()
     target = numpy.asarray(columns.pop("y"), dtype=numpy.float32)
     features = [numpy.ma.filled(column.astype(numpy.float64), numpy.nan) for column in columns.values()]
     return numpy.column_stack(features).astype(numpy.float32), target

@@ -80,7 +80,7 @@ fn integers<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Int64Array, Be
 /// Twelve numbers with some gaps and three small integers; the target depends on products, steps and gaps of them.
 fn rows(count: usize, seed: u64) -> Result<RecordBatch, BenchError> {
     let mut random = SmallRng::seed_from_u64(seed);
-    let mut columns: Vec<Vec<Option<f64>>> = vec![Vec::with_capacity(count); FEATURES];
+    let mut columns: Vec<Vec<Option<f64>>> = vec![Vec::new(); FEATURES];
     let mut target = Vec::with_capacity(count);
     for _ in 0..count {
         let x: Vec<f64> = (0..FEATURES)

@@ -6,7 +6,7 @@ import time
 import duckdb
 
 request = json.load(sys.stdin)
-connection = duckdb.connect(config={"threads": request["threads"]})
+connection = duckdb.connect(config={"threads": request["threads"], "enable_progress_bar": False})
 query = f"""
     SELECT count(*), count(f.value), sum(f.value), sum(f.other)
     FROM read_parquet('{request["labels"]}') l

@@ -32,7 +32,9 @@ impl Artifact {
             Model::Linear(model) => model.scores(columns, rows),
         };
         if self.task == Task::Binary {
-            scores.iter_mut().for_each(|score| *score = logistic(*score));
+            for score in &mut scores {
+                *score = logistic(*score);
+            }
         }
         scores
     }

@@ -73,7 +73,9 @@ pub(in super::super) fn fit(
             threads,
         };
         let tree: TreeBuilder = grow(&ground, &mut seen, |rows, value| {
-            rows.iter().for_each(|&row| scores[row as usize] += value);
+            for &row in rows {
+                scores[row as usize] += value;
+            }
         });
         for &row in unseen.iter().chain(&validation) {
             scores[row as usize] += tree.follow(&binned, row as usize);

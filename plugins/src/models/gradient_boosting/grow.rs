@@ -58,7 +58,9 @@ impl GroupState<'_> {
     fn blank(&mut self) -> Histogram {
         match self.spare.pop() {
             Some(mut histogram) => {
-                histogram.iter_mut().for_each(|feature| feature.fill([0, 0]));
+                for feature in &mut histogram {
+                    feature.fill([0, 0]);
+                }
                 histogram
             }
             None => vec![[[0, 0]; CELLS]; self.group.width],
@@ -152,7 +154,7 @@ pub(super) fn grow(ground: &Ground<'_>, rows: &mut [u32], mut leaf: impl FnMut(&
         let summed: usize = families.iter().map(|family| family.smaller.rows()).sum();
         let threads = if summed < ROWS_WORTH_THREADS { 1 } else { ground.threads };
         parallel::for_each(threads, &mut groups, |group| {
-            group.level(&families, rows, ground.gradients, &ground.rules)
+            group.level(&families, rows, ground.gradients, &ground.rules);
         });
 
         // Groups are in the order of their features, so the first of equal gains is the lowest feature.
@@ -311,7 +313,9 @@ fn part_all(
         share.1.push(job);
     }
     parallel::for_each(threads, &mut shares, |(_, jobs)| {
-        jobs.iter_mut().for_each(|(_, job)| job.part())
+        for (_, job) in jobs {
+            job.part();
+        }
     });
     let mut middles = vec![0; parting.len()];
     for (position, job) in shares.into_iter().flat_map(|(_, jobs)| jobs) {

@@ -216,9 +216,9 @@ impl Forest {
             for node in 0..tree.left.len() {
                 let set = tree.categories.get(&(node as u32)).map_or(0, |codes| {
                     let mut words = [0_u64; 4];
-                    codes
-                        .iter()
-                        .for_each(|&code| words[code as usize / 64 % 4] |= 1 << (code % 64));
+                    for &code in codes {
+                        words[code as usize / 64 % 4] |= 1 << (code % 64);
+                    }
                     forest.sets.push(words);
                     forest.sets.len() as u32
                 });

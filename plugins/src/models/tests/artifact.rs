@@ -113,7 +113,7 @@ fn refused(target: &str, trainer: Trainer, change: impl FnOnce(&mut serde_json::
 fn damaged_artifacts_are_refused() {
     let tree = |change: fn(&mut serde_json::Value)| {
         refused("late", trainers()[0].1.clone(), |json| {
-            change(&mut json["model"]["trees"]["trees"][0])
+            change(&mut json["model"]["trees"]["trees"][0]);
         })
     };
     let messages = [
@@ -121,7 +121,7 @@ fn damaged_artifacts_are_refused() {
         refused("late", trainers()[0].1.clone(), |json| json["version"] = 2.into()),
         refused("late", trainers()[0].1.clone(), |json| json["surprise"] = 2.into()),
         refused("late", trainers()[0].1.clone(), |json| {
-            json["features"][1]["name"] = "wind".into()
+            json["features"][1]["name"] = "wind".into();
         }),
         refused("late", trainers()[0].1.clone(), |json| {
             json["features"].as_array_mut().unwrap().truncate(1);
@@ -137,7 +137,7 @@ fn damaged_artifacts_are_refused() {
             json["model"]["linear"]["terms"].as_array_mut().unwrap().pop();
         }),
         refused("minutes", trainers()[3].1.clone(), |json| {
-            json["task"] = "binary".into()
+            json["task"] = "binary".into();
         }),
     ];
     // Where in the file is of no interest.

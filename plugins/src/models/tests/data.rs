@@ -52,8 +52,9 @@ pub(super) fn flights(rows: usize, seed: u64) -> RecordBatch {
         let (w, l, c) = (uniform.next() * 40.0, (uniform.next() * 200.0).floor(), uniform.next());
         let city_number = (c * 6.0) as usize;
         let gap = uniform.next() < 0.1;
-        let score = (w - 20.0) / 8.0 + if city_number % 2 == 0 { 1.5 } else { -1.5 } + if gap { 2.0 } else { 0.0 }
-            - (l - 100.0) * (l - 100.0) / 5_000.0;
+        let score =
+            (w - 20.0) / 8.0 + if city_number.is_multiple_of(2) { 1.5 } else { -1.5 } + if gap { 2.0 } else { 0.0 }
+                - (l - 100.0) * (l - 100.0) / 5_000.0;
         let probability = 1.0 / (1.0 + (-score).exp());
         wind.push((!gap).then_some(w));
         load.push(l as i64);
