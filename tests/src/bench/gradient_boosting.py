@@ -8,10 +8,12 @@ import numpy
 import xgboost
 
 request = json.load(sys.stdin)
+connection = duckdb.connect()
+connection.execute("SET enable_progress_bar = false")
 
 
 def load(path):
-    columns = duckdb.connect(config={"enable_progress_bar": False}).execute(f"SELECT * FROM read_parquet('{path}')").fetchnumpy()
+    columns = connection.execute(f"SELECT * FROM read_parquet('{path}')").fetchnumpy()
     target = numpy.asarray(columns.pop("y"), dtype=numpy.float32)
     features = [numpy.ma.filled(column.astype(numpy.float64), numpy.nan) for column in columns.values()]
     return numpy.column_stack(features).astype(numpy.float32), target

@@ -6,7 +6,8 @@ import time
 import duckdb
 
 request = json.load(sys.stdin)
-connection = duckdb.connect(config={"threads": request["threads"], "enable_progress_bar": False})
+connection = duckdb.connect(config={"threads": request["threads"]})
+connection.execute("SET enable_progress_bar = false")
 query = f"""
     SELECT count(*), count(f.value), sum(f.value), sum(f.other)
     FROM read_parquet('{request["labels"]}') l
