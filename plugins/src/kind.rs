@@ -62,6 +62,12 @@ pub trait Kind: Send + Sync {
         Batching::Each
     }
 
+    /// Whether `materialize` answers a request to stop by itself, in bounded time, because it has something to end in good
+    /// order. The work of other kinds is dropped where it stands.
+    fn stops_itself(&self) -> bool {
+        false
+    }
+
     /// Checks that follow from the kind itself; they run beside the declared ones.
     fn own_checks(&self, _asset: &Asset) -> Vec<Check> {
         Vec::new()

@@ -57,6 +57,10 @@ impl Kind for Command {
         compile::compile(table, context)
     }
 
+    fn stops_itself(&self) -> bool {
+        true
+    }
+
     async fn materialize(&self, context: &StepContext<'_>) -> Result<Output, Failure> {
         materialize::materialize(context).await
     }

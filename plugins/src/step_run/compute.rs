@@ -53,15 +53,20 @@ pub(super) enum Computed {
 pub(super) async fn compute(shell: &Shell, unit: &[OrderedPartition]) -> Result<Computed, Failure> {
     shell.session.show(&shell.order.inputs, unit);
     let context = StepContext::new(shell, unit);
-    let output = shell.kind.materialize(&context).await?;
+    let cancel = &shell.environment.cancel;
+    let output = if shell.kind.stops_itself() {
+        shell.kind.materialize(&context).await?
+    } else {
+        cancel.or(shell.kind.materialize(&context)).await?
+    };
     match output.product {
         Product::Model(model) => Ok(Computed::Model(model, output.extras.await?)),
         Product::Nothing => Ok(Computed::Nothing(output.extras.await?)),
         Product::Rows(rows) => {
-            let (writer, checking) = stream(shell, unit, rows).await?;
-            let mut extras = output.extras.await?;
+            let (writer, checking) = cancel.or(stream(shell, unit, rows)).await?;
+            let mut extras = cancel.or(output.extras).await?;
             let quarantine = match extras.quarantine.take() {
-                Some(rows) => quarantine(shell, unit, rows).await?,
+                Some(rows) => cancel.or(quarantine(shell, unit, rows)).await?,
                 None => None,
             };
             Ok(Computed::Rows {

@@ -63,7 +63,7 @@ impl Shell {
             Arc::clone(&environment.clock),
         )
         .map_err(|error| of_io(&format!("open the log `{}`", order.log_file), &error))?;
-        let session = StepSession::new(&environment.lake, &order)?;
+        let session = StepSession::new(&environment.lake, &order, order.memory_bytes)?;
         let reports = Reports {
             environment: environment.clone(),
         };
@@ -103,7 +103,7 @@ impl Shell {
                     partition: partition.key.clone(),
                 });
             }
-            match panic::catching(self.environment.cancel.or(compute(&self, unit))).await {
+            match panic::catching(compute(&self, unit)).await {
                 Err(failure) => self.failed(unit, &failure),
                 Ok(computed) => {
                     if finishing.len() == FINISHING {

@@ -2,9 +2,9 @@
 //!
 //! They are bound as values and never become part of the text.
 //! - `$partition_key` is the key as text (null without partitions).
-//! - `$partition_start` and `$partition_end` (exclusive) are timestamps in the time zone of the partitions, null for partitions that are not by
-//!   time. Compared with a date column they stand for local midnight, and `CAST($partition_start AS DATE)` is the local
-//!   date, so both `sched_dep_at >= $partition_start` and `flight_date >= $partition_start` mean what they seem to.
+//! - `$partition_start` and `$partition_end` (exclusive) are instants: timestamps in the time zone of the partitions, null for
+//!   partitions that are not by time. `CAST($partition_start AS DATE)` is the local date; a date column is compared with
+//!   that, since the engine takes a bare date for midnight in UTC.
 //! - A parameter of the project is a text, a whole number, a number or a boolean, as it is written in TOML. Texts compare with dates and
 //!   timestamps as SQL literals do.
 

@@ -18,6 +18,9 @@ use crate::step::{OrderedInput, OrderedPartition, Scope, StepOrder};
 /// Threads' worth of work per query. Steps run beside each other; more would only add hand-overs.
 const TARGET_PARTITIONS: usize = 2;
 
+/// Part of the step's memory that the queries of checks may take while the next partition computes.
+const CHECKS_SHARE: u64 = 2;
+
 /// A session whose names can be given a new meaning between queries.
 #[derive(Clone)]
 pub(super) struct StepSession {
@@ -26,11 +29,11 @@ pub(super) struct StepSession {
 }
 
 impl StepSession {
-    /// A session in which no name means anything yet.
-    pub(super) fn new(lake: &Lake, order: &StepOrder) -> Result<Self, Failure> {
+    /// A session in which no name means anything yet. Its queries may use `memory_bytes` together.
+    pub(super) fn new(lake: &Lake, order: &StepOrder, memory_bytes: u64) -> Result<Self, Failure> {
         let tables = Arc::new(ScopedTables::default());
         let options = QueryOptions {
-            memory_bytes: usize::try_from(order.memory_bytes).unwrap_or(usize::MAX),
+            memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
             spill_folder: (!order.scratch.is_empty()).then(|| PathBuf::from(&order.scratch)),
             target_partitions: TARGET_PARTITIONS,
             ..QueryOptions::default()
@@ -116,7 +119,7 @@ impl SessionsToLend {
     /// One that nobody uses, or a new one.
     pub(super) fn take(&self, lake: &Lake, order: &StepOrder) -> Result<StepSession, Failure> {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.map_or_else(|| StepSession::new(lake, order), Ok)
+        free.map_or_else(|| StepSession::new(lake, order, order.memory_bytes / CHECKS_SHARE), Ok)
     }
 
     /// Takes one back.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use assets::files::MemoryFiles;
 use assets::outcome::{Failure, Staged, TablePointer};
@@ -31,9 +32,11 @@ start = 2013-03-01
 end = 2013-03-31
 "#;
 
-pub struct World {
-    pub folder: TempDir,
-    pub lake: Lake,
+static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) lake: Lake,
     project: Project,
     pointers: BTreeMap<AssetKey, TablePointer>,
     attempts: u64,
@@ -41,7 +44,7 @@ pub struct World {
 
 impl World {
     /// A project with these assets and these files of code beside them.
-    pub fn new(assets: &str, code: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(assets: &str, code: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let mut files = MemoryFiles::new()
             .with("millpond.toml", PROJECT)
@@ -67,11 +70,11 @@ impl World {
         }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn order(&mut self, asset: &str, partition: Option<&str>) -> StepOrder {
+    pub(crate) fn order(&mut self, asset: &str, partition: Option<&str>) -> StepOrder {
         self.attempts += 1;
         let asset = self.project.graph.get(&asset.parse().unwrap()).unwrap();
         let key = partition.map(|text| PartitionKey::new(text).unwrap());
@@ -91,7 +94,12 @@ impl World {
         let scratch = self.path("scratch");
         std::fs::create_dir_all(&scratch).unwrap();
         StepOrder {
-            attempt: format!("attempt_{}_{}", std::process::id(), self.attempts),
+            // Unlike that of any other test of this process: what a step leaves behind is found by it.
+            attempt: format!(
+                "attempt_{}_{}",
+                std::process::id(),
+                ATTEMPTS.fetch_add(1, Ordering::Relaxed)
+            ),
             run: "run_1".to_owned(),
             number: 2,
             partitions: vec![OrderedPartition {
@@ -128,7 +136,7 @@ impl World {
     }
 
     /// The surroundings of one order, the handle that cancels it, and its reports.
-    pub fn environment(&self) -> (StepEnvironment, Cancellation, mpsc::UnboundedReceiver<StepReport>) {
+    pub(crate) fn environment(&self) -> (StepEnvironment, Cancellation, mpsc::UnboundedReceiver<StepReport>) {
         let (reports, receiver) = mpsc::unbounded_channel();
         let clock: Clock = Arc::new(jiff::Timestamp::now);
         let cancel = Cancellation::new();
@@ -143,7 +151,7 @@ impl World {
         (environment, cancel, receiver)
     }
 
-    pub async fn execute(&mut self, asset: &str, partition: Option<&str>) -> Result<Staged, Failure> {
+    pub(crate) async fn execute(&mut self, asset: &str, partition: Option<&str>) -> Result<Staged, Failure> {
         let order = self.order(asset, partition);
         let (environment, _, receiver) = self.environment();
         execute(order, environment).await;
@@ -151,7 +159,7 @@ impl World {
     }
 
     /// Executes a step that must succeed and publishes its rows.
-    pub async fn materialize(&mut self, asset: &str, partition: Option<&str>) -> Staged {
+    pub(crate) async fn materialize(&mut self, asset: &str, partition: Option<&str>) -> Staged {
         let staged = self.execute(asset, partition).await.unwrap();
         for table in &staged.tables {
             self.attempts += 1;
@@ -180,7 +188,7 @@ impl World {
     }
 
     /// The staged rows, drawn.
-    pub async fn rows(&self, staged: &Staged) -> String {
+    pub(crate) async fn rows(&self, staged: &Staged) -> String {
         let context = datafusion::prelude::SessionContext::new();
         context
             .register_table("this", staged_provider(&self.lake, &staged.tables).unwrap())
@@ -196,7 +204,7 @@ impl World {
     }
 
     /// The messages of one stream of the log.
-    pub fn log(&self, stream: &str) -> Vec<String> {
+    pub(crate) fn log(&self, stream: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.path("attempt.jsonl")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines
@@ -207,7 +215,7 @@ impl World {
 }
 
 /// What came of an order of one step.
-pub async fn outcome(mut receiver: mpsc::UnboundedReceiver<StepReport>) -> Result<Staged, Failure> {
+pub(crate) async fn outcome(mut receiver: mpsc::UnboundedReceiver<StepReport>) -> Result<Staged, Failure> {
     let mut result = None;
     while let Some(report) = receiver.recv().await {
         match report {
@@ -220,7 +228,7 @@ pub async fn outcome(mut receiver: mpsc::UnboundedReceiver<StepReport>) -> Resul
 }
 
 /// Ids of the living processes whose command line holds `text`.
-pub fn processes_with(text: &str) -> Vec<u32> {
+pub(crate) fn processes_with(text: &str) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -16,7 +16,7 @@ SELECT CAST(day AS DATE) AS flight_date, flight, origin, delay FROM (VALUES
     ('2013-03-01', 1, 'JFK', 5), ('2013-03-01', 2, 'LGA', -3), ('2013-03-01', 3, NULL, 0),
     ('2013-03-02', 1, 'JFK', 5), ('2013-03-02', 1, 'EWR', 7), ('2013-03-02', 9, 'XXX', NULL)
 ) AS flights (day, flight, origin, delay)
-WHERE CAST(day AS DATE) = $partition_start
+WHERE CAST(day AS DATE) = CAST($partition_start AS DATE)
 """
 partitions = { use = "daily", column = "flight_date" }
 key = ["flight_date", "flight"]
@@ -24,7 +24,7 @@ checks = [
     { not_null = ["origin"], severity = "warn" },
     { unique = "key" },
     { foreign_key = { columns = ["origin"], references = "bronze.airports", referenced_columns = ["faa"] } },
-    { sql = "SELECT this.*, airports.number FROM this JOIN bronze.airports AS airports ON faa = origin WHERE delay < 0 OR flight_date <> $partition_start", name = "no negative delay" },
+    { sql = "SELECT this.*, airports.number FROM this JOIN bronze.airports AS airports ON faa = origin WHERE delay < 0 OR flight_date <> CAST($partition_start AS DATE)", name = "no negative delay" },
     { sql = "SELECT * FROM this WHERE delai < 0", name = "a slip" , severity = "warn" },
     { row_count = { min = 1 } },
 ]
@@ -122,7 +122,7 @@ sql = "SELECT value % 199999 AS id, value AS other FROM generate_series(1, 20000
 checks = [{ unique = ["id"] }, { unique = ["other"] }]
 "#,
     );
-    world.memory_bytes = 16 << 20;
+    world.memory_bytes = 32 << 20;
     let outcome = world.execute("silver.many", &[]).await;
     let [id, other] = outcome.staged[0].checks.as_slice() else {
         panic!("{outcome:?}")

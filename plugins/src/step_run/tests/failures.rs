@@ -154,7 +154,7 @@ kind = "sql"
 sql = "SELECT value, repeat('x', 200) || CAST(value AS VARCHAR) AS text FROM generate_series(1, 300000) ORDER BY text DESC"
 "#,
     );
-    world.memory_bytes = 8 << 20;
+    world.memory_bytes = 40 << 20;
     let mut order = world.order("silver.sorted", &[]);
     order.scratch = String::new();
     let (environment, receiver) = world.environment();
