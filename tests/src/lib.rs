@@ -1,2 +1,4 @@
 //! Floor 3: whole-program tests and what they share.
+
 pub mod bench;
+pub mod simulator;

@@ -45,11 +45,13 @@ pub enum InvariantId {
     RepeatFindsAllFresh,
     /// No worker is free while a step is ready that no earlier run claims.
     NoIdleWorker,
+    /// What is called fresh holds the rows that would be made now.
+    FreshIsCurrent,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -67,6 +69,7 @@ impl InvariantId {
         Self::EveryRunEnds,
         Self::RepeatFindsAllFresh,
         Self::NoIdleWorker,
+        Self::FreshIsCurrent,
     ];
 
     /// What is promised.
@@ -91,6 +94,7 @@ impl InvariantId {
             Self::EveryRunEnds => "once faults stop, every run ends in bounded time",
             Self::RepeatFindsAllFresh => "after a run succeeded, the same request finds everything fresh",
             Self::NoIdleWorker => "no worker is free while a step is ready that no earlier run claims",
+            Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }
 }
@@ -105,6 +109,117 @@ pub fn check(world: &World) -> Result<(), Broken> {
     for run in world.open_runs() {
         counts(run)?;
         dependencies(run)?;
+    }
+    Ok(())
+}
+
+/// Checks what must hold at the end of a turn, when all that follows from an input was decided.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_settled(world: &World) -> Result<(), Broken> {
+    check(world)?;
+    if world.slots_used() >= world.definitions().settings.slots {
+        return Ok(());
+    }
+    let mut earlier: Vec<&Run> = Vec::new();
+    for run in world.open_runs() {
+        for group in run
+            .groups
+            .iter()
+            .filter(|group| group.has_ready() && run.status != RunStatus::Canceling)
+        {
+            for &position in &group.ready {
+                let name = run.name(position);
+                let claimed = |other: &&Run| other.step(&name).is_some_and(|step| !step.status.is_terminal());
+                if !earlier.iter().any(claimed) {
+                    let found = format!("{name} of {} is ready and a worker is free", run.id);
+                    return Err(Broken::new(InvariantId::NoIdleWorker, found));
+                }
+            }
+        }
+        earlier.push(run);
+    }
+    Ok(())
+}
+
+/// Checks that a world loaded from the store is the one that applied the events.
+///
+/// # Errors
+/// The first difference.
+pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
+    let differs = |found: String| Err(Broken::new(InvariantId::RecoveredWorldIsEqual, found));
+    if live.pointers != recovered.pointers {
+        return differs("the tables' pointers differ".to_owned());
+    }
+    if live.models != recovered.models {
+        return differs("the models differ".to_owned());
+    }
+    if let Some(key) = live
+        .assets
+        .keys()
+        .chain(recovered.assets.keys())
+        .find(|key| live.asset(key) != recovered.asset(key))
+    {
+        return differs(format!(
+            "{key} differs: {:?} was {:?}",
+            recovered.asset(key),
+            live.asset(key)
+        ));
+    }
+    let runs = |world: &World| world.open_runs().map(|run| run.id.clone()).collect::<Vec<_>>();
+    if runs(live) != runs(recovered) {
+        return differs(format!("{:?} are open, were {:?}", runs(recovered), runs(live)));
+    }
+    for (was, is) in live.open_runs().zip(recovered.open_runs()) {
+        let plain = |run: &Run| {
+            (
+                run.status,
+                run.submitted_at,
+                run.open,
+                run.attempts,
+                run.failed,
+                run.request.clone(),
+            )
+        };
+        if plain(was) != plain(is) {
+            return differs(format!("{} is {:?}, was {:?}", was.id, plain(is), plain(was)));
+        }
+        for (position, (step, other)) in was.steps.iter().zip(&is.steps).enumerate() {
+            if (step.status, step.tries, &step.attempt) != (other.status, other.tries, &other.attempt) {
+                return differs(format!(
+                    "{} of {}: {other:?} was {step:?}",
+                    was.name(position as u32),
+                    was.id
+                ));
+            }
+        }
+        // What waits for what follows from the definitions, which may be newer in the recovered world.
+        let edges = |run: &Run| {
+            let groups = run
+                .groups
+                .iter()
+                .map(|group| (group.ready.clone(), group.unfinished, group.blocked_by));
+            (
+                groups.collect::<Vec<_>>(),
+                run.steps.iter().map(|step| step.waits_for).collect::<Vec<_>>(),
+            )
+        };
+        if std::sync::Arc::ptr_eq(&was.definitions, &is.definitions) && edges(was) != edges(is) {
+            return differs(format!("what waits in {} differs", was.id));
+        }
+    }
+    let attempts = |world: &World| {
+        let all = world.attempts();
+        all.map(|a| (a.id.clone(), a.run.clone(), a.steps.clone(), a.open, a.number, a.ended))
+            .collect::<Vec<_>>()
+    };
+    if attempts(live) != attempts(recovered) {
+        return differs(format!(
+            "attempts are {:?}, were {:?}",
+            attempts(recovered),
+            attempts(live)
+        ));
     }
     Ok(())
 }
@@ -140,6 +255,10 @@ fn attempts(world: &World) -> Result<(), Broken> {
             }
             open += 1;
             let name = run.name(position);
+            if attempt.ended && step.status == StepStatus::Running {
+                let found = format!("{name} of {} runs, and its worker has ended", run.id);
+                return Err(Broken::new(InvariantId::OneCurrentAttempt, found));
+            }
             if !worked_on.insert(name.clone()) {
                 return Err(Broken::new(
                     InvariantId::OnePartitionOneWorker,

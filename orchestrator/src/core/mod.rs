@@ -29,7 +29,7 @@ pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
 };
 pub use input::{Input, PreparedMember, PreparedTable};
-pub use invariants::{InvariantId, check as check_invariants};
+pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use world::{

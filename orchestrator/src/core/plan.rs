@@ -191,7 +191,7 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
     let choice = match request
         .partitions
         .as_ref()
-        .map(|choice| Chosen::new(choice, definitions, request))
+        .map(|choice| Chosen::new(choice, definitions, request, sight.scopes().now()))
         .transpose()
     {
         Ok(choice) => choice,
@@ -361,11 +361,17 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn new(choice: &PartitionChoice, definitions: &Definitions, request: &PlanRequest) -> Result<Self, PlanProblem> {
+    fn new(
+        choice: &PartitionChoice,
+        definitions: &Definitions,
+        request: &PlanRequest,
+        now: Timestamp,
+    ) -> Result<Self, PlanProblem> {
         let (from, to) = match choice {
             PartitionChoice::One(key) => (key, key),
             PartitionChoice::Range(from, to) => (from, to),
         };
+        let unknown = |message: String| Err(PlanProblem::UnknownPartition { message });
         let mut error: Option<RangeError> = None;
         for asset in definitions
             .ordered()
@@ -374,6 +380,11 @@ impl Chosen {
         {
             let Some(by) = &asset.partitions else { continue };
             match by.partitioning.range(from, to) {
+                Ok(range) if range.start >= by.partitioning.count(now) => {
+                    return unknown(format!(
+                        "the partition `{from}` does not exist yet: it does once its time is over"
+                    ));
+                }
                 Ok(_) => {
                     return Ok(Self {
                         from: from.clone(),
@@ -388,7 +399,7 @@ impl Chosen {
             Some(error) => error.to_string(),
             None => format!("no selected asset has partitions, so none of them is `{from}`: leave the partition out"),
         };
-        Err(PlanProblem::UnknownPartition { message })
+        unknown(message)
     }
 
     /// The existing partitions of another set that the choice means: the same keys, those that cover the same time, or all

@@ -1,0 +1,23 @@
+//! The simulator: the real core and the real store (in memory) under a seeded heap of (time, what happens), without threads
+//! and without a runtime. Workers finish slowly, late, twice, or are lost; the committer comes back with stale versions; the
+//! process dies before or after a commit; sources, definitions and the clock change under it.
+//!
+//! ```text
+//!  dice      the one source of chance                lake      what the tables hold, as numbers
+//!  project   random graphs and edits of them         workers   what workers and the committer say, and when
+//!  world     the loop: turn, commit, effects         history   what must hold of the events, told without the core
+//!  sabotage  bugs put in on purpose, to see that the promises notice them
+//! ```
+//!
+//! Every fault is drawn from the seed, so a seed that breaks a promise breaks it again.
+
+mod dice;
+mod history;
+mod lake;
+mod project;
+mod sabotage;
+mod workers;
+mod world;
+
+pub use sabotage::Sabotage;
+pub use world::{BrokenSeed, Outcome, simulate};

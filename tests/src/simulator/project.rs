@@ -1,0 +1,195 @@
+//! Random projects: graphs of assets with partitions and mappings, and edits of them.
+
+use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, WindowEnd};
+use assets::{
+    Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
+    PartitionedBy, WriteMode,
+};
+use jiff::civil::{DateTime, date};
+use serde_json::{Value, json};
+
+use super::dice::Dice;
+
+const ZONE: &str = "America/New_York";
+
+/// A project that can be edited.
+pub(super) struct Project {
+    /// Every asset that was ever declared, upstream first, and whether it is declared now.
+    assets: Vec<(Asset, bool)>,
+    edits: u64,
+}
+
+fn key(text: &str) -> PartitionKey {
+    PartitionKey::new(text).expect("a plain word is a partition key")
+}
+
+fn by_time(grain: Grain, start: DateTime, end: Option<DateTime>) -> Partitioning {
+    Partitioning::Time(TimePartitions {
+        grain,
+        start,
+        end,
+        zone: ZONE.to_owned(),
+    })
+}
+
+/// Sets of partitions around the morning of 2024-03-10, when New York's day has 23 hours.
+fn partitioning(dice: &mut Dice) -> Option<Partitioning> {
+    match dice.below(10) {
+        0..3 => Some(by_time(Grain::Day, date(2024, 3, 6).at(0, 0, 0, 0), None)),
+        3 => Some(by_time(
+            Grain::Day,
+            date(2024, 3, 5).at(0, 0, 0, 0),
+            Some(date(2024, 3, 8).at(0, 0, 0, 0)),
+        )),
+        4 => Some(by_time(Grain::Week, date(2024, 2, 19).at(0, 0, 0, 0), None)),
+        5 => Some(by_time(Grain::Hour, date(2024, 3, 9).at(20, 0, 0, 0), None)),
+        6 | 7 => Some(Partitioning::Fixed(["EWR", "JFK", "LGA"].map(key).to_vec())),
+        _ => None,
+    }
+}
+
+fn mapping(dice: &mut Dice, down: Option<&Partitioning>, up: Option<&Partitioning>) -> PartitionMapping {
+    let mut fitting: Vec<PartitionMapping> = PartitionMapping::inferred(down, up).into_iter().collect();
+    let fixed = match up {
+        Some(Partitioning::Fixed(keys)) => keys.iter().take(1 + dice.below(2)).cloned().collect(),
+        Some(Partitioning::Time(_)) | None => Vec::new(),
+    };
+    let window = |length: &str, ending| PartitionMapping::Window {
+        length: length.to_owned(),
+        ending,
+    };
+    let mut others = vec![
+        PartitionMapping::All,
+        PartitionMapping::Latest,
+        PartitionMapping::Covering,
+        window("2 days", WindowEnd::Before),
+        window("3 days", WindowEnd::With),
+    ];
+    if !fixed.is_empty() {
+        others.push(PartitionMapping::Fixed(fixed));
+    }
+    fitting.extend(others.into_iter().filter(|mapping| mapping.validate(down, up).is_ok()));
+    // The inferred one twice as often as any other.
+    let choice = dice.below(fitting.len() + 1);
+    fitting[choice.saturating_sub(1)].clone()
+}
+
+impl Project {
+    /// A project of 3 to 15 assets.
+    pub(super) fn random(dice: &mut Dice) -> Self {
+        let mut assets: Vec<(Asset, bool)> = Vec::new();
+        let count = 3 + dice.below(13);
+        for number in 0..count {
+            let name: AssetKey = format!("layer.a{number:02}").parse().expect("a plain name is a key");
+            let kind = match dice.below(12) {
+                _ if number == 0 => "ingest",
+                0 | 1 => "ingest",
+                2 => "command",
+                3 => "training",
+                _ => "sql",
+            };
+            let partitions = if kind == "training" { None } else { partitioning(dice) };
+            let mut inputs: Vec<AssetInput> = Vec::new();
+            if kind != "ingest" {
+                for _ in 0..1 + dice.below(3) {
+                    let (upstream, _) = &assets[dice.below(assets.len())];
+                    if inputs.iter().any(|input| input.asset == upstream.key) {
+                        continue;
+                    }
+                    let up = upstream.partitions.as_ref().map(|by| &by.partitioning);
+                    let (role, mapping) = if upstream.kind == "training" {
+                        (
+                            InputRole::Model(ModelReference::Alias("champion".to_owned())),
+                            PartitionMapping::All,
+                        )
+                    } else {
+                        (InputRole::Rows, mapping(dice, partitions.as_ref(), up))
+                    };
+                    inputs.push(AssetInput {
+                        asset: upstream.key.clone(),
+                        role,
+                        mapping,
+                        declared: true,
+                    });
+                }
+            }
+            let when = *dice.pick(&["score >= champion.score", "score > 30", "score >= 0"]);
+            let config = match kind {
+                "training" => json!({ "promote": { "alias": "champion", "when": when } }),
+                _ => Value::Null,
+            };
+            let asset = Asset {
+                fingerprint: Fingerprint::of([name.as_str(), "0"]),
+                key: name,
+                kind: kind.to_owned(),
+                description: None,
+                owner: None,
+                tags: Vec::new(),
+                partitions: partitions.map(|partitioning| PartitionedBy {
+                    name: "set".to_owned(),
+                    column: "part".to_owned(),
+                    partitioning,
+                }),
+                key_columns: Vec::new(),
+                write: WriteMode::Replace,
+                inputs,
+                checks: Vec::new(),
+                freshness_seconds: None,
+                config,
+                declared_at: Location {
+                    file: "assets/all.toml".to_owned(),
+                    line: number as u32 + 1,
+                    column: 1,
+                },
+            };
+            assets.push((asset, true));
+        }
+        Self { assets, edits: 0 }
+    }
+
+    /// The graph of what is declared now.
+    pub(super) fn graph(&self) -> AssetGraph {
+        let declared = self
+            .assets
+            .iter()
+            .filter(|(_, declared)| *declared)
+            .map(|(asset, _)| asset.clone());
+        AssetGraph::new(declared).expect("assets read only earlier ones that are declared")
+    }
+
+    /// The assets that are declared now, upstream first.
+    pub(super) fn declared(&self) -> impl Iterator<Item = &Asset> {
+        self.assets
+            .iter()
+            .filter(|(_, declared)| *declared)
+            .map(|(asset, _)| asset)
+    }
+
+    /// Changes the code of an asset, takes away one that nothing reads, or brings such a one back.
+    pub(super) fn edit(&mut self, dice: &mut Dice) {
+        self.edits += 1;
+        let at = dice.below(self.assets.len());
+        let name = self.assets[at].0.key.clone();
+        let is_read = self
+            .declared()
+            .any(|other| other.inputs.iter().any(|input| input.asset == name));
+        let reads_gone = self.assets[at].0.inputs.iter().any(|input| {
+            self.assets
+                .iter()
+                .any(|(other, declared)| other.key == input.asset && !declared)
+        });
+        let (asset, declared) = &mut self.assets[at];
+        if !*declared {
+            *declared = !reads_gone;
+        } else if !is_read && at > 0 && dice.percent(40) {
+            *declared = false;
+        } else {
+            asset.fingerprint = Fingerprint::of([name.as_str(), &self.edits.to_string()]);
+        }
+    }
+
+    /// Brings back all that was taken away.
+    pub(super) fn restore(&mut self) {
+        self.assets.iter_mut().for_each(|(_, declared)| *declared = true);
+    }
+}

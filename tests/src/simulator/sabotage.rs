@@ -1,0 +1,207 @@
+//! Bugs put in on purpose: each changes what the core decided before it counts. A suite that does not notice them proves
+//! nothing.
+
+use orchestrator::core::{Input, World};
+use state::event::{Event, Recorded};
+use state::status::StepStatus;
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A result is published although another attempt has the step now, or the step is over.
+    SkipTheFence,
+    /// A success is recorded twice.
+    ApplyTwice,
+    /// A step whose worker was lost is not queued again.
+    LoseTheRequeue,
+    /// A worker that ended keeps its slot.
+    KeepTheSlot,
+    /// What is downstream of a failure goes on waiting.
+    ForgetToSkip,
+    /// A failed check does not keep rows from being published.
+    IgnoreTheCheck,
+    /// A step is given to a worker before its turn.
+    StartTooEarly,
+    /// A stale step is taken for fresh.
+    TakeStaleForFresh,
+    /// The pointer is moved from a version that it no longer points to.
+    PublishOnAnOldBase,
+    /// An event is applied and not stored.
+    ForgetToStore,
+}
+
+impl Sabotage {
+    /// Every bug.
+    pub const ALL: [Self; 10] = [
+        Self::SkipTheFence,
+        Self::ApplyTwice,
+        Self::LoseTheRequeue,
+        Self::KeepTheSlot,
+        Self::ForgetToSkip,
+        Self::IgnoreTheCheck,
+        Self::StartTooEarly,
+        Self::TakeStaleForFresh,
+        Self::PublishOnAnOldBase,
+        Self::ForgetToStore,
+    ];
+
+    /// Changes an input before the core sees it.
+    pub(super) fn input(self, input: Input) -> Input {
+        match (self, input) {
+            (Self::IgnoreTheCheck, Input::Staged { attempt, mut staged }) => {
+                staged.checks.iter_mut().for_each(|check| check.passed = true);
+                Input::Staged { attempt, staged }
+            }
+            (_, input) => input,
+        }
+    }
+
+    /// Changes what was decided in `before` because of `input`; `None` leaves it as it is.
+    pub(super) fn events(self, before: &World, input: &Input, events: &[Recorded]) -> Option<Vec<Recorded>> {
+        let without = |drop: fn(&Event) -> bool| {
+            let kept: Vec<Recorded> = events
+                .iter()
+                .filter(|recorded| !drop(&recorded.event))
+                .cloned()
+                .collect();
+            (kept.len() < events.len()).then_some(kept)
+        };
+        let at = events.first().map_or(0, |recorded| recorded.at);
+        match self {
+            Self::LoseTheRequeue => without(|event| matches!(event, Event::StepRequeued { .. })),
+            Self::KeepTheSlot => without(|event| matches!(event, Event::AttemptEnded { failure: None, .. })),
+            Self::ForgetToSkip => without(|event| matches!(event, Event::StepSkipped { .. })),
+            Self::ApplyTwice => {
+                let twice = events
+                    .iter()
+                    .position(|r| matches!(r.event, Event::StepSucceeded { .. }))?;
+                let mut changed = events.to_vec();
+                changed.insert(twice, events[twice].clone());
+                Some(changed)
+            }
+            Self::SkipTheFence => {
+                let Input::CommitPrepared { members, .. } = input else {
+                    return None;
+                };
+                let refused = events.iter().all(|r| !matches!(r.event, Event::StepSucceeded { .. }));
+                let zombie = members.iter().find(|member| {
+                    let attempt = before.attempt(&member.attempt);
+                    let step = attempt.and_then(|attempt| before.run(&attempt.run)?.step(&member.step));
+                    step.is_none_or(|step| step.attempt.as_ref() != Some(&member.attempt))
+                })?;
+                let run = before
+                    .open_runs()
+                    .find(|run| run.step(&zombie.step).is_some())
+                    .filter(|_| refused)?;
+                let made = before.partition(&zombie.step.asset, zombie.step.partition.as_ref());
+                let asset = run.definitions.get(&zombie.step.asset)?;
+                let mut changed = events.to_vec();
+                changed.push(Recorded {
+                    at,
+                    event: Event::StepSucceeded {
+                        run: run.id.clone(),
+                        attempt: zombie.attempt.clone(),
+                        materialization: state::event::Materialization {
+                            step: zombie.step.clone(),
+                            fingerprint: asset.fingerprint.clone(),
+                            data_version: asset.fingerprint.clone(),
+                            inputs: std::collections::BTreeMap::new(),
+                            snapshot_id: made.and_then(|m| m.materialization.as_ref()?.snapshot_id),
+                            rows: 0,
+                            bytes: 0,
+                            metadata: std::collections::BTreeMap::new(),
+                            checks: Vec::new(),
+                            sources: Vec::new(),
+                        },
+                    },
+                });
+                Some(changed)
+            }
+            Self::StartTooEarly => {
+                let started = events
+                    .iter()
+                    .position(|r| matches!(r.event, Event::AttemptStarted { .. }))?;
+                let mut changed = events.to_vec();
+                let Event::AttemptStarted {
+                    run, asset, partitions, ..
+                } = &mut changed[started].event
+                else {
+                    return None;
+                };
+                let open = before.run(run)?;
+                let early = open
+                    .groups
+                    .iter()
+                    .find(|group| group.blocked_by > 0)
+                    .map(|group| group.first)
+                    .or_else(|| {
+                        let waiting =
+                            |step: &orchestrator::core::Step| step.status == StepStatus::Waiting && step.waits_for > 0;
+                        open.steps.iter().position(waiting).map(|position| position as u32)
+                    })?;
+                let name = open.name(early);
+                (*asset, *partitions) = (name.asset, vec![name.partition]);
+                Some(changed)
+            }
+            Self::TakeStaleForFresh => {
+                let started = events.iter().position(|r| {
+                    matches!(&r.event, Event::AttemptStarted { run, .. } if before.run(run).is_some_and(|r| !r.request.force))
+                })?;
+                let Event::AttemptStarted {
+                    run, asset, partitions, ..
+                } = &events[started].event
+                else {
+                    return None;
+                };
+                let mut changed = events[..started].to_vec();
+                changed.extend(partitions.iter().map(|partition| Recorded {
+                    at,
+                    event: Event::StepFresh {
+                        run: run.clone(),
+                        step: assets::AssetPartition::new(asset.clone(), partition.clone()),
+                    },
+                }));
+                // A core that believed it would end the run if nothing else is open.
+                let mut after = before.clone();
+                let believed = changed.iter().try_for_each(|recorded| after.apply(recorded));
+                if believed.is_ok() && after.run(run).is_some_and(|run| run.open == 0 && run.attempts == 0) {
+                    let status = state::status::RunStatus::Succeeded;
+                    changed.push(Recorded {
+                        at,
+                        event: Event::RunEnded {
+                            run: run.clone(),
+                            status,
+                        },
+                    });
+                }
+                Some(changed)
+            }
+            Self::PublishOnAnOldBase => {
+                let moved = events
+                    .iter()
+                    .position(|r| matches!(&r.event, Event::PointerMoved { from: Some(_), .. }))?;
+                let mut changed = events.to_vec();
+                let Event::PointerMoved { from: Some(from), .. } = &mut changed[moved].event else {
+                    return None;
+                };
+                from.metadata_location.push_str(".old");
+                Some(changed)
+            }
+            Self::IgnoreTheCheck | Self::ForgetToStore => None,
+        }
+    }
+
+    /// What is stored of what was applied.
+    pub(super) fn stored(self, events: &[Recorded]) -> Vec<Recorded> {
+        let forgotten = match self {
+            Self::ForgetToStore => events.iter().position(|r| matches!(r.event, Event::StepStaged { .. })),
+            _ => None,
+        };
+        events
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| Some(*index) != forgotten)
+            .map(|(_, r)| r.clone())
+            .collect()
+    }
+}

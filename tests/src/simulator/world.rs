@@ -1,0 +1,702 @@
+//! The loop of the simulator: an input, a turn, a commit, the effects; and what is checked after each.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::fmt;
+use std::sync::Arc;
+
+use assets::outcome::{Failure, FailureClass, SourceFile, TablePointer};
+use assets::{AssetKey, AssetPartition, PartitionKey};
+use orchestrator::core::{
+    Answer, Broken, CoreSettings, Definitions, Effect, Input, InvariantId, Member, PlanRequest, Sight, World,
+    check_invariants, check_same, plan, turn,
+};
+use state::Store;
+use state::event::{Event, Micros, OwnerMode, PartitionChoice, RunRequest};
+use state::ids::{AttemptId, RunId};
+
+use super::dice::Dice;
+use super::history::History;
+use super::lake::{Lake, make};
+use super::project::Project;
+use super::sabotage::Sabotage;
+use super::workers::{Faults, Word, Workers};
+
+const SECOND: Micros = 1_000_000;
+/// 2024-03-10T01:00 in New York, an hour before its clocks go forward.
+const BEGINS: Micros = 1_710_050_400 * SECOND;
+/// Turns after which a run that is still open never ends.
+const MOST_TURNS: usize = 20_000;
+
+/// What a seed came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Outcome {
+    /// Inputs taken.
+    pub turns: usize,
+    /// Runs submitted.
+    pub runs: usize,
+    /// Steps published.
+    pub published: usize,
+    /// Times the process died.
+    pub crashes: usize,
+}
+
+/// A seed that broke a promise.
+#[derive(Debug)]
+pub struct BrokenSeed {
+    /// The seed.
+    pub seed: u64,
+    /// The promise.
+    pub broken: Broken,
+    /// What happened last.
+    pub lately: Vec<String>,
+}
+
+impl fmt::Display for BrokenSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {}", self.seed, self.broken)?;
+        self.lately.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+/// What waits in the heap.
+#[derive(Debug, Clone)]
+enum Happening {
+    Request,
+    Cancel,
+    ChangeSources,
+    Edit,
+    Crash,
+    ClockJumps,
+    Word {
+        boot: u64,
+        attempt: AttemptId,
+        word: Word,
+    },
+    Committer {
+        boot: u64,
+        asset: AssetKey,
+        members: Vec<Member>,
+        base: Option<TablePointer>,
+        fails: bool,
+    },
+    Again(Box<Input>),
+}
+
+struct Simulation {
+    dice: Dice,
+    sabotage: Option<Sabotage>,
+    faults: Faults,
+    now: Micros,
+    skew: Micros,
+    /// The time that inputs come with, once it stands still.
+    still: Option<Micros>,
+    heap: BinaryHeap<Reverse<(Micros, u64)>>,
+    waiting: BTreeMap<u64, Happening>,
+    scheduled: u64,
+    boot: u64,
+    project: Project,
+    lake: Lake,
+    workers: Workers,
+    store: Store,
+    world: World,
+    history: History,
+    slots: usize,
+    requests: u64,
+    answers: BTreeMap<u64, Answer>,
+    /// What the newest published result of each partition is.
+    contents: BTreeMap<AssetPartition, String>,
+    outcome: Outcome,
+    lately: Vec<String>,
+}
+
+/// Runs one seed to its end: faults first, then calm until all runs are over, then the same request again.
+pub fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Result<Outcome, BrokenSeed> {
+    let mut simulation = Simulation::new(seed, sabotage);
+    match simulation.run() {
+        Ok(()) => Ok(simulation.outcome),
+        Err(broken) => {
+            let skip = simulation.lately.len().saturating_sub(40);
+            Err(BrokenSeed {
+                seed,
+                broken,
+                lately: simulation.lately.split_off(skip),
+            })
+        }
+    }
+}
+
+impl Simulation {
+    fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+        let mut dice = Dice::new(seed);
+        let project = Project::random(&mut dice);
+        Self {
+            sabotage,
+            faults: Faults {
+                share: *dice.pick(&[0, 3, 8, 20]),
+            },
+            now: BEGINS,
+            skew: 0,
+            still: None,
+            heap: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
+            scheduled: 0,
+            boot: 0,
+            project,
+            lake: Lake::default(),
+            workers: Workers::default(),
+            store: Store::in_memory().expect("a store in memory opens"),
+            world: World::new(seed),
+            history: History::default(),
+            slots: 1 + dice.below(4),
+            requests: 0,
+            answers: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            outcome: Outcome::default(),
+            lately: Vec::new(),
+            dice,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Broken> {
+        let ingest: Vec<AssetKey> = self.ingest();
+        for asset in &ingest {
+            for _ in 0..3 {
+                self.change_source(asset);
+            }
+        }
+        self.take(Input::DefinitionsLoaded(self.definitions()))?;
+        self.take(Input::Recover {
+            boot: "boot 0".to_owned(),
+            mode: OwnerMode::Daemon,
+        })?;
+        for _ in 0..2 + self.dice.below(4) {
+            self.later(6 * 3600, Happening::Request);
+        }
+        for (most, what) in [
+            (2, Happening::Cancel),
+            (4, Happening::ChangeSources),
+            (3, Happening::Edit),
+            (3, Happening::Crash),
+            (2, Happening::ClockJumps),
+        ] {
+            for _ in 0..self.dice.below(most + 1) {
+                self.later(7 * 3600, what.clone());
+            }
+        }
+        self.until_quiet()?;
+        self.calm()
+    }
+
+    /// Faults are over: everything that is asked for now succeeds, and asking again finds it done.
+    fn calm(&mut self) -> Result<(), Broken> {
+        self.faults.share = 0;
+        self.project.restore();
+        self.take(Input::DefinitionsLoaded(self.definitions()))?;
+        // The clock stands still, so that no partition comes to exist while this goes on.
+        self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
+        // A model that is never promoted, or a source that is missing, keeps some assets back; a second round lets
+        // those follow whose model is promoted in the first.
+        for _ in 0..2 {
+            self.submit("*".to_owned(), None, false, OwnerMode::Daemon)?;
+            self.until_quiet()?;
+        }
+        self.fresh_is_current()?;
+        let before = self.requests;
+        self.submit("*".to_owned(), None, false, OwnerMode::Daemon)?;
+        if let Some(Answer::Accepted { run, .. }) = self.answers.get(&before) {
+            let run = self.world.run(run);
+            let steps = run.map(|run| {
+                (0..run.steps.len())
+                    .map(|at| run.name(at as u32).to_string())
+                    .collect::<Vec<_>>()
+            });
+            return Err(Broken::new(
+                InvariantId::RepeatFindsAllFresh,
+                format!("it ran again: {steps:?}"),
+            ));
+        }
+        self.history.agrees_with(&self.world)?;
+        let violations = state::fsck::check(&self.store).expect("the store can be read");
+        self.outcome.runs = self.history.runs();
+        self.outcome.published = self.history.published();
+        match violations.first() {
+            Some(violation) => Err(Broken::new(
+                InvariantId::RecoveredWorldIsEqual,
+                format!("fsck: {violation:?}"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn until_quiet(&mut self) -> Result<(), Broken> {
+        while let Some(Reverse((at, number))) = self.heap.pop() {
+            self.now = self.now.max(at);
+            let what = self.waiting.remove(&number).expect("what is in the heap waits");
+            self.happen(what)?;
+            if self.outcome.turns > MOST_TURNS {
+                break;
+            }
+        }
+        match self.world.open_runs().next() {
+            Some(run) => {
+                let found = format!("{} is {:?} with {} open steps", run.id, run.status, run.open);
+                Err(Broken::new(InvariantId::EveryRunEnds, found))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn later(&mut self, most_seconds: i64, what: Happening) {
+        let at = self.now + self.dice.between(0, most_seconds * 1000) * (SECOND / 1000);
+        self.at(at, what);
+    }
+
+    fn at(&mut self, at: Micros, what: Happening) {
+        self.scheduled += 1;
+        self.heap.push(Reverse((at, self.scheduled)));
+        self.waiting.insert(self.scheduled, what);
+    }
+
+    /// What the clock on the wall says.
+    fn clock(&self) -> Micros {
+        self.still.unwrap_or(self.now + self.skew)
+    }
+
+    fn note(&mut self, line: impl Into<String>) {
+        self.lately
+            .push(format!("{} {}", (self.now - BEGINS) / SECOND, line.into()));
+    }
+
+    fn definitions(&self) -> Arc<Definitions> {
+        let settings = CoreSettings {
+            slots: self.slots,
+            largest_batch: 8,
+            ..CoreSettings::default()
+        };
+        Arc::new(Definitions::new(self.project.graph(), settings))
+    }
+
+    fn ingest(&self) -> Vec<AssetKey> {
+        let declared = self.project.declared().filter(|asset| asset.kind == "ingest");
+        declared.map(|asset| asset.key.clone()).collect()
+    }
+
+    fn happen(&mut self, what: Happening) -> Result<(), Broken> {
+        match what {
+            Happening::Request => self.request(),
+            Happening::Cancel => {
+                let runs: Vec<RunId> = self.world.open_runs().map(|run| run.id.clone()).collect();
+                if runs.is_empty() {
+                    return Ok(());
+                }
+                let run = self.dice.pick(&runs).clone();
+                self.requests += 1;
+                self.take(Input::CancelRun {
+                    request: self.requests - 1,
+                    run,
+                })
+            }
+            Happening::ChangeSources => {
+                for asset in self.ingest() {
+                    self.change_source(&asset);
+                }
+                Ok(())
+            }
+            Happening::Edit => {
+                self.project.edit(&mut self.dice);
+                self.take(Input::DefinitionsLoaded(self.definitions()))
+            }
+            Happening::Crash => self.crash(),
+            Happening::ClockJumps => {
+                self.skew += self.dice.between(-30 * 3600, 30 * 3600) * SECOND;
+                self.note("the clock jumps");
+                Ok(())
+            }
+            Happening::Word { boot, attempt, word } => self.word(boot, &attempt, &word),
+            Happening::Committer {
+                boot,
+                asset,
+                members,
+                base,
+                fails,
+            } => {
+                if boot != self.boot && self.dice.percent(70) {
+                    return Ok(());
+                }
+                if fails {
+                    let failure = Failure::new(FailureClass::Io, "the warehouse does not answer");
+                    return self.take(Input::CommitFailed {
+                        asset,
+                        members,
+                        failure,
+                    });
+                }
+                let input = self.workers.commit(&asset, &members, base, &mut self.lake);
+                if self.dice.percent(self.faults.share / 2) {
+                    self.later(2000, Happening::Again(Box::new(input.clone())));
+                }
+                self.take(input)
+            }
+            Happening::Again(input) => self.take(*input),
+        }
+    }
+
+    fn word(&mut self, boot: u64, attempt: &AttemptId, word: &Word) -> Result<(), Broken> {
+        // Of another start's workers, most are gone with it; of those told to stop, some speak on.
+        if boot != self.boot && self.dice.percent(70) {
+            return Ok(());
+        }
+        if self.workers.canceled.contains(attempt) && !matches!(word, Word::Ended | Word::Lost { .. }) {
+            if self.dice.percent(50) {
+                return Ok(());
+            }
+        }
+        let input = self.workers.hear(attempt, word, &self.lake);
+        self.take(input)
+    }
+
+    fn request(&mut self) -> Result<(), Broken> {
+        let assets: Vec<AssetKey> = self.project.declared().map(|asset| asset.key.clone()).collect();
+        let asset = self.dice.pick(&assets).clone();
+        let selection = match self.dice.below(5) {
+            0 | 1 => "*".to_owned(),
+            2 => format!("+{asset}"),
+            3 => format!("{asset}+"),
+            _ => format!("{asset} or stale"),
+        };
+        let partitions = self.dice.percent(30).then(|| self.choice()).flatten();
+        let force = self.dice.percent(15);
+        let owner = if self.dice.percent(30) {
+            OwnerMode::Foreground
+        } else {
+            OwnerMode::Daemon
+        };
+        self.submit(selection, partitions, force, owner)
+    }
+
+    fn choice(&mut self) -> Option<PartitionChoice> {
+        let sets: Vec<_> = self
+            .project
+            .declared()
+            .filter_map(|asset| asset.partitions.clone())
+            .collect();
+        if sets.is_empty() {
+            return None;
+        }
+        let now = jiff::Timestamp::from_microsecond(self.clock()).expect("the simulation is near the present");
+        let keys: Vec<PartitionKey> = self.dice.pick(&sets).partitioning.keys(now).collect();
+        if keys.is_empty() {
+            return None;
+        }
+        let (from, to) = (self.dice.below(keys.len()), self.dice.below(keys.len()));
+        Some(match self.dice.percent(50) {
+            true => PartitionChoice::One(keys[from].clone()),
+            false => PartitionChoice::Range(keys[from.min(to)].clone(), keys[from.max(to)].clone()),
+        })
+    }
+
+    fn submit(
+        &mut self,
+        selection: String,
+        partitions: Option<PartitionChoice>,
+        force: bool,
+        owner: OwnerMode,
+    ) -> Result<(), Broken> {
+        for asset in self.ingest() {
+            let observation = self.lake.observe(&asset);
+            self.take(Input::Observed { asset, observation })?;
+        }
+        let run = RunRequest {
+            selection,
+            partitions,
+            force,
+            owner,
+            trigger: "simulator".to_owned(),
+        };
+        let request = self.requests;
+        self.requests += 1;
+        self.take(Input::Submit { request, run })
+    }
+
+    fn change_source(&mut self, asset: &AssetKey) {
+        let declared = self.project.declared().find(|declared| declared.key == *asset);
+        let Some(by) = declared.map(|asset| asset.partitions.clone()) else {
+            return;
+        };
+        let now = jiff::Timestamp::from_microsecond(self.clock()).expect("the simulation is near the present");
+        let keys: Option<Vec<PartitionKey>> = by.map(|by| by.partitioning.keys(now).collect());
+        let files = self.lake.sources.entry(asset.clone()).or_default();
+        let path = format!("landing/{asset}/{}.csv", self.dice.below(4));
+        if files.contains_key(&path) && self.dice.percent(20) {
+            files.remove(&path);
+            return;
+        }
+        let content = self.dice.roll();
+        let partitions = keys.map(|keys| {
+            let from = self.dice.below(keys.len());
+            keys.iter().skip(from).take(1 + self.dice.below(4)).cloned().collect()
+        });
+        let file = SourceFile {
+            path: path.clone(),
+            bytes: 1,
+            modified_ns: 0,
+            sha256: format!("{content:016x}"),
+            partitions,
+        };
+        files.insert(path, file);
+    }
+
+    /// One input: turn, commit, effects. Now and then the process dies between two of them.
+    fn take(&mut self, input: Input) -> Result<(), Broken> {
+        self.outcome.turns += 1;
+        let at = self.clock();
+        let input = self
+            .sabotage
+            .map_or_else(|| input.clone(), |bug| bug.input(input.clone()));
+        self.note(summary(&input));
+        let before = self.sabotage.map(|_| self.world.clone());
+        let mut turn = turn(&mut self.world, at, input.clone())?;
+        if let (Some(bug), Some(before)) = (self.sabotage, before) {
+            if let Some(changed) = bug.events(&before, &input, &turn.events) {
+                let definitions = self.world.definitions().clone();
+                self.world = before;
+                self.world.set_definitions(definitions);
+                for recorded in &changed {
+                    self.world.apply(recorded)?;
+                }
+                turn.events = changed;
+            }
+        }
+        for recorded in &turn.events {
+            let text = serde_json::to_string(&recorded.event).expect("events are written as JSON");
+            self.note(format!("  {}", text.chars().take(220).collect::<String>()));
+        }
+        if self.sabotage.is_some() {
+            check_invariants(&self.world)?;
+        }
+        let dies =
+            self.faults.share > 0 && self.dice.percent(self.faults.share).then(|| self.dice.percent(20)) == Some(true);
+        if dies && self.dice.percent(50) {
+            return self.start_again();
+        }
+        let stored = self
+            .sabotage
+            .map_or_else(|| turn.events.clone(), |bug| bug.stored(&turn.events));
+        self.store.commit(&stored).map_err(|error| {
+            Broken::new(
+                InvariantId::OnlyListedTransitions,
+                format!("the store refused what was decided: {error}"),
+            )
+        })?;
+        self.history.tell(&self.world, self.slots, &turn.events)?;
+        for recorded in &turn.events {
+            self.published(&recorded.event)?;
+        }
+        if dies {
+            return self.start_again();
+        }
+        for effect in turn.effects {
+            self.perform(effect);
+        }
+        Ok(())
+    }
+
+    fn published(&mut self, event: &Event) -> Result<(), Broken> {
+        let Event::StepSucceeded {
+            attempt,
+            materialization,
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
+        let step = &materialization.step;
+        let Some(kept) = self.workers.kept.get(&(attempt.clone(), step.clone())) else {
+            return Err(Broken::new(
+                InvariantId::MaterializedBySuccess,
+                format!("{step} was published and never staged"),
+            ));
+        };
+        if !kept.checks_pass {
+            return Err(Broken::new(
+                InvariantId::PublishedOnPass,
+                format!("{step} did not pass its check"),
+            ));
+        }
+        self.contents.insert(step.clone(), kept.content.clone());
+        let shown = self.lake.read(self.world.pointer(&step.asset));
+        if kept.staged.model.is_none() && shown.get(&step.partition) != Some(&kept.content) {
+            return Err(Broken::new(
+                InvariantId::MaterializedBySuccess,
+                format!("readers do not see the rows of {step}"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start(order) => {
+                let attempt = order.attempt.clone();
+                for (after, word) in self.workers.start(*order, &mut self.dice, self.faults) {
+                    let word = Happening::Word {
+                        boot: self.boot,
+                        attempt: attempt.clone(),
+                        word,
+                    };
+                    self.at(self.now + after * SECOND, word);
+                }
+            }
+            Effect::CancelAttempt { attempt } => {
+                self.workers.canceled.insert(attempt.clone());
+                let word = if self.dice.percent(50) {
+                    Word::Ended
+                } else {
+                    Word::Lost { working_on: None }
+                };
+                self.later(
+                    20,
+                    Happening::Word {
+                        boot: self.boot,
+                        attempt,
+                        word,
+                    },
+                );
+            }
+            Effect::Prepare { asset, members } => {
+                let fails = self.dice.percent(self.faults.share / 4);
+                let base = self.world.pointer(&asset).cloned();
+                let boot = self.boot;
+                let seconds = if self.dice.percent(self.faults.share) { 3000 } else { 5 };
+                if self.dice.percent(self.faults.share / 2) {
+                    let (asset, members, base) = (asset.clone(), members.clone(), base.clone());
+                    self.later(
+                        seconds,
+                        Happening::Committer {
+                            boot,
+                            asset,
+                            members,
+                            base,
+                            fails: false,
+                        },
+                    );
+                }
+                self.later(
+                    seconds,
+                    Happening::Committer {
+                        boot,
+                        asset,
+                        members,
+                        base,
+                        fails,
+                    },
+                );
+            }
+            Effect::Reply { request, answer } => {
+                self.note(format!("  answer {answer:?}").chars().take(400).collect::<String>());
+                self.answers.insert(request, answer);
+            }
+        }
+    }
+
+    fn crash(&mut self) -> Result<(), Broken> {
+        // Nothing is half done between two inputs, so what is stored is what is known.
+        let loaded = self.store.load().expect("the store can be read");
+        check_same(
+            &self.world,
+            &World::from_loaded(loaded, self.world.definitions().clone(), 0),
+        )?;
+        self.start_again()
+    }
+
+    /// The process died and starts again from what is stored.
+    fn start_again(&mut self) -> Result<(), Broken> {
+        self.boot += 1;
+        self.outcome.crashes += 1;
+        self.note("the process dies and starts again");
+        let definitions = self.definitions();
+        let loaded = self.store.load().expect("the store can be read");
+        self.history.recovered(&definitions);
+        self.world = World::from_loaded(loaded, definitions, self.dice.roll());
+        if self.dice.percent(80) {
+            self.workers.kept.clear();
+        }
+        let mode = if self.dice.percent(25) {
+            OwnerMode::Foreground
+        } else {
+            OwnerMode::Daemon
+        };
+        self.take(Input::Recover {
+            boot: format!("boot {}", self.boot),
+            mode,
+        })
+    }
+
+    /// Makes every partition that is called fresh once more, from what there is now, and compares.
+    fn fresh_is_current(&self) -> Result<(), Broken> {
+        let definitions = self.world.definitions();
+        let sight = Sight::new(&self.world, definitions, self.clock());
+        let everything = definitions.ordered().iter().map(|asset| asset.key.clone()).collect();
+        let request = PlanRequest {
+            assets: everything,
+            partitions: None,
+            force: false,
+        };
+        let planned: BTreeSet<AssetPartition> = plan(&self.world, self.clock(), &request)
+            .steps
+            .into_iter()
+            .map(|step| step.step)
+            .collect();
+        for (step, content) in &self.contents {
+            let Some(asset) = definitions.get(&step.asset).filter(|asset| asset.kind != "command") else {
+                continue;
+            };
+            let exists = sight.scopes().exists(asset, step.partition.as_ref());
+            if !exists || planned.contains(step) || sight.stale(asset, step.partition.as_ref()).is_some() {
+                continue;
+            }
+            let mut tables = Vec::new();
+            let mut models = Vec::new();
+            for input in &asset.inputs {
+                match &input.role {
+                    assets::InputRole::Rows => {
+                        let scope = sight.scopes().of(asset, input, step.partition.as_ref());
+                        let contents = self.lake.read(self.world.pointer(&input.asset));
+                        tables.push((input.asset.clone(), scope, contents));
+                    }
+                    assets::InputRole::Model(reference) => {
+                        models.extend(
+                            sight
+                                .model_version(&input.asset, reference)
+                                .map(|v| (input.asset.clone(), v)),
+                        );
+                    }
+                }
+            }
+            tables.sort_by(|a, b| a.0.cmp(&b.0));
+            let record = self
+                .world
+                .asset(&asset.key)
+                .and_then(|record| record.observation.clone());
+            let sources = record.unwrap_or_default();
+            if make(asset, step.partition.as_ref(), &tables, &models, &sources) != *content {
+                return Err(Broken::new(
+                    InvariantId::FreshIsCurrent,
+                    format!("{step} is called fresh"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn summary(input: &Input) -> String {
+    match input {
+        Input::DefinitionsLoaded(_) => "definitions loaded".to_owned(),
+        Input::Staged { attempt, staged } => format!("staged {attempt} {:?}", staged.partition),
+        Input::CommitPrepared { asset, members, .. } => format!("commit prepared {asset} {}", members.len()),
+        Input::Observed { asset, .. } => format!("observed {asset}"),
+        other => format!("{other:?}").chars().take(200).collect(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The core and the store under faults, a thousand seeds at a time.
+//!
+//! `MILLPOND_SEED=123` repeats one seed, `MILLPOND_SEEDS=100000` runs more of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use millpond_tests::simulator::{Outcome, Sabotage, simulate};
+
+#[allow(clippy::disallowed_methods)] // The one place where a person tells the test which seeds.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs the seeds on two threads; the first that breaks a promise ends it.
+fn seeds(from: u64, count: u64) -> Outcome {
+    let next = AtomicU64::new(from);
+    let work = || {
+        let mut sum = Outcome::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= from + count {
+                return sum;
+            }
+            match simulate(seed, None) {
+                Ok(outcome) => {
+                    sum.turns += outcome.turns;
+                    sum.runs += outcome.runs;
+                    sum.published += outcome.published;
+                    sum.crashes += outcome.crashes;
+                }
+                Err(broken) => panic!("{broken}"),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let mut sum = work();
+        match other.join() {
+            Ok(more) => {
+                sum.turns += more.turns;
+                sum.runs += more.runs;
+                sum.published += more.published;
+                sum.crashes += more.crashes;
+                sum
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+#[test]
+fn promises_hold_under_faults() {
+    if let Some(seed) = number("MILLPOND_SEED") {
+        match simulate(seed, None) {
+            Ok(outcome) => println!("{outcome:?}"),
+            Err(broken) => panic!("{broken}"),
+        }
+        return;
+    }
+    let sum = seeds(0, number("MILLPOND_SEEDS").unwrap_or(1000));
+    println!("{sum:?}");
+    // A simulation in which nothing happens proves nothing.
+    assert!(
+        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500,
+        "{sum:?}"
+    );
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    for seed in [3, 17, 40] {
+        let told = |()| format!("{:?}", simulate(seed, None).map_err(|broken| broken.to_string()));
+        assert_eq!(told(()), told(()));
+    }
+}
+
+#[test]
+fn bugs_put_in_on_purpose_are_noticed() {
+    for bug in Sabotage::ALL {
+        let noticed = (0..200).find_map(|seed| simulate(seed, Some(bug)).err());
+        match noticed {
+            Some(broken) => println!("{bug:?}: seed {} breaks {:?}", broken.seed, broken.broken.invariant),
+            None => panic!("{bug:?} is not noticed within 200 seeds"),
+        }
+    }
+}
