@@ -287,6 +287,8 @@ async fn collect(mut receiver: mpsc::UnboundedReceiver<StepReport>) -> Outcome {
         }
         outcome.reports.push(report);
     }
+    // Partitions that are finished side by side are reported as they end.
+    outcome.staged.sort_by(|a, b| a.partition.cmp(&b.partition));
     assert_eq!(outcome.reports.last(), Some(&StepReport::Ended));
     outcome
 }
