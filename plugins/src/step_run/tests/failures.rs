@@ -162,11 +162,6 @@ sql = "SELECT value, repeat('x', 200) || CAST(value AS VARCHAR) AS text FROM gen
     let outcome = collect(receiver).await;
     assert_eq!(outcome.failure().class, FailureClass::Memory, "{:?}", outcome.failure());
     assert!(outcome.failure().help.is_some());
-    assert_eq!(
-        world.execute("silver.sorted", &[]).await.staged[0].rows(),
-        300_000,
-        "with room to spill it is made"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
