@@ -40,6 +40,8 @@ mod schema;
 mod staging;
 mod storage;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use error::{LakeError, SchemaDifference};

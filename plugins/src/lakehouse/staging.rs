@@ -142,6 +142,7 @@ impl StagingWriter {
         };
         let written = written_schema(&schema, &rows)?;
         let base = format!("{}/data", lake.table_location(table));
+        let token = path_part(&options.token);
         let settings = Arc::new(EncoderSettings::new(
             lake.storage().clone(),
             Arc::clone(&written),
@@ -151,7 +152,7 @@ impl StagingWriter {
         )?);
         let (mut encoders, mut by_key) = (Vec::new(), HashMap::default());
         match &partitions {
-            None => encoders.push(Encoder::new(Arc::clone(&settings), format!("{base}/{}", options.token))),
+            None => encoders.push(Encoder::new(Arc::clone(&settings), format!("{base}/{token}"))),
             Some(partitions) => {
                 for key in &partitions.allowed {
                     if by_key.insert(key.clone(), encoders.len()).is_some() {
@@ -160,7 +161,7 @@ impl StagingWriter {
                     let folder = format!("{}={}", partitions.column.column, path_part(key.as_str()));
                     encoders.push(Encoder::new(
                         Arc::clone(&settings),
-                        format!("{base}/{folder}/{}", options.token),
+                        format!("{base}/{folder}/{token}"),
                     ));
                 }
             }

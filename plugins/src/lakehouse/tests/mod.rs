@@ -1,0 +1,235 @@
+//! The lakehouse on a real disk: every test writes a warehouse into a temporary folder and reads it back through queries.
+
+#![allow(clippy::disallowed_methods)]
+
+mod commits;
+mod damage;
+mod partitions;
+mod queries;
+mod scans;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema};
+use arrow::util::pretty::pretty_format_batches;
+use assets::outcome::{StagedTable, TablePointer};
+use assets::partition::{Grain, Partitioning, TimePartitions};
+use assets::{AssetKey, PartitionKey, PartitionedBy, WriteMode};
+use datafusion::common::ScalarValue;
+use futures::TryStreamExt;
+use tempfile::TempDir;
+
+use super::*;
+use crate::query::{QueryOptions, QuerySession, QueryTable};
+
+pub(super) const DAY0: i32 = 15_765; // 2013-03-01
+
+/// A warehouse and the pointer that somebody else would keep.
+pub(super) struct World {
+    pub(super) folder: TempDir,
+    pub(super) lake: Lake,
+    pub(super) pointer: Option<TablePointer>,
+    pub(super) attempt: u64,
+}
+
+pub(super) fn table() -> AssetKey {
+    "silver.flights".parse().unwrap()
+}
+
+pub(super) fn key(text: &str) -> PartitionKey {
+    PartitionKey::new(text).unwrap()
+}
+
+/// Every day from 2013-01-01 on, told by a date column `day`.
+pub(super) fn daily() -> PartitionedBy {
+    PartitionedBy {
+        name: "daily".to_owned(),
+        column: "day".to_owned(),
+        partitioning: Partitioning::Time(TimePartitions {
+            grain: Grain::Day,
+            start: jiff::civil::date(2013, 1, 1).at(0, 0, 0, 0),
+            end: None,
+            zone: "America/New_York".to_owned(),
+        }),
+    }
+}
+
+/// `rows` rows of one day: `day`, `id` from `first` on, `carrier`, `delay`.
+pub(super) fn day(offset: i32, first: i64, rows: i64) -> RecordBatch {
+    let carriers = ["AA", "B6", "UA"];
+    RecordBatch::try_from_iter([
+        (
+            "day",
+            Arc::new(Date32Array::from_iter_values((0..rows).map(|_| DAY0 + offset))) as ArrayRef,
+        ),
+        ("id", Arc::new(Int64Array::from_iter_values(first..first + rows))),
+        (
+            "carrier",
+            Arc::new(StringArray::from_iter(
+                (0..rows).map(|i| (i % 5 != 4).then(|| carriers[(i % 3) as usize])),
+            )),
+        ),
+        (
+            "delay",
+            Arc::new(Float64Array::from_iter_values((0..rows).map(|i| i as f64 / 4.0))),
+        ),
+    ])
+    .unwrap()
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        // A folder that needs care: a space, a percent sign, a letter beyond ASCII.
+        let lake = Lake::open(&format!("file://{}/my lake 100%ü", folder.path().display())).unwrap();
+        Self {
+            folder,
+            lake,
+            pointer: None,
+            attempt: 0,
+        }
+    }
+
+    pub(super) async fn open(&self) -> Option<LakeTable> {
+        match &self.pointer {
+            Some(pointer) => Some(self.lake.table(&table(), pointer).await.unwrap()),
+            None => None,
+        }
+    }
+
+    pub(super) async fn stage(
+        &mut self,
+        by: Option<(&PartitionedBy, &[&str])>,
+        write: WriteMode,
+        batches: &[RecordBatch],
+    ) -> Result<Vec<(Option<PartitionKey>, StagedTable)>, LakeError> {
+        self.attempt += 1;
+        let existing = self.open().await;
+        let schema = batches[0].schema();
+        let partitions = match by {
+            Some((by, allowed)) => Some(StagingPartitions {
+                column: partition_column(by, &schema)?,
+                allowed: allowed.iter().map(|text| key(text)).collect(),
+            }),
+            None => None,
+        };
+        let options = StagingOptions {
+            write,
+            ..StagingOptions::new(format!("attempt-{}", self.attempt))
+        };
+        let mut writer = StagingWriter::new(&self.lake, &table(), existing.as_ref(), &schema, partitions, options)?;
+        for batch in batches {
+            writer.write(batch).await?;
+        }
+        writer.finish().await
+    }
+
+    pub(super) fn members(&self, staged: &[(Option<PartitionKey>, StagedTable)]) -> Vec<CommitMember> {
+        let members = staged.iter().enumerate().map(|(index, (_, staged))| CommitMember {
+            token: format!("token-{}-{index}", self.attempt),
+            run: format!("run-{}", self.attempt),
+            staged: staged.clone(),
+        });
+        members.collect()
+    }
+
+    pub(super) async fn prepare(&self, members: &[CommitMember]) -> Result<CommitOutcome, LakeError> {
+        let now = 1_700_000_000_000 + self.attempt as i64 * 1000;
+        prepare_commit(&self.lake, &table(), self.pointer.as_ref(), members, now, self.attempt).await
+    }
+
+    /// Prepares and moves the pointer.
+    pub(super) async fn commit(&mut self, members: &[CommitMember]) -> PreparedCommit {
+        match self.prepare(members).await.unwrap() {
+            CommitOutcome::Prepared(prepared) => {
+                self.pointer = Some(prepared.pointer.clone());
+                prepared
+            }
+            CommitOutcome::AlreadyCommitted { .. } => panic!("the commit was new"),
+        }
+    }
+
+    /// Stages and publishes days; `allowed` are the partitions of the step.
+    pub(super) async fn publish_days(&mut self, allowed: &[&str], batches: &[RecordBatch]) -> PreparedCommit {
+        let staged = self
+            .stage(Some((&daily(), allowed)), WriteMode::Replace, batches)
+            .await
+            .unwrap();
+        let members = self.members(&staged);
+        self.commit(&members).await
+    }
+
+    pub(super) fn session(&self, scan: ScanOptions) -> QuerySession {
+        let found = QueryTable {
+            pointer: self.pointer.clone(),
+            scan,
+        };
+        let resolver = std::collections::BTreeMap::from([(table(), found)]);
+        let options = QueryOptions {
+            target_partitions: 2,
+            ..QueryOptions::default()
+        };
+        QuerySession::new(&self.lake, Arc::new(resolver), &options).unwrap()
+    }
+
+    /// The result of a query as text.
+    pub(super) async fn query_scan(&self, scan: ScanOptions, sql: &str) -> String {
+        let stream = self.session(scan).execute(sql, &[]).await.unwrap();
+        let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+        pretty_format_batches(&batches).unwrap().to_string()
+    }
+
+    pub(super) async fn query(&self, sql: &str) -> String {
+        self.query_scan(ScanOptions::default(), sql).await
+    }
+
+    /// Single values of a one-row result.
+    pub(super) async fn row(&self, sql: &str) -> Vec<String> {
+        self.row_scan(ScanOptions::default(), sql).await
+    }
+
+    pub(super) async fn row_scan(&self, scan: ScanOptions, sql: &str) -> Vec<String> {
+        let stream = self.session(scan).execute(sql, &[]).await.unwrap();
+        let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+        let batch = batches.iter().find(|batch| batch.num_rows() > 0).expect("one row");
+        batch
+            .columns()
+            .iter()
+            .map(|column| ScalarValue::try_from_array(column, 0).unwrap().to_string())
+            .collect()
+    }
+}
+
+/// A batch with the columns given as (name, array).
+pub(super) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, array)| Field::new(*name, array.data_type().clone(), true))
+        .collect();
+    RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns.into_iter().map(|(_, array)| array).collect(),
+    )
+    .unwrap()
+}
+
+pub(super) fn fixed(column: &str, keys: &[&str]) -> PartitionedBy {
+    PartitionedBy {
+        name: "set".to_owned(),
+        column: column.to_owned(),
+        partitioning: Partitioning::Fixed(keys.iter().map(|text| key(text)).collect()),
+    }
+}
+
+#[test]
+fn only_local_warehouses_open() {
+    assert!(
+        Lake::open("s3://bucket/lake")
+            .unwrap_err()
+            .to_string()
+            .contains("not supported yet")
+    );
+    assert!(Lake::open("relative/lake").is_err());
+    assert_eq!(Lake::open("/a/lake/").unwrap().warehouse(), "file:///a/lake");
+}
