@@ -159,10 +159,7 @@ impl StagingWriter {
                         continue;
                     }
                     let folder = format!("{}={}", partitions.column.column, path_part(key.as_str()));
-                    encoders.push(Encoder::new(
-                        Arc::clone(&settings),
-                        format!("{base}/{folder}/{token}"),
-                    ));
+                    encoders.push(Encoder::new(Arc::clone(&settings), format!("{base}/{folder}/{token}")));
                 }
             }
         }

@@ -248,7 +248,7 @@ impl LocalStorage {
 }
 
 /// The path of a location: what follows `file://`, or an absolute path as it is.
-pub fn local_path(location: &str) -> std::result::Result<PathBuf, PathError> {
+pub(crate) fn local_path(location: &str) -> std::result::Result<PathBuf, PathError> {
     let path = location
         .strip_prefix("file://")
         .or_else(|| location.strip_prefix("file:"))

@@ -100,6 +100,9 @@ impl QuerySession {
             .with_information_schema(true)
             .with_target_partitions(options.target_partitions.max(1));
         config.options_mut().sql_parser.collect_spans = true;
+        // A sort keeps this much back for merging what it spilled; the engine's 10 MiB would be all of a small session.
+        let kept_back = options.memory_bytes / (8 * options.target_partitions.max(1));
+        config.options_mut().execution.sort_spill_reservation_bytes = kept_back.min(10 << 20);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

@@ -58,7 +58,7 @@ pub(super) fn daily() -> PartitionedBy {
 /// `rows` rows of one day: `day`, `id` from `first` on, `carrier`, `delay`.
 pub(super) fn day(offset: i32, first: i64, rows: i64) -> RecordBatch {
     let carriers = ["AA", "B6", "UA"];
-    RecordBatch::try_from_iter([
+    batch(vec![
         (
             "day",
             Arc::new(Date32Array::from_iter_values((0..rows).map(|_| DAY0 + offset))) as ArrayRef,
@@ -75,7 +75,6 @@ pub(super) fn day(offset: i32, first: i64, rows: i64) -> RecordBatch {
             Arc::new(Float64Array::from_iter_values((0..rows).map(|i| i as f64 / 4.0))),
         ),
     ])
-    .unwrap()
 }
 
 impl World {

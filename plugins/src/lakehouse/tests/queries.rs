@@ -14,7 +14,8 @@ async fn flights() -> World {
 
 #[tokio::test]
 async fn unknown_names_are_placed_and_corrected() {
-    let session = flights().await.session(ScanOptions::default());
+    let world = flights().await;
+    let session = world.session(ScanOptions::default());
     let error = session
         .execute("SELECT count(*)\nFROM silver.flihgts", &[])
         .await
@@ -47,7 +48,8 @@ async fn unknown_names_are_placed_and_corrected() {
 
 #[tokio::test]
 async fn only_reading_is_allowed() {
-    let session = flights().await.session(ScanOptions::default());
+    let world = flights().await;
+    let session = world.session(ScanOptions::default());
     for sql in [
         "INSERT INTO silver.flights SELECT * FROM silver.flights",
         "CREATE TABLE x AS SELECT 1",
@@ -79,7 +81,8 @@ async fn only_reading_is_allowed() {
 
 #[tokio::test]
 async fn parameters_are_values_and_missing_ones_are_named() {
-    let session = flights().await.session(ScanOptions::default());
+    let world = flights().await;
+    let session = world.session(ScanOptions::default());
     let sql = "SELECT count(*) AS n FROM silver.flights WHERE carrier = $carrier AND id >= $least";
     let values = [
         ("carrier".to_owned(), parameter(&"AA".into()).unwrap()),
@@ -121,7 +124,7 @@ async fn parameters_are_values_and_missing_ones_are_named() {
 async fn memory_is_bounded_and_spills() {
     let mut world = World::new();
     let staged = world
-        .stage(None, WriteMode::Replace, &[day(0, 0, 400_000)])
+        .stage(None, WriteMode::Replace, &[day(0, 0, 600_000)])
         .await
         .unwrap();
     let members = world.members(&staged);
@@ -130,7 +133,7 @@ async fn memory_is_bounded_and_spills() {
         let found = QueryTable::whole(world.pointer.clone().unwrap());
         let resolver = std::collections::BTreeMap::from([(table(), found)]);
         let options = QueryOptions {
-            memory_bytes: 6 << 20,
+            memory_bytes: 16 << 20,
             spill_folder: spill.then(|| world.folder.path().to_path_buf()),
             ..QueryOptions::default()
         };
@@ -143,7 +146,7 @@ async fn memory_is_bounded_and_spills() {
         rows.map(|rows| rows.iter().map(RecordBatch::num_rows).sum::<usize>())
             .map_err(|error| session.read_error(error))
     };
-    assert_eq!(run(true).await.unwrap(), 400_000);
+    assert_eq!(run(true).await.unwrap(), 600_000);
     assert_eq!(run(false).await.unwrap_err().failure.class, FailureClass::Memory);
 }
 
@@ -208,7 +211,7 @@ async fn staged_rows_can_be_queried_as_this() {
         .unwrap();
     let session = world.session(ScanOptions::default());
     session.put("this", staged_provider(&world.lake, &[staged[0].1.clone()]).unwrap());
-    let sql = "SELECT (SELECT count(*) FROM this), (SELECT count(*) FROM silver.flights), (SELECT max(day) FROM this)";
+    let sql = "SELECT (SELECT count(*) FROM this) AS a, (SELECT count(*) FROM silver.flights) AS b, (SELECT max(day) FROM this) AS c";
     let rows: Vec<RecordBatch> = session.execute(sql, &[]).await.unwrap().try_collect().await.unwrap();
     let row: Vec<String> = rows[0]
         .columns()
