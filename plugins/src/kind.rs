@@ -137,6 +137,9 @@ pub struct Extras {
     pub data_version: Option<String>,
 }
 
+/// What the name of an asset's quarantine table has after the asset's own.
+pub const QUARANTINE_SUFFIX: &str = "__quarantine";
+
 /// Column of a quarantine table that holds the partition key of the step, as text.
 pub const QUARANTINE_PARTITION: &str = "partition_key";
 

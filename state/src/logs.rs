@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::event::Micros;
 use crate::ids::{AttemptId, RunId};
@@ -54,7 +56,8 @@ pub enum Stream {
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// When it was written.
+    /// When it was written. Files hold it as text (`2026-03-01T05:00:00.123Z`), which people can read without help.
+    #[serde(deserialize_with = "moment")]
     pub at: Micros,
     /// How important it is.
     pub level: Level,
@@ -68,6 +71,20 @@ pub struct LogLine {
     /// The partition it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
+}
+
+/// A time as text, or as microseconds since 1970.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Micros, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => text
+            .parse::<jiff::Timestamp>()
+            .map(jiff::Timestamp::as_microsecond)
+            .map_err(D::Error::custom),
+        Value::Number(number) => number
+            .as_i64()
+            .ok_or_else(|| D::Error::custom("not a whole number of microseconds")),
+        other => Err(D::Error::custom(format!("{other} is not a time"))),
+    }
 }
 
 /// A line as found.

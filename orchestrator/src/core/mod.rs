@@ -16,6 +16,7 @@
 mod decide;
 mod definitions;
 mod effect;
+mod health;
 mod input;
 mod invariants;
 mod plan;
@@ -28,9 +29,10 @@ pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
 };
+pub use health::{Health, HealthState};
 pub use input::{Input, PreparedMember, PreparedTable};
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
-pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan};
+pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use world::{
     AssetRecord, Attempt, Broken, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord,

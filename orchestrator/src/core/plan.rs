@@ -346,7 +346,7 @@ fn not_there(input: &AssetKey, waits_for_source: bool) -> Blocked {
 }
 
 /// `champion` or `3`.
-pub(super) fn reference_text(reference: &ModelReference) -> String {
+pub fn reference_text(reference: &ModelReference) -> String {
     match reference {
         ModelReference::Alias(alias) => alias.clone(),
         ModelReference::Version(version) => version.to_string(),

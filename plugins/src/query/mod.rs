@@ -8,6 +8,9 @@ mod damage;
 mod error;
 mod session;
 
+mod render;
+
 pub use catalog::{QueryTable, TableResolver};
 pub use error::{QueryError, engine_error};
+pub use render::{RenderError, Rendered, ResultFormat, render};
 pub use session::{AsOf, QueryOptions, QuerySession, parameter};

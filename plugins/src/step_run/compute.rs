@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::execute::Shell;
 use super::{StepContext, failure};
 use crate::checks::Checking;
-use crate::kind::{Extras, Product, QUARANTINE_PARTITION};
+use crate::kind::{Extras, Product, QUARANTINE_PARTITION, QUARANTINE_SUFFIX};
 use crate::lakehouse::{
     RowKey, StagingOptions, StagingPartitions, StagingWriter, partition_column, row_partition_keys,
 };
@@ -119,9 +119,10 @@ async fn quarantine(
     mut rows: SendableRecordBatchStream,
 ) -> Result<Option<StagingWriter>, Failure> {
     let asset = &shell.order.asset;
-    let key = AssetKey::new(asset.key.layer(), &format!("{}__quarantine", asset.key.name())).map_err(|error| {
-        Failure::new(FailureClass::Declaration, error.to_string()).with_help("give the asset a shorter name")
-    })?;
+    let key =
+        AssetKey::new(asset.key.layer(), &format!("{}{QUARANTINE_SUFFIX}", asset.key.name())).map_err(|error| {
+            Failure::new(FailureClass::Declaration, error.to_string()).with_help("give the asset a shorter name")
+        })?;
     let by = asset.partitions.as_ref().map(|by| PartitionedBy {
         column: QUARANTINE_PARTITION.to_owned(),
         ..by.clone()

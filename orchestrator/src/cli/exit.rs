@@ -1,0 +1,123 @@
+//! How a command ends, as documented in `millpond --help`.
+
+use std::process::ExitCode;
+
+use state::sqlite::StateError;
+
+use crate::edge::engine::{EngineError, RequestError};
+
+/// The exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// A run or a step failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The project has mistakes.
+    Mistakes = 3,
+    /// No such asset, run, partition or table.
+    NotFound = 4,
+    /// Another process owns the project's state.
+    Owned = 5,
+    /// Something broke.
+    Broken = 70,
+    /// Interrupted.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command cannot go on, for a person.
+#[derive(Debug)]
+pub struct Stop {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened, to what, and why.
+    pub message: String,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+impl Stop {
+    /// A command ends with this code and message.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// Something broke.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self::new(Exit::Broken, message)
+    }
+
+    /// There is no such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Exit::NotFound, message)
+    }
+
+    /// Adds what to do next.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl From<StateError> for Stop {
+    fn from(error: StateError) -> Self {
+        let exit = match &error {
+            StateError::Owned { .. } => Exit::Owned,
+            StateError::Missing(_) => Exit::NotFound,
+            _ => Exit::Broken,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::State(error) => error.into(),
+            error => Self::broken(error.to_string()),
+        }
+    }
+}
+
+impl From<RequestError> for Stop {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Selection(error) => Self::new(Exit::NotFound, error.render()),
+            RequestError::Sources { asset, failure } => {
+                let stop = Self::new(
+                    Exit::Failed,
+                    format!("failed to look at the sources of `{asset}`: {failure}"),
+                );
+                match failure.help {
+                    Some(help) => stop.with_help(help),
+                    None => stop,
+                }
+            }
+            RequestError::Stopping => Self::broken(error.to_string()),
+        }
+    }
+}
+
+impl From<assets::selection::SelectionError> for Stop {
+    fn from(error: assets::selection::SelectionError) -> Self {
+        Self::new(Exit::NotFound, error.render())
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::broken(error.to_string())
+    }
+}

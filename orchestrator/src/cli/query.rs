@@ -1,0 +1,208 @@
+//! `millpond query`: SQL over the tables, as they are or as they were.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use assets::AssetKey;
+use clap::{Args, ValueEnum};
+use plugins::lakehouse::Lake;
+use plugins::query::{AsOf, QueryOptions, QuerySession, QueryTable, RenderError, ResultFormat, parameter, render};
+
+use super::look::Place;
+use super::terminal::{Terminal, count};
+use super::{Exit, Stop};
+use crate::edge::folder::StateFolder;
+use crate::edge::{clock, environment};
+
+/// Ask a question in SQL, of tables as they are or as they were.
+///
+/// Tables are named `layer.name`. One SELECT; nothing can be changed. `-` reads the query from standard input.
+#[derive(Args)]
+pub struct Query {
+    /// The query.
+    sql: String,
+    /// A time (2026-03-01, 2026-03-01T06:00, in the project's zone unless it says another) or a snapshot id.
+    #[arg(long, value_name = "TIME or SNAPSHOT")]
+    as_of: Option<String>,
+    /// How to print the result.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Rows shown of a table.
+    #[arg(long, default_value_t = 100)]
+    rows: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// Aligned columns.
+    Table,
+    /// Comma separated values.
+    Csv,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Query {
+    pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
+        let project = place.project(terminal)?;
+        let folder = StateFolder::of(&project.root);
+        let sql = if self.sql == "-" {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            text
+        } else {
+            self.sql.clone()
+        };
+        let as_of = self
+            .as_of
+            .as_deref()
+            .map_or(Ok(AsOf::Pinned), |text| as_of(text, &project.settings.timezone))?;
+        let tables = tables(
+            &folder,
+            project.definitions.ordered().iter().map(|asset| asset.key.clone()),
+        )?;
+        let lake = Lake::open(&project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
+        let scratch = Scratch::new(&folder)?;
+        let options = QueryOptions {
+            memory_bytes: project.orders.memory_bytes as usize,
+            spill_folder: Some(scratch.0.clone()),
+            target_partitions: environment::cores(),
+            as_of,
+        };
+        let session =
+            QuerySession::new(&lake, Arc::new(tables), &options).map_err(|error| Stop::broken(error.to_string()))?;
+        let parameters: Vec<_> = project
+            .settings
+            .params
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), parameter(value)?)))
+            .collect();
+        let format = match self.format {
+            None if terminal.json() => ResultFormat::JsonLines,
+            None | Some(Format::Table) => ResultFormat::Table { most: self.rows },
+            Some(Format::Csv) => ResultFormat::Csv,
+            Some(Format::Json) => ResultFormat::JsonLines,
+        };
+        // Queries recurse over their own text; the runtime's threads have room for it, the main thread may not.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(environment::cores())
+            .thread_stack_size(16 << 20)
+            .enable_all()
+            .build()
+            .map_err(|error| Stop::broken(error.to_string()))?;
+        let rendered = runtime.block_on(async {
+            let task = runtime.spawn(async move {
+                let rows = session.execute(&sql, &parameters).await.map_err(failed)?;
+                let mut output = std::io::BufWriter::new(std::io::stdout());
+                match render(rows, format, &mut output).await {
+                    Err(RenderError::Query(error)) => Err(failed(session.read_error(error))),
+                    // Whoever reads has read enough.
+                    Err(RenderError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
+                    Err(RenderError::Output(error)) => Err(error.into()),
+                    Ok(rendered) => Ok(Some(rendered)),
+                }
+            });
+            tokio::select! {
+                result = task => result.map_err(|error| Stop::broken(format!("the query failed: {error}")))?,
+                _ = tokio::signal::ctrl_c() => Err(Stop::new(Exit::Interrupted, "interrupted")),
+            }
+        })?;
+        if let (ResultFormat::Table { .. }, Some(rendered)) = (format, rendered) {
+            let shown = count(rendered.rows as u64, "row", "rows");
+            terminal.note(if rendered.cut {
+                format!("the first {shown}; --rows N shows more, --format csv all")
+            } else {
+                shown
+            });
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn failed(error: plugins::query::QueryError) -> Stop {
+    let stop = Stop::new(Exit::Failed, error.failure.message.clone());
+    match error.failure.help {
+        Some(help) => stop.with_help(help),
+        None => stop,
+    }
+}
+
+/// The newest version of every table, and the names of assets that have none yet.
+fn tables(
+    folder: &StateFolder,
+    assets: impl Iterator<Item = AssetKey>,
+) -> Result<BTreeMap<AssetKey, QueryTable>, Stop> {
+    let mut tables: BTreeMap<AssetKey, QueryTable> = assets
+        .map(|key| {
+            (
+                key,
+                QueryTable {
+                    pointer: None,
+                    scan: plugins::lakehouse::ScanOptions::default(),
+                },
+            )
+        })
+        .collect();
+    let store = match state::sqlite::Store::open_reader(&folder.database()) {
+        Ok(store) => store,
+        Err(state::sqlite::StateError::Missing(_)) => return Ok(tables),
+        Err(error) => return Err(error.into()),
+    };
+    let mut after = None;
+    loop {
+        let page = store.catalog_tables(after.as_ref(), 1000)?;
+        let Some(last) = page.last() else { return Ok(tables) };
+        after = Some(last.asset.clone());
+        for table in page {
+            if let Some(pointer) = store.pointer(&table.asset)? {
+                tables.insert(table.asset, QueryTable::whole(pointer));
+            }
+        }
+    }
+}
+
+/// A time in the project's zone, an instant, or a snapshot id.
+fn as_of(text: &str, zone: &str) -> Result<AsOf, Stop> {
+    if let Ok(id) = text.parse::<i64>()
+        && text.len() > 8
+    {
+        return Ok(AsOf::Snapshot(id));
+    }
+    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+        return Ok(AsOf::Time(instant.as_millisecond()));
+    }
+    let local = text
+        .parse::<jiff::civil::DateTime>()
+        .or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.at(0, 0, 0, 0)));
+    match local.and_then(|local| local.in_tz(zone)) {
+        Ok(zoned) => Ok(AsOf::Time(zoned.timestamp().as_millisecond())),
+        Err(_) => Err(
+            Stop::new(Exit::Usage, format!("`{text}` is neither a time nor a snapshot id")).with_help(
+                "write 2026-03-01, 2026-03-01T06:00, 2026-03-01T06:00Z, or an id that `millpond show` lists",
+            ),
+        ),
+    }
+}
+
+/// A folder for spill files that goes when the query is over.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(folder: &StateFolder) -> std::io::Result<Self> {
+        let path = folder
+            .path()
+            .join("queries")
+            .join(format!("{}-{}", std::process::id(), clock::now()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed with the state folder.
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}

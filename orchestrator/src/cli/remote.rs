@@ -1,0 +1,143 @@
+//! Talking to the daemon that owns the project, over its own HTTP interface on this machine.
+
+use std::time::Duration;
+
+use assets::AssetKey;
+use reqwest::{Client, Method, RequestBuilder};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use state::event::{Event, Micros, Recorded};
+use state::ids::RunId;
+
+use super::follow::Follower;
+use super::materialize::{accepted, exit_of};
+use super::terminal::Terminal;
+use super::{Exit, Stop};
+use crate::edge::folder::StateFolder;
+use crate::wire::{AliasBody, ErrorBody, RunAnswer, RunBody};
+
+/// How long the daemon may wait for something to happen before it answers that nothing did.
+const WAIT_SECONDS: u64 = 20;
+
+/// A daemon.
+pub struct Remote {
+    client: Client,
+    url: String,
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct EventPage {
+    rows: Vec<EventOf>,
+}
+
+#[derive(Deserialize)]
+struct EventOf {
+    seq: i64,
+    at: Micros,
+    event: Option<Event>,
+}
+
+impl Remote {
+    /// The daemon at `url`, with the token that it left in the state folder for this user.
+    pub fn new(url: &str, folder: &StateFolder) -> Result<Self, Stop> {
+        let token = std::fs::read_to_string(folder.token()).map_err(|error| {
+            Stop::broken(format!("failed to read `{}`: {error}", folder.token().display())).with_help(format!(
+                "the daemon at {url} belongs to another user, or is just starting"
+            ))
+        })?;
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(WAIT_SECONDS + 40))
+            .build()
+            .map_err(|error| Stop::broken(error.to_string()))?;
+        Ok(Self {
+            client,
+            url: url.trim_end_matches('/').to_owned(),
+            token: token.trim().to_owned(),
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}/api/v1{path}", self.url))
+            .bearer_auth(&self.token)
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Stop> {
+        let failed = |error: reqwest::Error| {
+            Stop::broken(format!("failed to talk to the daemon at {}: {error}", self.url))
+                .with_help("look at the terminal or log of `millpond up`")
+        };
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        if status.is_success() {
+            return response.json().await.map_err(failed);
+        }
+        let text = response.text().await.map_err(failed)?;
+        let message = serde_json::from_str::<ErrorBody>(&text)
+            .map_or_else(|_| format!("the daemon answered {status}"), |body| body.error);
+        Err(Stop::new(
+            if status.as_u16() == 404 || status.as_u16() == 422 {
+                Exit::NotFound
+            } else {
+                Exit::Broken
+            },
+            message,
+        ))
+    }
+
+    /// Asks for a run and follows it.
+    pub async fn materialize(&self, body: RunBody, terminal: &Terminal) -> Result<Exit, Stop> {
+        let page: EventPage = self.answer(self.request(Method::GET, "/events?newest=true")).await?;
+        let mut after = page.rows.last().map_or(0, |row| row.seq);
+        let answer: RunAnswer = self.answer(self.request(Method::POST, "/runs").json(&body)).await?;
+        let run = match accepted(answer, terminal) {
+            Ok(run) => run,
+            Err(exit) => return Ok(exit),
+        };
+        let mut follower = Follower::new(run.clone(), terminal);
+        let mut interrupted = false;
+        while follower.ended.is_none() {
+            let path = format!("/events?after={after}&wait={WAIT_SECONDS}");
+            tokio::select! {
+                page = self.answer::<EventPage>(self.request(Method::GET, &path)) => {
+                    for row in page?.rows {
+                        after = row.seq;
+                        if let Some(event) = row.event {
+                            follower.see(&Recorded { at: row.at, event });
+                        }
+                    }
+                }
+                signal = tokio::signal::ctrl_c() => {
+                    signal?;
+                    if interrupted {
+                        return Ok(Exit::Interrupted);
+                    }
+                    interrupted = true;
+                    follower.line("canceling; press Ctrl-C again to leave the run to the daemon");
+                    self.cancel(&run).await?;
+                }
+            }
+        }
+        if terminal.json() {
+            terminal.answer(&follower.summary());
+        }
+        Ok(exit_of(follower.ended, interrupted))
+    }
+
+    /// Asks to stop a run.
+    pub async fn cancel(&self, run: &RunId) -> Result<(), Stop> {
+        let _: serde_json::Value = self
+            .answer(self.request(Method::POST, &format!("/runs/{run}/cancel")))
+            .await?;
+        Ok(())
+    }
+
+    /// Points an alias at a version.
+    pub async fn promote(&self, model: &AssetKey, alias: &str, version: u64) -> Result<serde_json::Value, Stop> {
+        let path = format!("/models/{model}/aliases/{alias}");
+        self.answer(self.request(Method::POST, &path).json(&AliasBody { version }))
+            .await
+    }
+}

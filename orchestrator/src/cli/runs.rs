@@ -1,0 +1,185 @@
+//! `millpond runs`: the list of runs, or one run.
+
+use clap::Args;
+use serde_json::json;
+use state::ids::RunId;
+use state::sqlite::queries::run_steps::{StepFilter, run_steps};
+use state::sqlite::queries::runs::{RunFilter, RunRow, runs};
+use state::sqlite::queries::{attempts, run};
+use state::status::{RunStatus, StepStatus};
+
+use super::look::{Look, Place};
+use super::terminal::{Terminal, count, duration, moment, table};
+use super::{Exit, Stop};
+use crate::edge::clock;
+
+/// List runs, or show one.
+#[derive(Args)]
+pub struct Runs {
+    /// One run: run_…
+    run: Option<String>,
+    /// How many runs to list.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    limit: usize,
+    /// Only runs that touch this asset.
+    #[arg(long)]
+    asset: Option<String>,
+    /// Only runs in this state: queued, running, canceling, succeeded, failed, canceled.
+    #[arg(long)]
+    status: Option<String>,
+}
+
+impl Runs {
+    pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
+        let look = Look::new(place, terminal)?;
+        match &self.run {
+            Some(id) => one(&look, id, terminal),
+            None => self.list(&look, terminal),
+        }
+    }
+
+    fn list(&self, look: &Look, terminal: &Terminal) -> Result<Exit, Stop> {
+        let status = match &self.status {
+            None => None,
+            Some(text) => Some(
+                RunStatus::ALL
+                    .into_iter()
+                    .find(|status| status.as_str() == text)
+                    .ok_or_else(|| {
+                        let known: Vec<&str> = RunStatus::ALL.iter().map(|status| status.as_str()).collect();
+                        Stop::new(Exit::Usage, format!("there is no state `{text}`"))
+                            .with_help(format!("states are {}", known.join(", ")))
+                    })?,
+            ),
+        };
+        let asset = self
+            .asset
+            .as_ref()
+            .map(|text| look.asset(text).map(|asset| asset.key.clone()))
+            .transpose()?;
+        let page = runs(look.store()?, &RunFilter { status, asset }, None, self.limit)?;
+        if terminal.json() {
+            page.rows.iter().for_each(|row| terminal.answer(row));
+            return Ok(Exit::Done);
+        }
+        let mut rows = vec![
+            ["run", "state", "began", "took", "steps", "selection"]
+                .map(|head| terminal.dim(head))
+                .to_vec(),
+        ];
+        for row in &page.rows {
+            rows.push(vec![
+                row.run.to_string(),
+                status_text(row.status, terminal),
+                moment(row.submitted_at, &look.project.settings.timezone),
+                took(row),
+                steps_text(row),
+                row.selection.clone(),
+            ]);
+        }
+        terminal.say(table(&rows));
+        if page.next.is_some() {
+            terminal.say(terminal.dim(&format!("older runs: --limit {}", self.limit * 5)));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn took(row: &RunRow) -> String {
+    duration(row.ended_at.unwrap_or_else(clock::now) - row.submitted_at)
+}
+
+fn steps_text(row: &RunRow) -> String {
+    let steps = &row.steps;
+    let mut text = format!("{}/{}", steps.succeeded, steps.total());
+    for (number, word) in [
+        (steps.failed, "failed"),
+        (steps.skipped, "skipped"),
+        (steps.canceled, "canceled"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!(", {number} {word}"));
+        }
+    }
+    text
+}
+
+fn status_text(status: RunStatus, terminal: &Terminal) -> String {
+    match status {
+        RunStatus::Succeeded => terminal.green(status.as_str()),
+        RunStatus::Failed => terminal.red(status.as_str()),
+        RunStatus::Queued | RunStatus::Running | RunStatus::Canceling | RunStatus::Canceled => {
+            terminal.yellow(status.as_str())
+        }
+    }
+}
+
+fn one(look: &Look, id: &str, terminal: &Terminal) -> Result<Exit, Stop> {
+    let id = parse(id)?;
+    let store = look.store()?;
+    let detail = run::run(store, &id)?.ok_or_else(|| missing(&id))?;
+    let failed = StepFilter {
+        asset: None,
+        status: Some(StepStatus::Failed),
+    };
+    let failures = run_steps(store, &id, &failed, None, 20)?;
+    let tries = attempts::attempts(store, &id, None, None, 1000)?;
+    if terminal.json() {
+        terminal.answer(&json!({ "run": detail, "failures": failures.rows, "attempts": tries.rows }));
+        return Ok(Exit::Done);
+    }
+    let row = &detail.row;
+    let zone = &look.project.settings.timezone;
+    terminal.say(format!(
+        "{}  {}",
+        terminal.bold(row.run.as_str()),
+        status_text(row.status, terminal)
+    ));
+    terminal.say(format!("  selection  {}", row.selection));
+    terminal.say(format!(
+        "  asked      {} by {}",
+        moment(row.submitted_at, zone),
+        row.trigger
+    ));
+    terminal.say(format!("  took       {}", took(row)));
+    let mut rows = vec![
+        ["asset", "steps", "failed", "skipped", "log"]
+            .map(|head| terminal.dim(head))
+            .to_vec(),
+    ];
+    for asset in &detail.assets {
+        let log = tries.rows.iter().rev().find(|attempt| attempt.asset == asset.asset);
+        rows.push(vec![
+            asset.asset.to_string(),
+            format!("{}/{}", asset.steps.succeeded, asset.steps.total()),
+            asset.steps.failed.to_string(),
+            asset.steps.skipped.to_string(),
+            log.map_or_else(String::new, |attempt| attempt.attempt.to_string()),
+        ]);
+    }
+    terminal.say(table(&rows));
+    for step in &failures.rows {
+        if let Some(failure) = &step.failure {
+            terminal.say(format!("{} {}: {failure}", terminal.red("failed"), step.step));
+            if let Some(help) = &failure.help {
+                terminal.say(format!("  help: {help}"));
+            }
+        }
+    }
+    let more = detail.row.steps.failed.saturating_sub(failures.rows.len() as u64);
+    if more > 0 {
+        terminal.say(terminal.dim(&format!("and {} more", count(more, "failure", "failures"))));
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a run's id.
+pub fn parse(id: &str) -> Result<RunId, Stop> {
+    id.parse()
+        .map_err(|error: state::ids::IdError| Stop::new(Exit::Usage, error.to_string()))
+}
+
+/// There is no such run.
+pub fn missing(id: &RunId) -> Stop {
+    Stop::not_found(format!("there is no run `{id}`")).with_help("`millpond runs` lists them")
+}

@@ -1,0 +1,225 @@
+//! `millpond show`: one asset, or the list of them.
+
+use assets::{Asset, AssetKey};
+use clap::Args;
+use plugins::lakehouse::{Lake, SnapshotInfo, history};
+use serde_json::json;
+use state::sqlite::queries::asset_partitions::asset_partitions;
+use state::sqlite::queries::assets::{AssetRow, asset};
+use state::sqlite::queries::checks::latest;
+use state::sqlite::queries::materializations::of_asset;
+
+use super::check::input_text;
+use super::look::{Look, Place};
+use super::terminal::{Terminal, bytes, count, moment, table, thousands};
+use super::{Exit, Stop};
+use crate::core::Health;
+
+/// Show an asset: its state, partitions, checks and snapshots; without a name, all assets.
+#[derive(Args)]
+pub struct Show {
+    /// The asset: silver.flights
+    asset: Option<String>,
+    /// How many partitions, materializations and snapshots to list.
+    #[arg(long, short = 'n', default_value_t = 8)]
+    limit: usize,
+}
+
+impl Show {
+    pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
+        let look = Look::new(place, terminal)?;
+        match &self.asset {
+            Some(name) => {
+                let asset = look.asset(name)?;
+                self.one(&look, &asset, terminal)
+            }
+            None => list(&look, terminal),
+        }
+    }
+
+    fn one(&self, look: &Look, asset: &Asset, terminal: &Terminal) -> Result<Exit, Stop> {
+        let health = Health::of(&look.world, look.at, &asset.key);
+        let key = &asset.key;
+        let Some(store) = &look.store else {
+            if terminal.json() {
+                terminal.answer(&json!({ "asset": asset, "health": health }));
+            } else {
+                head(asset, health.as_ref(), None, terminal);
+            }
+            return Ok(Exit::Done);
+        };
+        let row = state::sqlite::queries::assets::asset(store, key)?;
+        let failed = asset_partitions(store, key, true, None, self.limit)?;
+        let checks = latest(store, key, 100)?;
+        let made = of_asset(store, key, None, self.limit)?;
+        let snapshots = snapshots(look, key)?;
+        if terminal.json() {
+            terminal.answer(&json!({
+                "asset": asset, "health": health, "sums": row, "failed_partitions": failed.rows, "checks": checks,
+                "materializations": made.rows, "snapshots": snapshots.iter().take(self.limit).map(snapshot_json).collect::<Vec<_>>(),
+            }));
+            return Ok(Exit::Done);
+        }
+        head(asset, health.as_ref(), row.as_ref(), terminal);
+        let zone = &look.project.settings.timezone;
+        if !checks.is_empty() {
+            let mut rows = vec![
+                ["check", "result", "found", "expected"]
+                    .map(|head| terminal.dim(head))
+                    .to_vec(),
+            ];
+            for check in &checks {
+                let result = if check.result.passed {
+                    terminal.green("passed")
+                } else if check.result.blocks() {
+                    terminal.red("failed")
+                } else {
+                    terminal.yellow("warned")
+                };
+                rows.push(vec![
+                    check.result.name.clone(),
+                    result,
+                    check
+                        .result
+                        .figure
+                        .map_or_else(String::new, |figure| format!("{figure}")),
+                    check.result.expected.clone(),
+                ]);
+            }
+            terminal.say(table(&rows));
+        }
+        for partition in &failed.rows {
+            if let Some(failure) = &partition.last_failure {
+                let name = partition
+                    .partition
+                    .as_ref()
+                    .map_or_else(|| key.to_string(), |partition| format!("{key}@{partition}"));
+                terminal.say(format!("{} {name}: {}", terminal.red("failed"), failure.failure));
+            }
+        }
+        if !made.rows.is_empty() {
+            let mut rows = vec![
+                ["made", "partition", "rows", "size", "run"]
+                    .map(|head| terminal.dim(head))
+                    .to_vec(),
+            ];
+            for made in &made.rows {
+                rows.push(vec![
+                    moment(made.at, zone),
+                    made.step
+                        .partition
+                        .as_ref()
+                        .map_or_else(String::new, ToString::to_string),
+                    thousands(made.rows),
+                    bytes(made.bytes),
+                    made.run.to_string(),
+                ]);
+            }
+            terminal.say(table(&rows));
+        }
+        if !snapshots.is_empty() {
+            let mut rows = vec![
+                ["snapshot", "at", "operation", "rows", "added", "removed"]
+                    .map(|head| terminal.dim(head))
+                    .to_vec(),
+            ];
+            for snapshot in snapshots.iter().take(self.limit) {
+                rows.push(vec![
+                    snapshot.id.to_string(),
+                    moment(snapshot.timestamp_ms * 1000, zone),
+                    snapshot.operation.clone(),
+                    snapshot.rows_total.map_or_else(String::new, thousands),
+                    thousands(snapshot.rows_added),
+                    thousands(snapshot.rows_deleted),
+                ]);
+            }
+            terminal.say(table(&rows));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn head(asset: &Asset, health: Option<&Health>, row: Option<&AssetRow>, terminal: &Terminal) {
+    let state = health.map_or_else(String::new, |health| health.to_string());
+    terminal.say(format!(
+        "{}  {}  {state}",
+        terminal.bold(asset.key.as_str()),
+        asset.kind
+    ));
+    if let Some(description) = &asset.description {
+        terminal.say(format!("  {description}"));
+    }
+    if let Some(by) = &asset.partitions {
+        terminal.say(format!(
+            "  partitions  {} by {}: {}",
+            by.name,
+            by.column,
+            by.partitioning.describe()
+        ));
+    }
+    for input in &asset.inputs {
+        terminal.say(format!("  reads       {}", input_text(input)));
+    }
+    if let Some(row) = row {
+        terminal.say(format!(
+            "  holds       {}, {}",
+            count(row.rows, "row", "rows"),
+            bytes(row.bytes)
+        ));
+    }
+}
+
+fn snapshots(look: &Look, key: &AssetKey) -> Result<Vec<SnapshotInfo>, Stop> {
+    let Some(pointer) = look.world.pointer(key) else {
+        return Ok(Vec::new());
+    };
+    let lake = Lake::open(&look.project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
+    let table = super::runtime()?
+        .block_on(lake.table(key, pointer))
+        .map_err(|error| Stop::broken(error.to_string()))?;
+    let mut found = history(&table).map_err(|error| Stop::broken(error.to_string()))?;
+    found.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.timestamp_ms));
+    Ok(found)
+}
+
+fn snapshot_json(snapshot: &SnapshotInfo) -> serde_json::Value {
+    json!({
+        "id": snapshot.id.to_string(), "timestamp_ms": snapshot.timestamp_ms, "operation": snapshot.operation,
+        "rows_total": snapshot.rows_total, "rows_added": snapshot.rows_added, "rows_deleted": snapshot.rows_deleted,
+    })
+}
+
+fn list(look: &Look, terminal: &Terminal) -> Result<Exit, Stop> {
+    let mut rows = vec![
+        ["asset", "kind", "state", "rows", "size", "last made"]
+            .map(|head| terminal.dim(head))
+            .to_vec(),
+    ];
+    for asset_definition in look.project.definitions.ordered() {
+        let key = &asset_definition.key;
+        let health = Health::of(&look.world, look.at, key);
+        let row = look
+            .store
+            .as_ref()
+            .map(|store| asset(store, key))
+            .transpose()?
+            .flatten();
+        if terminal.json() {
+            terminal.answer(&json!({ "asset": key, "kind": asset_definition.kind, "health": health, "sums": row }));
+            continue;
+        }
+        rows.push(vec![
+            key.to_string(),
+            asset_definition.kind.clone(),
+            health.map_or_else(String::new, |health| health.to_string()),
+            row.as_ref().map_or_else(String::new, |row| thousands(row.rows)),
+            row.as_ref().map_or_else(String::new, |row| bytes(row.bytes)),
+            row.and_then(|row| row.last_at)
+                .map_or_else(String::new, |at| moment(at, &look.project.settings.timezone)),
+        ]);
+    }
+    if !terminal.json() {
+        terminal.say(table(&rows));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,206 @@
+//! `millpond why`: fresh or stale, because of what, and what became of it.
+
+use std::collections::BTreeSet;
+
+use assets::{AssetPartition, PartitionKey};
+use clap::Args;
+use serde_json::json;
+use state::event::PartitionChoice;
+use state::sqlite::queries::why::{WhyFacts, why};
+
+use super::check::input_text;
+use super::look::{Look, Place};
+use super::terminal::{Terminal, count, moment};
+use super::{Exit, Stop};
+use crate::core::{PlanRequest, plan};
+
+/// Explain why a partition is fresh or stale, and what became of it.
+#[derive(Args)]
+pub struct Why {
+    /// The asset, or one of its partitions: silver.flights@2013-03-01
+    step: String,
+}
+
+impl Why {
+    pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
+        let mut look = Look::new(place, terminal)?;
+        let (name, key) = match self.step.split_once('@') {
+            Some((name, key)) => (name, Some(key)),
+            None => (self.step.as_str(), None),
+        };
+        let asset = look.asset(name)?;
+        let partition = match (key, &asset.partitions) {
+            (Some(key), Some(by)) => {
+                let key = PartitionKey::new(key).map_err(|error| Stop::new(Exit::Usage, error.to_string()))?;
+                if !by.partitioning.contains(&key) {
+                    return Err(Stop::not_found(format!("{} has no partition `{key}`", asset.key))
+                        .with_help(format!("its partitions are {}", by.partitioning.describe())));
+                }
+                Some(key)
+            }
+            (Some(_), None) => return Err(Stop::not_found(format!("{} has no partitions", asset.key))),
+            (None, _) => None,
+        };
+        look.observe(std::slice::from_ref(&asset.key))?;
+        let request = PlanRequest {
+            assets: BTreeSet::from([asset.key.clone()]),
+            partitions: partition.clone().map(PartitionChoice::One),
+            force: false,
+        };
+        let plan = plan(&look.world, look.at, &request);
+        if partition.is_none() && asset.partitions.is_some() {
+            return summary(&asset.key, &plan, terminal);
+        }
+        let step = AssetPartition::new(asset.key.clone(), partition);
+        let facts = look.store.as_ref().map(|store| why(store, &step, 5)).transpose()?;
+        let reason = plan.steps.first().map(|step| step.reason.to_string());
+        let problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
+        if terminal.json() {
+            terminal.answer(&json!({ "step": step, "stale": reason, "problems": problems, "facts": facts }));
+            return Ok(Exit::Done);
+        }
+        match (&reason, problems.first()) {
+            (Some(reason), _) => terminal.say(format!(
+                "{} is {}: {reason}",
+                terminal.bold(&step.to_string()),
+                terminal.yellow("stale")
+            )),
+            (None, Some(problem)) => terminal.say(format!(
+                "{} {}: {problem}",
+                terminal.bold(&step.to_string()),
+                terminal.red("cannot run")
+            )),
+            (None, None) => terminal.say(format!(
+                "{} is {}",
+                terminal.bold(&step.to_string()),
+                terminal.green("fresh")
+            )),
+        }
+        for input in &asset.inputs {
+            terminal.say(format!("  reads {}", input_text(input)));
+        }
+        if let Some(facts) = &facts {
+            history(facts, &look.project.settings.timezone, terminal);
+        }
+        if reason.is_some() {
+            terminal.say(format!(
+                "  to make it: millpond materialize {}{}",
+                asset.key,
+                step.partition
+                    .map_or_else(String::new, |key| format!(" --partition {key}"))
+            ));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// A whole partitioned asset: how many partitions are stale and for which reasons.
+fn summary(asset: &assets::AssetKey, plan: &crate::core::Plan, terminal: &Terminal) -> Result<Exit, Stop> {
+    let mut reasons: std::collections::BTreeMap<String, (u64, &AssetPartition)> = std::collections::BTreeMap::new();
+    for step in &plan.steps {
+        reasons.entry(step.reason.to_string()).or_insert((0, &step.step)).0 += 1;
+    }
+    let fresh: usize = plan.fresh.values().sum();
+    if terminal.json() {
+        let stale: Vec<_> = reasons
+            .iter()
+            .map(|(reason, (count, first))| json!({ "reason": reason, "partitions": count, "first": first }))
+            .collect();
+        let problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
+        terminal.answer(&json!({ "asset": asset, "fresh": fresh, "stale": stale, "problems": problems }));
+        return Ok(Exit::Done);
+    }
+    terminal.say(format!(
+        "{}: {} fresh, {} stale",
+        terminal.bold(asset.as_str()),
+        fresh,
+        plan.steps.len()
+    ));
+    for (reason, (number, first)) in &reasons {
+        terminal.say(format!(
+            "  {}: {reason} (the first is {first})",
+            count(*number, "partition", "partitions")
+        ));
+    }
+    for problem in &plan.problems {
+        terminal.say(format!("  {problem}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
+    if let Some(partition) = &facts.partition {
+        if let Some(current) = &partition.current {
+            let snapshot = current
+                .snapshot_id
+                .map_or_else(String::new, |id| format!(", snapshot {id}"));
+            terminal.say(format!(
+                "  made {} by {} ({}{snapshot})",
+                moment(current.at, zone),
+                current.run,
+                count(current.rows, "row", "rows"),
+            ));
+        }
+        if let Some(failure) = &partition.last_failure {
+            let word = if partition.failed {
+                terminal.red("failed last")
+            } else {
+                "failed before that".to_owned()
+            };
+            terminal.say(format!(
+                "  {word} {} in {}: {}",
+                moment(failure.at, zone),
+                failure.run,
+                failure.failure
+            ));
+        }
+    }
+    if let Some(made) = &facts.made_by {
+        if let Some(request) = &made.request {
+            terminal.say(format!(
+                "  because {} asked for `{}`",
+                request.trigger, request.selection
+            ));
+        }
+        if let Some(attempt) = &made.attempt {
+            for input in &attempt.inputs {
+                let version = match (&input.table, input.model_version) {
+                    (_, Some(version)) => format!("version {version}"),
+                    (Some(table), None) => table
+                        .snapshot_id
+                        .map_or_else(|| "empty".to_owned(), |id| format!("snapshot {id}")),
+                    (None, None) => "never materialized".to_owned(),
+                };
+                terminal.say(format!("  it read {} ({version})", input.asset));
+            }
+        }
+        for source in made.sources.iter().take(10) {
+            terminal.say(format!(
+                "  it read {} (sha256 {})",
+                source.path,
+                &source.sha256[..12.min(source.sha256.len())]
+            ));
+        }
+    }
+    for check in &facts.failed_checks {
+        let figure = check
+            .result
+            .figure
+            .map_or_else(String::new, |figure| format!(", found {figure}"));
+        terminal.say(format!(
+            "  check {} failed: expected {}{figure}",
+            check.result.name, check.result.expected
+        ));
+    }
+    for attempt in &facts.attempts {
+        let end = attempt
+            .failure
+            .as_ref()
+            .map_or_else(|| "ended well".to_owned(), |failure| format!("failed: {failure}"));
+        terminal.say(terminal.dim(&format!(
+            "  attempt {} at {} {end}",
+            attempt.attempt.number,
+            moment(attempt.attempt.started_at, zone)
+        )));
+    }
+}

@@ -1,0 +1,312 @@
+//! A running Millpond: the owner of a project's state folder, with its driver and its workers.
+//!
+//! `millpond up` keeps one and serves it; `millpond materialize` makes one for a single run when no daemon is there.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use assets::outcome::{Failure, Observation};
+use assets::selection::{Selection, SelectionError};
+use assets::{Asset, AssetKey};
+use futures::future::join_all;
+use plugins::lakehouse::{Lake, LakeError};
+use plugins::step::ProjectSettings;
+use state::event::{OwnerMode, RunRequest};
+use state::ids::RunId;
+use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
+
+use super::committer::Committer;
+use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
+use super::environment;
+use super::folder::StateFolder;
+use super::opened::OpenedProject;
+use super::pool::PoolHandle;
+use crate::core::{Answer, Definitions, Input, selected};
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The driver.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// The warehouse.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// A folder could not be made or emptied.
+    #[error("failed to prepare the state folder: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Why a request was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The selection is wrong.
+    #[error("{}", .0.render())]
+    Selection(#[from] SelectionError),
+    /// The sources of an ingest asset cannot be seen.
+    #[error("failed to look at the sources of `{asset}`: {failure}")]
+    Sources {
+        /// The asset.
+        asset: AssetKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// The engine is stopping.
+    #[error("millpond is stopping; ask again when it is back")]
+    Stopping,
+}
+
+/// The owner of a state folder.
+pub struct Engine {
+    handle: EngineHandle,
+    driver: JoinHandle<Result<Store, DriverError>>,
+    lock: OwnerLock,
+    owner: Owner,
+}
+
+/// Talks to a running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct EngineHandle {
+    driver: DriverHandle,
+    pool: PoolHandle,
+    folder: StateFolder,
+    settings: ProjectSettings,
+    lake: Arc<Lake>,
+    name: Arc<str>,
+}
+
+impl Engine {
+    /// Takes the project's state folder over, carries on (or ends) what an earlier owner left, and is ready for requests.
+    /// Must be called inside a tokio runtime.
+    pub fn start(project: &OpenedProject, mode: OwnerMode) -> Result<Self, EngineError> {
+        let folder = StateFolder::of(&project.root);
+        let seed = environment::seed();
+        let boot = format!("{seed:016x}");
+        let owner = Owner {
+            pid: std::process::id(),
+            url: None,
+            boot: boot.clone(),
+        };
+        let lock = OwnerLock::acquire(folder.path(), &owner)?;
+        write_gitignore(&folder)?;
+        let mut store = Store::open(&folder.database(), OpenMode::Writer)?;
+        store.remember_project(&project.name)?;
+        // Spill files of attempts that a dead process left.
+        match std::fs::remove_dir_all(folder.scratch_root()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let lake = Arc::new(Lake::open(&project.settings.warehouse)?);
+        let seat = DriverSeat::new();
+        let driver = seat.handle();
+        let pool = PoolHandle::start(project.pool.clone(), folder.clone(), driver.clone());
+        let parts = DriverParts {
+            folder: folder.clone(),
+            project: project.settings.clone(),
+            orders: project.orders,
+            committer: Committer::new(Arc::clone(&lake), tokio::runtime::Handle::current(), seed),
+            seed,
+        };
+        let thread = seat.start(store, Arc::clone(&project.definitions), pool.clone(), parts)?;
+        driver.send(Input::DefinitionsLoaded(Arc::clone(&project.definitions)));
+        driver.send(Input::Recover { boot, mode });
+        let handle = EngineHandle {
+            driver,
+            pool,
+            folder,
+            settings: project.settings.clone(),
+            lake,
+            name: project.name.as_str().into(),
+        };
+        Ok(Self {
+            handle,
+            driver: thread,
+            lock,
+            owner,
+        })
+    }
+
+    /// Talks to it.
+    pub fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Tells other processes where this one serves.
+    pub fn announce(&mut self, url: &str) -> Result<(), StateError> {
+        self.owner.url = Some(url.to_owned());
+        self.lock.announce(&self.owner)
+    }
+
+    /// Whether the driver has ended, which it does by itself only when something is badly wrong.
+    pub fn is_broken(&self) -> bool {
+        self.driver.is_finished()
+    }
+
+    /// Stops the workers, lets the driver commit what it has, and leaves the state in good order. Steps under way are not
+    /// waited for: the next owner finds and settles them.
+    pub async fn stop(self) -> Result<(), EngineError> {
+        self.handle.driver.stop();
+        let driver = self.driver;
+        let ended = tokio::task::spawn_blocking(move || driver.join());
+        let store = match ended.await {
+            Ok(Ok(result)) => result?,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => return Err(std::io::Error::other(error).into()),
+        };
+        self.handle.pool.stop().await;
+        store.close()?;
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+/// The state folder is not for version control.
+fn write_gitignore(folder: &StateFolder) -> std::io::Result<()> {
+    let path = folder.path().join(".gitignore");
+    if path.exists() {
+        Ok(())
+    } else {
+        std::fs::write(path, "*\n")
+    }
+}
+
+impl EngineHandle {
+    /// The project's name.
+    pub fn project_name(&self) -> &str {
+        &self.name
+    }
+
+    /// What steps know of the project.
+    pub fn settings(&self) -> &ProjectSettings {
+        &self.settings
+    }
+
+    /// The state folder.
+    pub fn folder(&self) -> &StateFolder {
+        &self.folder
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> &Arc<Lake> {
+        &self.lake
+    }
+
+    /// The driver.
+    pub fn driver(&self) -> &DriverHandle {
+        &self.driver
+    }
+
+    /// The state, to read.
+    pub fn reader(&self) -> Result<Store, StateError> {
+        Store::open_reader(&self.folder.database())
+    }
+
+    /// The definitions in force.
+    pub async fn definitions(&self) -> Result<Arc<Definitions>, RequestError> {
+        self.driver
+            .ask(|world, _| Arc::clone(world.definitions()))
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
+    /// Looks at the sources of what is selected, then asks for a run. A source that cannot be seen (no file, a corrupt one) is
+    /// an answer at once and not a failed run.
+    pub async fn submit(&self, run: RunRequest) -> Result<Answer, RequestError> {
+        let selection = Selection::parse(&run.selection)?;
+        self.observe(&selection).await?;
+        self.driver
+            .request(|request| Input::Submit { request, run })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
+    /// Looks at the sources of the selected ingest assets and remembers what is there.
+    pub async fn observe(&self, selection: &Selection) -> Result<(), RequestError> {
+        let selection = selection.clone();
+        let wanted = self
+            .driver
+            .ask(move |world, at| {
+                let keys = selected(world, at, selection.as_str())?;
+                let definitions = world.definitions();
+                let sources = keys
+                    .iter()
+                    .filter_map(|key| definitions.get(key))
+                    .filter(|asset| asset.kind == "ingest");
+                Ok::<_, SelectionError>(
+                    sources
+                        .map(|asset| {
+                            (
+                                Asset::clone(asset),
+                                world.asset(&asset.key).and_then(|record| record.observation.clone()),
+                            )
+                        })
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .await
+            .ok_or(RequestError::Stopping)??;
+        let looks = wanted.into_iter().map(|(asset, previous)| async move {
+            let key = asset.key.clone();
+            let seen = self.pool.observe(asset, self.settings.clone(), previous.clone()).await;
+            (key, previous, seen)
+        });
+        for (asset, previous, seen) in join_all(looks).await {
+            match seen {
+                Err(failure) => return Err(RequestError::Sources { asset, failure }),
+                Ok(Some(observation)) if previous.as_ref() != Some(&observation) => {
+                    self.driver.send(Input::Observed { asset, observation });
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks to stop a run.
+    pub async fn cancel(&self, run: RunId) -> Result<Answer, RequestError> {
+        self.driver
+            .request(|request| Input::CancelRun { request, run })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
+    /// Points an alias at a model version.
+    pub async fn promote(
+        &self,
+        model: AssetKey,
+        alias: String,
+        version: u64,
+        by: String,
+    ) -> Result<Answer, RequestError> {
+        self.driver
+            .request(move |request| Input::Promote {
+                request,
+                model,
+                alias,
+                version,
+                by,
+            })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+}
+
+/// Looks at sources in this process, for commands that change nothing.
+pub async fn observe_here(
+    asset: &Asset,
+    project: &ProjectSettings,
+    previous: Option<&Observation>,
+) -> Result<Option<Observation>, Failure> {
+    let kind = plugins::kind::KindSet::all()
+        .get(&asset.kind)
+        .expect("the asset was compiled by one of these kinds");
+    kind.observe(plugins::kind::ObserveContext {
+        asset,
+        project,
+        previous,
+    })
+    .await
+}

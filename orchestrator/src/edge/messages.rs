@@ -1,0 +1,54 @@
+//! What the daemon and a worker say to each other.
+
+use assets::Asset;
+use assets::outcome::{Failure, Observation};
+use plugins::step::{ProjectSettings, StepOrder, StepReport};
+use serde::{Deserialize, Serialize};
+
+/// To a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToWorker {
+    /// Comes once, before anything else.
+    Hello(WorkerSettings),
+    /// Work on these steps.
+    Work(Box<StepOrder>),
+    /// Look at the sources of an asset.
+    Observe {
+        /// The asset.
+        asset: Box<Asset>,
+        /// Its project.
+        project: ProjectSettings,
+        /// What was seen the last time.
+        previous: Option<Observation>,
+    },
+    /// Stop what you are doing, and say `Ended` for it.
+    Cancel,
+}
+
+/// What a worker needs to know before its first order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerSettings {
+    /// URL of the warehouse.
+    pub warehouse: String,
+    /// Bytes of data segment that the process may have; past it allocations fail and the process ends.
+    pub memory_limit_bytes: u64,
+    /// Threads that run steps.
+    pub threads: usize,
+}
+
+/// From a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromWorker {
+    /// About the order it works on.
+    Report {
+        /// What.
+        report: StepReport,
+    },
+    /// The answer to `Observe`; `None` for an asset that has no sources.
+    Observed {
+        /// What is there, or why it could not be seen.
+        result: Result<Option<Observation>, Failure>,
+    },
+}

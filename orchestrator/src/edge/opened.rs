@@ -1,0 +1,120 @@
+//! A project on disk, read and checked, with the settings that follow from it and from this machine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use assets::diagnostic::Diagnostics;
+use assets::project::{Loaded, Project, load};
+use assets::span::Sources;
+use plugins::kind::{Batching, KINDS, KindSet};
+use plugins::step::ProjectSettings;
+
+use super::disk::DiskFiles;
+use super::environment;
+use super::folder::StateFolder;
+use super::messages::WorkerSettings;
+use super::order::OrderSettings;
+use super::pool::PoolSettings;
+use crate::core::{CoreSettings, Definitions};
+
+/// Memory that a worker's process may hold beyond what its queries are given: code, caches, buffers of writers.
+const BESIDE_QUERIES: u64 = 768 << 20;
+/// Most that the queries of one worker get when the project does not say.
+const DEFAULT_QUERY_MEMORY: u64 = 2 << 30;
+
+/// A checked project.
+pub struct OpenedProject {
+    /// The folder that holds `millpond.toml`, absolute.
+    pub root: PathBuf,
+    /// The project's name.
+    pub name: String,
+    /// Its assets and what the core needs to know of the machine.
+    pub definitions: Arc<Definitions>,
+    /// What steps know of the project.
+    pub settings: ProjectSettings,
+    /// The sets of partitions by name.
+    pub partitions: std::collections::BTreeMap<String, assets::partition::Partitioning>,
+    /// What each worker may use.
+    pub pool: PoolSettings,
+    /// What each order may use.
+    pub orders: OrderSettings,
+}
+
+/// What reading a project gave: the project unless there are errors, and everything to tell.
+pub struct ReadProject {
+    /// `None` if there are errors.
+    pub project: Option<OpenedProject>,
+    /// Errors and warnings.
+    pub diagnostics: Diagnostics,
+    /// The texts they point into.
+    pub sources: Sources,
+}
+
+/// Reads and checks the project in `root` (absolute).
+pub fn read_project(root: &Path) -> ReadProject {
+    let files = DiskFiles::new(root);
+    let Loaded {
+        project,
+        diagnostics,
+        sources,
+    } = load(&files, &KindSet::all());
+    ReadProject {
+        project: project.map(|project| open(root, project)),
+        diagnostics,
+        sources,
+    }
+}
+
+fn open(root: &Path, project: Project) -> OpenedProject {
+    let cores = environment::cores();
+    let slots = project.execution.workers.map_or(cores, |workers| workers as usize);
+    let share = environment::memory_bytes() / 2 / slots as u64;
+    let memory_bytes = project
+        .execution
+        .memory_bytes
+        .unwrap_or_else(|| share.clamp(128 << 20, DEFAULT_QUERY_MEMORY));
+    let limit = memory_bytes + BESIDE_QUERIES;
+    let folder = StateFolder::of(root);
+    let settings = ProjectSettings {
+        root: root.to_string_lossy().into_owned(),
+        state_folder: folder.path().to_string_lossy().into_owned(),
+        warehouse: warehouse_url(root, &project.warehouse),
+        timezone: project.timezone.clone(),
+        params: project.params.clone(),
+    };
+    let together = KINDS
+        .iter()
+        .filter(|kind| kind.batching() == Batching::Together)
+        .map(|kind| kind.name().to_owned())
+        .collect();
+    let core = CoreSettings {
+        slots,
+        together,
+        ..CoreSettings::default()
+    };
+    OpenedProject {
+        root: root.to_owned(),
+        name: project.name,
+        partitions: project.partitions,
+        definitions: Arc::new(Definitions::new(project.graph, core)),
+        pool: PoolSettings {
+            worker: WorkerSettings {
+                warehouse: settings.warehouse.clone(),
+                // The resident size is watched more closely; this stops what grows faster than one can watch.
+                memory_limit_bytes: limit * 2,
+                threads: cores.clamp(1, 8),
+            },
+            resident_limit_bytes: limit,
+        },
+        orders: OrderSettings { memory_bytes },
+        settings,
+    }
+}
+
+/// The URL of the warehouse: a folder from the project's, or an absolute one.
+fn warehouse_url(root: &Path, declared: &str) -> String {
+    if declared.contains("://") {
+        return declared.to_owned();
+    }
+    format!("file://{}", root.join(declared).to_string_lossy().trim_end_matches('/'))
+}

@@ -1,0 +1,426 @@
+//! The workers of one daemon: started when there is work, kept warm, replaced when they die.
+//!
+//! One task owns them all and is talked to by messages, so nothing here is locked. For each order it promises the driver
+//! exactly one end: `AttemptEnded` when the worker said so, or `WorkerLost` with the class of its death.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use assets::outcome::{Failure, FailureClass, Observation};
+use assets::{Asset, PartitionKey};
+use plugins::step::{ProjectSettings, StepOrder, StepReport};
+use state::ids::AttemptId;
+use tokio::process::ChildStdout;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::driver::DriverHandle;
+use super::folder::StateFolder;
+use super::messages::{FromWorker, ToWorker, WorkerSettings};
+use super::processes::end_marked;
+use super::worker_process::WorkerProcess;
+use super::{clock, frame};
+use crate::core::Input;
+
+/// How often the memory of busy workers is looked at.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
+/// After so long without work a worker is sent home, so that an idle daemon holds no memory for nothing.
+const KEPT_WARM: Duration = Duration::from_secs(20);
+/// How long a canceled order may take to say `Ended` before its worker is killed. A program that a step runs gets an
+/// interrupt, then a request to end, then is killed; this is past that.
+const CANCEL_GRACE: Duration = Duration::from_secs(30);
+
+/// What workers may use.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// At start: warehouse, memory limit, threads.
+    pub worker: WorkerSettings,
+    /// Resident bytes at which a worker is ended.
+    pub resident_limit_bytes: u64,
+}
+
+/// Talks to the pool. Cheap to clone.
+#[derive(Clone)]
+pub struct PoolHandle {
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+enum Message {
+    Work(AttemptId, Box<StepOrder>),
+    Cancel(AttemptId),
+    Observe {
+        asset: Box<Asset>,
+        project: ProjectSettings,
+        previous: Option<Observation>,
+        answer: oneshot::Sender<Result<Option<Observation>, Failure>>,
+    },
+    Said(usize, FromWorker),
+    Silent(usize),
+    /// A worker that fell silent is gone for good.
+    Gone,
+    Stop(oneshot::Sender<()>),
+}
+
+impl PoolHandle {
+    /// Starts the pool. It ends when every handle is dropped or [`PoolHandle::stop`] was called.
+    pub fn start(settings: PoolSettings, folder: StateFolder, driver: DriverHandle) -> Self {
+        let (messages, received) = mpsc::unbounded_channel();
+        let handle = Self {
+            messages: messages.clone(),
+        };
+        let pool = Pool {
+            settings,
+            folder,
+            driver,
+            messages: messages.downgrade(),
+            workers: HashMap::new(),
+            next: 0,
+            dying: 0,
+        };
+        tokio::spawn(pool.run(received));
+        handle
+    }
+
+    /// Gives an order to a worker.
+    pub fn work(&self, attempt: AttemptId, order: StepOrder) {
+        self.send(Message::Work(attempt, Box::new(order)));
+    }
+
+    /// Asks the worker of an attempt to stop.
+    pub fn cancel(&self, attempt: AttemptId) {
+        self.send(Message::Cancel(attempt));
+    }
+
+    /// Looks at an asset's sources, in a worker because files can be hostile.
+    pub async fn observe(
+        &self,
+        asset: Asset,
+        project: ProjectSettings,
+        previous: Option<Observation>,
+    ) -> Result<Option<Observation>, Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Observe {
+            asset: Box::new(asset),
+            project,
+            previous,
+            answer,
+        });
+        answered
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
+    }
+
+    /// Ends all workers and waits until they are gone.
+    pub async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        self.send(Message::Stop(done));
+        stopped.await.ok();
+    }
+
+    fn send(&self, message: Message) {
+        // The pool ends only when the program does; nobody is left to miss the message.
+        self.messages.send(message).ok();
+    }
+}
+
+struct Worker {
+    process: WorkerProcess,
+    job: Job,
+    /// Since when it has nothing to do, or when a canceled order has to be over.
+    since: Instant,
+}
+
+enum Job {
+    Idle,
+    Steps {
+        attempt: AttemptId,
+        working_on: Option<Option<PartitionKey>>,
+        deadline: Option<Instant>,
+    },
+    Observation(oneshot::Sender<Result<Option<Observation>, Failure>>),
+}
+
+struct Pool {
+    settings: PoolSettings,
+    folder: StateFolder,
+    driver: DriverHandle,
+    messages: mpsc::WeakUnboundedSender<Message>,
+    workers: HashMap<usize, Worker>,
+    next: usize,
+    dying: usize,
+}
+
+impl Pool {
+    async fn run(mut self, mut received: mpsc::UnboundedReceiver<Message>) {
+        let mut look = tokio::time::interval(MEMORY_INTERVAL);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut stopping: Option<oneshot::Sender<()>> = None;
+        loop {
+            let message = if self.workers.is_empty() && self.dying == 0 {
+                if let Some(done) = stopping.take() {
+                    done.send(()).ok();
+                    return;
+                }
+                // Nothing to watch: sleep until someone speaks, so that an idle daemon costs nothing.
+                received.recv().await
+            } else {
+                tokio::select! {
+                    message = received.recv() => message,
+                    _ = look.tick() => {
+                        self.watch();
+                        continue;
+                    }
+                }
+            };
+            match message {
+                None => return,
+                Some(Message::Work(attempt, order)) => self.work(attempt, *order).await,
+                Some(Message::Cancel(attempt)) => self.cancel(&attempt).await,
+                Some(Message::Observe {
+                    asset,
+                    project,
+                    previous,
+                    answer,
+                }) => {
+                    self.observe(asset, project, previous, answer).await;
+                }
+                Some(Message::Said(id, said)) => self.said(id, said),
+                Some(Message::Silent(id)) => self.silent(id),
+                Some(Message::Gone) => self.dying -= 1,
+                Some(Message::Stop(done)) => {
+                    stopping = Some(done);
+                    for worker in self.workers.values_mut() {
+                        if let Job::Steps { attempt, .. } = &worker.job {
+                            end_marked(attempt.as_str());
+                        }
+                        worker.process.kill();
+                    }
+                }
+            }
+        }
+    }
+
+    /// An idle worker, or a new one.
+    async fn take(&mut self) -> io::Result<usize> {
+        if let Some((id, _)) = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| matches!(worker.job, Job::Idle))
+            .max_by_key(|(_, w)| w.since)
+        {
+            return Ok(*id);
+        }
+        let id = self.next;
+        self.next += 1;
+        let (mut process, reports) = WorkerProcess::start(&self.folder.worker_log(id))?;
+        frame::write(&mut process.orders, &ToWorker::Hello(self.settings.worker.clone())).await?;
+        tracing::debug!(worker = id, pid = process.pid(), "a worker started");
+        if let Some(messages) = self.messages.upgrade() {
+            tokio::spawn(hear(id, reports, messages));
+        }
+        self.workers.insert(
+            id,
+            Worker {
+                process,
+                job: Job::Idle,
+                since: Instant::now(),
+            },
+        );
+        Ok(id)
+    }
+
+    async fn work(&mut self, attempt: AttemptId, order: StepOrder) {
+        let taken = match std::fs::create_dir_all(&order.scratch) {
+            Ok(()) => self.take().await,
+            Err(error) => Err(error),
+        };
+        let result = match taken {
+            Ok(id) => {
+                let worker = self.workers.get_mut(&id).expect("the worker was just taken");
+                worker.job = Job::Steps {
+                    attempt: attempt.clone(),
+                    working_on: None,
+                    deadline: None,
+                };
+                frame::write(&mut worker.process.orders, &ToWorker::Work(Box::new(order)))
+                    .await
+                    // A write that fails means that the worker died; its silence is heard and told.
+                    .or(Ok(()))
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            let failure = Failure::new(FailureClass::Io, format!("failed to start a worker: {error}"))
+                .with_help("check the space on the disk, and the limits on processes and memory of this user");
+            self.driver.send(Input::WorkerLost {
+                attempt,
+                failure,
+                working_on: None,
+            });
+        }
+    }
+
+    async fn observe(
+        &mut self,
+        asset: Box<Asset>,
+        project: ProjectSettings,
+        previous: Option<Observation>,
+        answer: oneshot::Sender<Result<Option<Observation>, Failure>>,
+    ) {
+        match self.take().await {
+            Ok(id) => {
+                let worker = self.workers.get_mut(&id).expect("the worker was just taken");
+                worker.job = Job::Observation(answer);
+                frame::write(
+                    &mut worker.process.orders,
+                    &ToWorker::Observe {
+                        asset,
+                        project,
+                        previous,
+                    },
+                )
+                .await
+                .ok();
+            }
+            Err(error) => {
+                answer
+                    .send(Err(Failure::new(
+                        FailureClass::Io,
+                        format!("failed to start a worker: {error}"),
+                    )))
+                    .ok();
+            }
+        }
+    }
+
+    async fn cancel(&mut self, attempt: &AttemptId) {
+        for worker in self.workers.values_mut() {
+            if let Job::Steps {
+                attempt: current,
+                deadline,
+                ..
+            } = &mut worker.job
+                && current == attempt
+            {
+                *deadline = Some(Instant::now() + CANCEL_GRACE);
+                frame::write(&mut worker.process.orders, &ToWorker::Cancel).await.ok();
+            }
+        }
+    }
+
+    fn said(&mut self, id: usize, said: FromWorker) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        match said {
+            FromWorker::Observed { result } => {
+                if let Job::Observation(answer) = std::mem::replace(&mut worker.job, Job::Idle) {
+                    answer.send(result).ok();
+                }
+                worker.since = Instant::now();
+            }
+            FromWorker::Report { report } => {
+                let Job::Steps {
+                    attempt, working_on, ..
+                } = &mut worker.job
+                else {
+                    return;
+                };
+                let attempt = attempt.clone();
+                match report {
+                    StepReport::Started { partition } => *working_on = Some(partition),
+                    StepReport::Staged { staged } => self.driver.send(Input::Staged { attempt, staged }),
+                    StepReport::Failed { partition, failure } => {
+                        self.driver.send(Input::StepFailed {
+                            attempt,
+                            partition,
+                            failure,
+                        });
+                    }
+                    StepReport::Progress { partition, rows } => self.driver.progress(attempt, partition, rows),
+                    StepReport::Ended => {
+                        worker.job = Job::Idle;
+                        worker.since = Instant::now();
+                        self.driver.send(Input::AttemptEnded { attempt });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The worker's pipe ended: it is dead or dying. Its death is classified without holding up the others.
+    fn silent(&mut self, id: usize) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        self.dying += 1;
+        let driver = self.driver.clone();
+        let messages = self.messages.upgrade();
+        tokio::spawn(async move {
+            let failure = worker.process.ended().await;
+            match worker.job {
+                Job::Idle => {}
+                Job::Steps {
+                    attempt, working_on, ..
+                } => {
+                    // Programs that the dead worker had started must not run beside the next try.
+                    end_marked(attempt.as_str());
+                    tracing::warn!(%attempt, class = ?failure.class, "{failure}");
+                    driver.send(Input::WorkerLost {
+                        attempt,
+                        failure,
+                        working_on,
+                    });
+                }
+                Job::Observation(answer) => {
+                    answer.send(Err(failure)).ok();
+                }
+            }
+            if let Some(messages) = messages {
+                messages.send(Message::Gone).ok();
+            }
+        });
+    }
+
+    fn watch(&mut self) {
+        let now = Instant::now();
+        for worker in self.workers.values_mut() {
+            match &worker.job {
+                Job::Idle => {
+                    if now.duration_since(worker.since) > KEPT_WARM {
+                        worker.process.kill();
+                    }
+                }
+                Job::Steps { deadline, .. } if deadline.is_some_and(|deadline| now > deadline) => worker.process.kill(),
+                Job::Steps { .. } | Job::Observation(_) => {
+                    if worker
+                        .process
+                        .resident_bytes()
+                        .is_some_and(|bytes| bytes > self.settings.resident_limit_bytes)
+                    {
+                        worker.process.end_over_memory();
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn hear(id: usize, mut reports: ChildStdout, messages: mpsc::UnboundedSender<Message>) {
+    let started = clock::Stopwatch::start();
+    loop {
+        match frame::read(&mut reports).await {
+            Ok(Some(said)) => {
+                if messages.send(Message::Said(id, said)).is_err() {
+                    return;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(worker = id, %error, "a worker cannot be understood");
+                break;
+            }
+        }
+    }
+    tracing::debug!(worker = id, seconds = started.elapsed().as_secs_f64(), "a worker ended");
+    messages.send(Message::Silent(id)).ok();
+}

@@ -1,0 +1,186 @@
+//! The inside of a `millpond worker` process: takes orders from its standard input and reports on its standard output.
+//!
+//! It reads tables and writes data files, and neither opens the state nor publishes. It ends when its input ends, so no
+//! worker outlives its daemon, however that ended. A query that overflows the stack, a library that crashes or memory that
+//! runs out ends this process; the daemon sees which and starts another.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assets::outcome::{Failure, FailureClass};
+use plugins::kind::{KindSet, ObserveContext};
+use plugins::lakehouse::Lake;
+use plugins::step::{StepOrder, StepReport};
+use plugins::step_run::{Cancellation, StepEnvironment, execute};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+
+use super::messages::{FromWorker, ToWorker, WorkerSettings};
+use super::processes::{Processes, end_marked};
+use super::worker_process::limit_memory;
+use super::{clock, fault, frame};
+
+/// Stack of the threads that plan and run queries. Planning recurses over the query; DataFusion grows the stack where it
+/// knows that it recurses, and this much is for where it does not.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Runs a worker until its input ends.
+pub fn run() -> ExitCode {
+    let settings = match hello() {
+        Ok(Some(settings)) => settings,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "a worker cannot understand its first message");
+            return ExitCode::FAILURE;
+        }
+    };
+    limit_memory(settings.memory_limit_bytes);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.threads.max(1))
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else { return ExitCode::FAILURE };
+    match runtime.block_on(serve(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "a worker ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The settings come before there are threads to read them with.
+fn hello() -> io::Result<Option<WorkerSettings>> {
+    match frame::read_now(&mut own(&io::stdin())?)? {
+        Some(ToWorker::Hello(settings)) => Ok(Some(settings)),
+        Some(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the first message is not a hello",
+        )),
+        None => Ok(None),
+    }
+}
+
+/// A handle of our own to one of the standard pipes, without the buffer that the library keeps for it.
+fn own(pipe: &impl AsFd) -> io::Result<File> {
+    Ok(File::from(pipe.as_fd().try_clone_to_owned()?))
+}
+
+async fn serve(settings: WorkerSettings) -> io::Result<()> {
+    let mut input = BufReader::new(pipe::Receiver::from_owned_fd(own(&io::stdin())?.into())?);
+    let output = pipe::Sender::from_owned_fd(own(&io::stdout())?.into())?;
+    let lake = Lake::open(&settings.warehouse).map_err(io::Error::other)?;
+    let (say, said) = mpsc::unbounded_channel();
+    let speaker = tokio::spawn(speak(said, output));
+    let worker = Worker {
+        lake,
+        say,
+        current: Arc::default(),
+    };
+    while let Some(message) = frame::read(&mut input).await? {
+        match message {
+            ToWorker::Hello(_) => {}
+            ToWorker::Work(order) => worker.work(*order),
+            ToWorker::Observe {
+                asset,
+                project,
+                previous,
+            } => {
+                let say = worker.say.clone();
+                tokio::spawn(async move {
+                    let context = ObserveContext {
+                        asset: &asset,
+                        project: &project,
+                        previous: previous.as_ref(),
+                    };
+                    let result = match KindSet::all().get(&asset.kind) {
+                        Some(kind) => kind.observe(context).await,
+                        None => Err(Failure::new(
+                            FailureClass::Internal,
+                            format!("unknown kind `{}`", asset.kind),
+                        )),
+                    };
+                    // A daemon that is gone needs no answer.
+                    say.send(FromWorker::Observed { result }).ok();
+                });
+            }
+            ToWorker::Cancel => worker.cancel(),
+        }
+    }
+    // The daemon is gone, or wants this worker gone: what runs is of no use to anyone.
+    worker.cancel();
+    if let Some(current) = &*worker.current.lock().unwrap_or_else(PoisonError::into_inner) {
+        end_marked(&current.attempt);
+    }
+    speaker.abort();
+    Ok(())
+}
+
+struct Worker {
+    lake: Lake,
+    say: mpsc::UnboundedSender<FromWorker>,
+    current: Arc<Mutex<Option<Current>>>,
+}
+
+struct Current {
+    cancel: Cancellation,
+    attempt: String,
+}
+
+impl Worker {
+    fn cancel(&self) {
+        if let Some(current) = &*self.current.lock().unwrap_or_else(PoisonError::into_inner) {
+            current.cancel.cancel();
+        }
+    }
+
+    fn work(&self, order: StepOrder) {
+        let cancel = Cancellation::new();
+        let current = Current {
+            cancel: cancel.clone(),
+            attempt: order.attempt.clone(),
+        };
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(current);
+        let (reports, mut received) = mpsc::unbounded_channel();
+        let environment = StepEnvironment {
+            kinds: KindSet::all(),
+            lake: self.lake.clone(),
+            clock: clock::clock(),
+            cancel,
+            reports,
+            processes: Arc::new(Processes),
+        };
+        let say = self.say.clone();
+        let asset = order.asset.key.clone();
+        tokio::spawn(async move {
+            while let Some(report) = received.recv().await {
+                if let StepReport::Started { partition } = &report {
+                    say.send(FromWorker::Report { report: report.clone() }).ok();
+                    fault::inject(&asset, partition.as_ref());
+                    continue;
+                }
+                say.send(FromWorker::Report { report }).ok();
+            }
+        });
+        tokio::spawn(execute(order, environment));
+    }
+}
+
+async fn speak(mut said: mpsc::UnboundedReceiver<FromWorker>, mut output: pipe::Sender) {
+    while let Some(message) = said.recv().await {
+        let mut bytes = frame::encode(&message);
+        while bytes.len() < 1 << 16
+            && let Ok(next) = said.try_recv()
+        {
+            bytes.extend(frame::encode(&next));
+        }
+        if output.write_all(&bytes).await.is_err() || output.flush().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Requests that change something. Each is answered once it is committed.
+
+use assets::AssetKey;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use state::event::OwnerMode;
+use state::ids::RunId;
+
+use super::super::WebState;
+use super::super::reply::ErrorJson;
+use crate::core::Answer;
+use crate::wire::{AliasBody, RunAnswer, RunBody};
+
+/// `POST /api/v1/runs`
+pub async fn submit_run(
+    State(state): State<WebState>,
+    Json(body): Json<RunBody>,
+) -> Result<Json<RunAnswer>, ErrorJson> {
+    let request = body
+        .request(OwnerMode::Daemon, "api")
+        .map_err(|error| ErrorJson::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
+    Ok(Json(state.engine.submit(request).await?.into()))
+}
+
+/// `POST /api/v1/runs/{run}/cancel`
+pub async fn cancel_run(State(state): State<WebState>, Path(run): Path<String>) -> Result<Json<Value>, ErrorJson> {
+    let run: RunId = run
+        .parse()
+        .map_err(|error: state::ids::IdError| ErrorJson::not_found(error.to_string()))?;
+    match state.engine.cancel(run).await? {
+        Answer::Canceling { run } => Ok(Json(json!({ "canceling": run }))),
+        Answer::Refused { reasons } => Err(ErrorJson::new(StatusCode::CONFLICT, reasons.join("; "))),
+        _ => Err(ErrorJson::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "an answer to another question",
+        )),
+    }
+}
+
+/// `POST /api/v1/models/{model}/aliases/{alias}`
+pub async fn move_alias(
+    State(state): State<WebState>,
+    Path((model, alias)): Path<(String, String)>,
+    Json(body): Json<AliasBody>,
+) -> Result<Json<Value>, ErrorJson> {
+    let model: AssetKey = model
+        .parse()
+        .map_err(|error: assets::key::KeyError| ErrorJson::not_found(error.to_string()))?;
+    match state
+        .engine
+        .promote(model.clone(), alias.clone(), body.version, "api".to_owned())
+        .await?
+    {
+        Answer::Promoted { from } => Ok(Json(
+            json!({ "model": model, "alias": alias, "from": from, "to": body.version }),
+        )),
+        Answer::Refused { reasons } => Err(ErrorJson::not_found(reasons.join("; "))),
+        _ => Err(ErrorJson::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "an answer to another question",
+        )),
+    }
+}

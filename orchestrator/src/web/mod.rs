@@ -1,0 +1,40 @@
+//! The dashboard and the HTTP interface, on this machine only.
+//!
+//! Pages are rendered here on the server and work without JavaScript; a small script refreshes what changed, told by
+//! server-sent events. Every page has a JSON twin under `/api/v1`. Pages read what is committed, through connections that
+//! can only read; whatever changes something goes to the driver and comes back committed.
+//!
+//! Deliberately absent: templates that hold logic, inline scripts, requests to other hosts, a build step.
+//!
+//! | file | what |
+//! |---|---|
+//! | `server` | the listener, its start and end |
+//! | `guard` | Host, Origin and token: who may ask |
+//! | `routes` | every path, in one list |
+//! | `api` | JSON: submit, cancel, promote, events, and the pages' twins |
+//! | `live` | server-sent events |
+//! | `pages` | one file per page |
+
+mod api;
+mod guard;
+mod pages;
+mod reply;
+mod routes;
+mod server;
+
+pub use server::{Server, Serving};
+
+use std::sync::Arc;
+
+use crate::edge::engine::EngineHandle;
+
+/// What every handler gets.
+#[derive(Clone)]
+pub struct WebState {
+    /// The engine.
+    pub engine: EngineHandle,
+    /// Who may ask.
+    guard: Arc<guard::Guard>,
+    /// Becomes true when the server stops: streams end then.
+    stopping: tokio::sync::watch::Receiver<bool>,
+}

@@ -1,0 +1,122 @@
+//! The shapes that a command and the daemon's HTTP interface exchange. Pages' JSON twins are beside the pages.
+
+use std::collections::BTreeMap;
+
+use assets::{AssetKey, PartitionKey};
+use serde::{Deserialize, Serialize};
+use state::event::{OwnerMode, PartitionChoice, RunRequest};
+use state::ids::RunId;
+
+use crate::core::Answer;
+
+/// Body of `POST /api/v1/runs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunBody {
+    /// The selection as written.
+    pub selection: String,
+    /// One partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionKey>,
+    /// First partition of a range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PartitionKey>,
+    /// Last partition of a range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<PartitionKey>,
+    /// Run also what is fresh.
+    #[serde(default)]
+    pub force: bool,
+}
+
+impl RunBody {
+    /// The request to the core, or why the choice of partitions is not one.
+    pub fn request(self, owner: OwnerMode, trigger: &str) -> Result<RunRequest, String> {
+        let partitions = match (self.partition, self.from, self.to) {
+            (Some(one), None, None) => Some(PartitionChoice::One(one)),
+            (None, Some(from), Some(to)) => Some(PartitionChoice::Range(from, to)),
+            (None, None, None) => None,
+            (Some(_), _, _) => return Err("give one partition or a range, not both".to_owned()),
+            (None, Some(_), None) => return Err("a range needs its last partition (`to`) too".to_owned()),
+            (None, None, Some(_)) => return Err("a range needs its first partition (`from`) too".to_owned()),
+        };
+        Ok(RunRequest {
+            selection: self.selection,
+            partitions,
+            force: self.force,
+            owner,
+            trigger: trigger.to_owned(),
+        })
+    }
+}
+
+/// What became of a request to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum RunAnswer {
+    /// The run exists.
+    Accepted {
+        /// The run.
+        run: RunId,
+        /// How many steps it has.
+        steps: usize,
+        /// What was left out and why.
+        problems: Vec<String>,
+        /// Something to fix is among the problems.
+        mistakes: bool,
+    },
+    /// Everything is fresh.
+    NothingToDo {
+        /// How many partitions are fresh, by asset.
+        fresh: BTreeMap<AssetKey, usize>,
+        /// What was left out and why.
+        problems: Vec<String>,
+        /// Something to fix is among the problems.
+        mistakes: bool,
+    },
+    /// The request cannot be met.
+    Refused {
+        /// Why.
+        reasons: Vec<String>,
+    },
+}
+
+impl From<Answer> for RunAnswer {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Accepted { run, steps, problems } => Self::Accepted {
+                run,
+                steps,
+                mistakes: problems.iter().any(crate::core::PlanProblem::is_mistake),
+                problems: problems.iter().map(ToString::to_string).collect(),
+            },
+            Answer::NothingToDo { fresh, problems } => Self::NothingToDo {
+                fresh,
+                mistakes: problems.iter().any(crate::core::PlanProblem::is_mistake),
+                problems: problems.iter().map(ToString::to_string).collect(),
+            },
+            Answer::Refused { reasons } => Self::Refused { reasons },
+            Answer::Canceling { run } => Self::Refused {
+                reasons: vec![format!("{run} is being canceled")],
+            },
+            Answer::Promoted { .. } => Self::Refused {
+                reasons: vec!["that was not a request to run".to_owned()],
+            },
+        }
+    }
+}
+
+/// Body of `POST /api/v1/models/{model}/aliases/{alias}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AliasBody {
+    /// The version that the alias is to point to.
+    pub version: u64,
+}
+
+/// What every request that is refused is answered with, beside its HTTP status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What is wrong and what to do.
+    pub error: String,
+}
