@@ -29,6 +29,12 @@ pub const KINDS: &[&dyn Kind] = &[
     &crate::sql::Sql,
     // A query whose rows are facts about entities at points in time.
     &crate::features::Features,
+    // Labels, each with the features that were known at its moment.
+    &crate::training_set::TrainingSet,
+    // A model, learned from rows and judged on others.
+    &crate::training::Training,
+    // Rows, each with the prediction of one model version.
+    &crate::inference::Inference,
     // Any program, over the Dagster Pipes protocol: what the other kinds cannot say.
     &crate::command::Command,
 ];

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
+use assets::outcome::{Failure, FailureClass};
+
+use crate::step_run::of_io;
 
 /// Why a model cannot be trained, saved, loaded or used.
 #[derive(Debug, thiserror::Error)]
@@ -103,4 +106,24 @@ pub enum ModelError {
     /// Arrow refused a conversion.
     #[error("convert the columns of a model: {0}")]
     Arrow(#[from] ArrowError),
+}
+
+impl ModelError {
+    /// The failure of a step that met this error.
+    pub fn failure(&self) -> Failure {
+        let class = match self {
+            Self::File { action, path, source } => return of_io(&format!("{action} {}", path.display()), source),
+            Self::MissingColumn { .. } | Self::UnfitType { .. } => FailureClass::Declaration,
+            Self::NothingToLearn { .. }
+            | Self::SingleClass { .. }
+            | Self::NotBinary { .. }
+            | Self::TargetNotFinite { .. }
+            | Self::TooManyRows { .. }
+            | Self::Collinear
+            | Self::NotConverged { .. }
+            | Self::Artifact { .. } => FailureClass::Data,
+            Self::Arrow(_) => FailureClass::Internal,
+        };
+        Failure::new(class, format!("failed to {self}"))
+    }
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use assets::outcome::{Failure, FailureClass, TablePointer};
 use assets::{Asset, AssetKey};
+use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use serde::de::DeserializeOwned;
 
@@ -115,6 +117,14 @@ impl<'a> StepContext<'a> {
             .await
             .map_err(|error| error.failure())?;
         Ok((table, scoped(input, self.partitions).scan))
+    }
+
+    /// A pinned input as a frame to build plans on, with the rows that the partitions of this call see.
+    pub async fn input_frame(&self, asset: &AssetKey) -> Result<DataFrame, Failure> {
+        self.input(asset)?;
+        let name = TableReference::partial(asset.layer().to_owned(), asset.name().to_owned());
+        let frame = self.session().context().table(name).await;
+        frame.map_err(|error| self.session().read_error(error).failure)
     }
 
     /// A pinned model version.

@@ -1,0 +1,62 @@
+//! The kind `inference`: rows, each with the prediction of one model version.
+//!
+//! `model` names the version: what an alias points to when the step starts (`models.delay@champion`), or a fixed one
+//! (`models.delay@3`). Every row of `from` comes out with the columns to keep, its `prediction`, and the `model_version` that made
+//! it, so that predictions can be judged by version later. Rows stream through; the step's order pins the artifact.
+
+mod compile;
+mod materialize;
+mod spec;
+
+pub use compile::InferenceConfig;
+
+use assets::AssetKey;
+use assets::diagnostic::DiagnosticSink;
+use assets::kind::{CompileContext, CompiledKind, OtherAsset};
+use assets::outcome::Failure;
+use assets::table::{TableReader, TableSpec};
+use async_trait::async_trait;
+
+use crate::kind::{Kind, Output};
+use crate::step_run::StepContext;
+
+/// The column of the predictions.
+pub const PREDICTION: &str = "prediction";
+/// The column with the version that predicted.
+pub const MODEL_VERSION: &str = "model_version";
+
+/// `kind = "inference"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Inference;
+
+#[async_trait]
+impl Kind for Inference {
+    fn name(&self) -> &'static str {
+        "inference"
+    }
+
+    fn doc(&self) -> &'static str {
+        spec::SPEC.doc
+    }
+
+    fn spec(&self) -> &'static TableSpec {
+        &spec::SPEC
+    }
+
+    fn compile(&self, table: &TableReader<'_>, context: &mut CompileContext<'_>) -> Option<CompiledKind> {
+        compile::compile(table, context)
+    }
+
+    fn link<'o>(
+        &self,
+        compiled: &mut CompiledKind,
+        others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
+        sink: &DiagnosticSink,
+    ) {
+        compile::link(compiled, others, sink);
+    }
+
+    async fn materialize(&self, context: &StepContext<'_>) -> Result<Output, Failure> {
+        materialize::materialize(context).await
+    }
+}
