@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch, is_not_null};
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
