@@ -1,4 +1,5 @@
 //! Floor 3: whole-program tests and what they share.
 
 pub mod bench;
+pub mod program;
 pub mod simulator;

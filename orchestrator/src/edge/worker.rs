@@ -17,7 +17,7 @@ use plugins::step::{StepOrder, StepReport};
 use plugins::step_run::{Cancellation, StepEnvironment, execute};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::messages::{FromWorker, ToWorker, WorkerSettings};
 use super::processes::{Processes, end_marked};
@@ -106,7 +106,11 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
                         )),
                     };
                     // A daemon that is gone needs no answer.
-                    say.send(FromWorker::Observed { result }).ok();
+                    say.send(Sentence {
+                        message: FromWorker::Observed { result },
+                        heard: None,
+                    })
+                    .ok();
                 });
             }
             ToWorker::Cancel => worker.cancel(),
@@ -123,7 +127,7 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
 
 struct Worker {
     lake: Lake,
-    say: mpsc::UnboundedSender<FromWorker>,
+    say: mpsc::UnboundedSender<Sentence>,
     current: Arc<Mutex<Option<Current>>>,
 }
 
@@ -159,28 +163,49 @@ impl Worker {
         let asset = order.asset.key.clone();
         tokio::spawn(async move {
             while let Some(report) = received.recv().await {
-                if let StepReport::Started { partition } = &report {
-                    say.send(FromWorker::Report { report: report.clone() }).ok();
+                let turned_to = match &report {
+                    StepReport::Started { partition } => Some(partition.clone()),
+                    _ => None,
+                };
+                let (heard, written) = oneshot::channel();
+                say.send(Sentence {
+                    message: FromWorker::Report { report },
+                    heard: Some(heard),
+                })
+                .ok();
+                if let Some(partition) = turned_to {
+                    // A fault that is asked for comes after the daemon could know whom to blame.
+                    written.await.ok();
                     fault::inject(&asset, partition.as_ref());
-                    continue;
                 }
-                say.send(FromWorker::Report { report }).ok();
             }
         });
         tokio::spawn(execute(order, environment));
     }
 }
 
-async fn speak(mut said: mpsc::UnboundedReceiver<FromWorker>, mut output: pipe::Sender) {
-    while let Some(message) = said.recv().await {
-        let mut bytes = frame::encode(&message);
+/// A message, and who wants to know when it is in the pipe.
+struct Sentence {
+    message: FromWorker,
+    heard: Option<oneshot::Sender<()>>,
+}
+
+async fn speak(mut said: mpsc::UnboundedReceiver<Sentence>, mut output: pipe::Sender) {
+    while let Some(first) = said.recv().await {
+        let mut bytes = frame::encode(&first.message);
+        let mut heard = vec![first.heard];
         while bytes.len() < 1 << 16
             && let Ok(next) = said.try_recv()
         {
-            bytes.extend(frame::encode(&next));
+            bytes.extend(frame::encode(&next.message));
+            heard.push(next.heard);
         }
-        if output.write_all(&bytes).await.is_err() || output.flush().await.is_err() {
+        if output.write_all(&bytes).await.is_err() {
             return;
+        }
+        for heard in heard.into_iter().flatten() {
+            // Most senders do not wait.
+            heard.send(()).ok();
         }
     }
 }
