@@ -58,10 +58,11 @@ impl Place {
     }
 }
 
-/// Reads the project in `root` and prints what is wrong with it.
+/// Reads the project in `root`; if it has errors they are printed.
 pub fn open(root: &Path, terminal: &Terminal) -> Result<OpenedProject, Stop> {
     let read = read_project(root);
-    if !read.diagnostics.is_empty() && !terminal.json() {
+    // Warnings are the business of `check`; here they would stand before every answer.
+    if read.project.is_none() && !terminal.json() {
         terminal.note(
             read.diagnostics
                 .render(&read.sources, terminal.error_colour())
