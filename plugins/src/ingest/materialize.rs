@@ -248,7 +248,7 @@ impl Pass {
                 continue;
             };
             let (line, reason) = (lines[row], uncomputed.failure().message);
-            let raw = row_text(&raw, row);
+            let raw = row_text(raw.columns(), row);
             match &mut self.aside {
                 Some(aside) => aside.add(
                     AsideRow {
@@ -281,6 +281,7 @@ impl Pass {
         let Some(router) = &self.router else {
             return Ok(Some(batch));
         };
+        let raw_columns = self.raw.fields().len();
         let input = &mut self.files[file];
         let routed = router.route(&batch, input.path_key.as_ref())?;
         let keep: Vec<bool> = routed
@@ -316,7 +317,7 @@ impl Pass {
                         file,
                         line: lines[row],
                         reason: format!("belongs to no partition: {what}"),
-                        raw: row_text(&batch, row),
+                        raw: row_text(&batch.columns()[..raw_columns], row),
                     };
                     aside.add(row, path)?;
                 }

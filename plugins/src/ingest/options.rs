@@ -28,12 +28,13 @@ impl IngestConfig {
             Some("parquet") => Some(Format::Parquet),
             Some(other) => return Err(internal(format!("no files are read as `{other}`"))),
         };
-        let columns = self.columns.iter().map(|(name, kind)| {
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (name, kind) in &self.columns {
             let kind: ColumnType = kind
                 .parse()
                 .map_err(|error| internal(format!("column {name}: {error}")))?;
-            Ok((name.clone(), kind))
-        });
+            columns.push((name.clone(), kind));
+        }
         Ok(ReadOptions {
             format,
             delimited: Delimited {
@@ -43,7 +44,7 @@ impl IngestConfig {
                 names: self.names.clone(),
             },
             null: self.null.clone(),
-            columns: columns.collect::<Result<_, _>>()?,
+            columns,
             missing_columns: if self.missing_columns_null {
                 MissingColumns::Null
             } else {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
@@ -106,7 +106,7 @@ fn batch(
     let texts =
         |text: &dyn Fn(&AsideRow) -> String| -> StringArray { rows.iter().map(|(row, _)| Some(text(row))).collect() };
     let lines: Int64Array = rows.iter().map(|(row, _)| i64::try_from(row.line).ok()).collect();
-    let mut columns: Vec<arrow::array::ArrayRef> = vec![
+    let mut columns: Vec<ArrayRef> = vec![
         Arc::new(texts(&|row| files[row.file].clone())),
         Arc::new(lines),
         Arc::new(texts(&|row| row.reason.clone())),
@@ -122,10 +122,10 @@ fn batch(
     RecordBatch::try_new(Arc::clone(schema), columns)
 }
 
-/// A row of a batch as text, for one that was read well and cannot be used all the same.
-pub(super) fn row_text(batch: &RecordBatch, row: usize) -> String {
+/// A row as text, for one that was read well and cannot be used all the same.
+pub(super) fn row_text(columns: &[ArrayRef], row: usize) -> String {
     let mut text = String::new();
-    for (position, column) in batch.columns().iter().enumerate() {
+    for (position, column) in columns.iter().enumerate() {
         if position > 0 {
             text.push(',');
         }
