@@ -25,6 +25,8 @@ use crate::step_run::StepContext;
 
 /// Every kind, in the order shown to people.
 pub const KINDS: &[&dyn Kind] = &[
+    // Raw files: where most projects begin.
+    &crate::ingest::Ingest,
     // Queries over other assets: the middle of most projects.
     &crate::sql::Sql,
     // A query whose rows are facts about entities at points in time.

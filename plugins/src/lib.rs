@@ -4,6 +4,7 @@ pub mod command;
 pub mod features;
 pub mod formats;
 pub mod inference;
+pub mod ingest;
 pub mod kind;
 pub mod lakehouse;
 pub mod models;

@@ -61,6 +61,20 @@ pub fn discover(root: &Path, pattern: &str) -> Result<Vec<SourceFile>, FormatErr
     Ok(found)
 }
 
+/// Whether a pattern can be used, without looking at any folder.
+///
+/// # Errors
+/// [`FormatError::Pattern`] says what is wrong with it.
+pub fn check_pattern(pattern: &str) -> Result<(), FormatError> {
+    match pattern::segments(pattern) {
+        Ok(_) => Ok(()),
+        Err(reason) => Err(FormatError::Pattern {
+            pattern: pattern.to_owned(),
+            reason,
+        }),
+    }
+}
+
 struct Walk<'a> {
     root: &'a Path,
     found: &'a mut Vec<SourceFile>,

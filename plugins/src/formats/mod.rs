@@ -40,7 +40,7 @@ mod window;
 pub use bad_row::{BadReason, BadRow, OnBadRow, ValueFault};
 pub use column_type::{ColumnType, UTC, UnknownColumnType};
 pub use compression::Compression;
-pub use discover::discover;
+pub use discover::{check_pattern, discover};
 pub use distinct::distinct_values;
 pub use error::FormatError;
 pub use infer::{Inferred, Widened, infer};
