@@ -162,6 +162,12 @@ impl Run {
                             self.groups[below].blocked_by += 1;
                             break;
                         }
+                        // A window before the first day sees no row, but it has to see columns: the table must be there.
+                        StepScope::Keys(keys) if keys.is_empty() => {
+                            let first = self.groups[above].first;
+                            self.steps[first as usize].needed_by.push(position);
+                            self.steps[position as usize].waits_for += 1;
+                        }
                         StepScope::Keys(keys) => {
                             for key in keys {
                                 if let Some(&needed) = self.groups[above].positions.get(&Some(key)) {
