@@ -5,6 +5,7 @@
 
 mod checks;
 mod failures;
+mod learning;
 mod overhead;
 mod rows;
 
