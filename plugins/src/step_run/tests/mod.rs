@@ -6,6 +6,7 @@
 mod checks;
 mod failures;
 mod learning;
+mod ingest;
 mod overhead;
 mod rows;
 
