@@ -5,8 +5,8 @@
 
 mod checks;
 mod failures;
-mod learning;
 mod ingest;
+mod learning;
 mod overhead;
 mod rows;
 
