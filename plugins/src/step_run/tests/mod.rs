@@ -5,6 +5,8 @@
 
 mod checks;
 mod failures;
+mod ingest;
+mod learning;
 mod overhead;
 mod rows;
 
