@@ -154,7 +154,7 @@ function filterLog() {
     if (!line.hidden) shown += 1;
   }
   const count = logForm.querySelector("[data-log-count]");
-  count.textContent = shown === lines.length ? `${lines.length} lines` : `${shown} of ${lines.length} lines`;
+  count.textContent = shown === lines.length ? `${lines.length} ${lines.length === 1 ? "line" : "lines"}` : `${shown} of ${lines.length} lines`;
 }
 
 function element(name, text, className) {
