@@ -17,10 +17,12 @@
 
 mod api;
 mod guard;
+mod live;
 mod pages;
 mod reply;
 mod routes;
 mod server;
+mod static_files;
 
 pub use server::{Server, Serving};
 

@@ -85,6 +85,16 @@ impl From<state::sqlite::StateError> for ErrorJson {
     }
 }
 
+impl From<ErrorPage> for ErrorJson {
+    fn from(page: ErrorPage) -> Self {
+        let ErrorPage { status, message, help } = page;
+        Self::new(
+            status,
+            help.map_or_else(|| message.clone(), |help| format!("{message}: {help}")),
+        )
+    }
+}
+
 impl From<RequestError> for ErrorJson {
     fn from(error: RequestError) -> Self {
         Self::new(status_of(&error), error.to_string())

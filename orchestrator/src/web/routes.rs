@@ -1,18 +1,53 @@
 //! Every path, in one list.
 
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 
-use super::{WebState, api, guard};
+use super::reply::{ErrorJson, ErrorPage};
+use super::{WebState, api, guard, live, pages, static_files};
 
-/// All routes, behind the guard.
+/// All routes, behind the guard. Only `/healthz`, `/static` and `/login` answer without a token, and the guard says so.
 pub fn all(state: WebState) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/api/v1/events", get(api::events))
-        .route("/api/v1/runs", post(api::submit_run))
+        // Pages.
+        .route("/", get(pages::overview::page))
+        .route("/assets", get(pages::assets::page))
+        .route("/assets/{key}", get(pages::asset::page))
+        .route("/graph", get(pages::graph::page))
+        .route("/runs", get(pages::runs::page).post(pages::forms::materialize))
+        .route("/runs/{run}", get(pages::run::page))
+        .route("/runs/{run}/cancel", post(pages::forms::cancel))
+        .route("/models", get(pages::models::page))
+        .route("/models/{key}", get(pages::model::page))
+        .route("/models/{key}/promote", post(pages::forms::promote))
+        .route("/live", get(live::live))
+        .route("/static/{hash}/{name}", get(static_files::serve))
+        // JSON.
+        .route("/api/v1/overview", get(api::overview))
+        .route("/api/v1/assets", get(api::list_assets))
+        .route("/api/v1/assets/{key}", get(api::show_asset))
+        .route("/api/v1/runs", get(api::list_runs).post(api::submit_run))
+        .route("/api/v1/runs/{run}", get(api::show_run))
+        .route("/api/v1/runs/{run}/log", get(api::show_log))
         .route("/api/v1/runs/{run}/cancel", post(api::cancel_run))
+        .route("/api/v1/models", get(api::list_models))
+        .route("/api/v1/models/{model}", get(api::show_model))
         .route("/api/v1/models/{model}/aliases/{alias}", post(api::move_alias))
+        .route("/api/v1/events", get(api::events))
+        // Machines.
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .with_state(state)
+}
+
+async fn nothing_here(uri: Uri) -> Response {
+    let message = format!("there is nothing at {}", uri.path());
+    if uri.path().starts_with("/api/") {
+        ErrorJson::not_found(message).into_response()
+    } else {
+        ErrorPage::not_found(message).into_response()
+    }
 }

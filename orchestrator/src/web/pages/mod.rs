@@ -1,13 +1,138 @@
-//! One file per page.
+//! One file per page: what it asks, what it shows, and its handler; its template is in `templates/`.
+//!
+//! A page first gathers facts (a serializable struct, which is also the answer of its JSON twin), then turns them into texts
+//! and small drawings for its template. Templates loop and branch and know nothing else.
+//!
+//! | file | page |
+//! |---|---|
+//! | `overview` | `/` |
+//! | `assets`, `asset` | `/assets`, `/assets/{key}` |
+//! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
+//! | `models`, `model` | `/models`, `/models/{key}` |
+//! | `graph`, `graph_layout` | `/graph` |
+//! | `frame` | what is around every page |
+//! | `assets_state`, `partition_states` | states of assets and of their partitions |
+//! | `tone`, `grid`, `gantt` | states, partitions and attempts drawn |
+//! | `console` | lines of a log made harmless |
+//! | `failures` | why steps failed |
+//! | `figures`, `markup` | numbers and times for people; text and HTML |
 
+pub mod asset;
+pub mod assets;
+mod assets_state;
+mod console;
+mod failures;
+mod figures;
+pub mod forms;
+mod frame;
+mod gantt;
+pub mod graph;
+mod graph_layout;
+mod grid;
+pub mod log;
+mod markup;
+pub mod model;
+pub mod models;
+pub mod overview;
+mod partition_states;
+pub mod run;
+pub mod runs;
+mod tone;
+
+use ::assets::AssetKey;
+use askama::Template;
 use axum::http::StatusCode;
+use axum::response::Html;
+use state::ids::RunId;
+use state::sqlite::{StateError, Store};
+
+use super::reply::ErrorPage;
+use super::static_files;
+use crate::edge::engine::EngineHandle;
+
+/// Asks the store on a thread that may wait.
+pub async fn read<T: Send + 'static>(
+    engine: &EngineHandle,
+    question: impl FnOnce(&Store) -> Result<T, StateError> + Send + 'static,
+) -> Result<T, ErrorPage> {
+    let engine = engine.clone();
+    let asked = tokio::task::spawn_blocking(move || question(&engine.reader()?)).await;
+    match asked {
+        Ok(answer) => Ok(answer?),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(ErrorPage::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("millpond is stopping: {error}"),
+            )),
+        },
+    }
+}
+
+fn render(page: &impl Template) -> Result<Html<String>, ErrorPage> {
+    let text = page.render();
+    text.map(Html).map_err(|error| {
+        ErrorPage::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("failed to render the page: {error}"),
+        )
+    })
+}
+
+/// The asset key in a path.
+fn asset_key(text: &str) -> Result<AssetKey, ErrorPage> {
+    text.parse()
+        .map_err(|_| ErrorPage::not_found(format!("`{text}` is not an asset: keys look like `layer.name`")))
+}
+
+/// The run in a path.
+fn run_id(text: &str) -> Result<RunId, ErrorPage> {
+    text.parse()
+        .map_err(|error: state::ids::IdError| ErrorPage::not_found(error.to_string()))
+}
+
+/// An empty field of a form is no value.
+fn given(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct Error<'a> {
+    status: StatusCode,
+    message: &'a str,
+    help: Option<&'a str>,
+    style: &'static str,
+    script: &'static str,
+    icon: &'static str,
+}
 
 /// An error with a way back.
 pub fn error_page(status: StatusCode, message: &str, help: Option<&str>) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!(
-        "<!doctype html><title>{status}</title><p>{}<p>{}<p><a href=/>back</a>",
-        escape(message),
-        escape(help.unwrap_or_default())
-    )
+    let page = Error {
+        status,
+        message,
+        help,
+        style: static_files::STYLE.path(),
+        script: static_files::SCRIPT.path(),
+        icon: static_files::ICON.path(),
+    };
+    // A page that says what is wrong is worth more than the reason why it cannot be a pretty one.
+    page.render().unwrap_or_else(|_| markup::escape(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_text() {
+        let page = error_page(
+            StatusCode::NOT_FOUND,
+            "no `<script>alert(1)</script>`",
+            Some("look at <b>"),
+        );
+        assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
+        assert!(page.contains("404") && page.contains("href=\"/\""), "{page}");
+    }
 }

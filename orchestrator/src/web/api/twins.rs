@@ -1,0 +1,70 @@
+//! The facts of each page as JSON, for programs.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+
+use super::super::WebState;
+use super::super::pages::{asset, assets, log, model, models, overview, run, runs};
+use super::super::reply::ErrorJson;
+
+/// `GET /api/v1/overview`
+pub async fn overview(State(state): State<WebState>) -> Result<Json<overview::OverviewFacts>, ErrorJson> {
+    Ok(Json(overview::facts(&state).await?))
+}
+
+/// `GET /api/v1/assets?q=…&state=…`
+pub async fn list_assets(
+    State(state): State<WebState>,
+    Query(asked): Query<assets::Asked>,
+) -> Result<Json<assets::AssetsFacts>, ErrorJson> {
+    Ok(Json(assets::facts(&state, &asked).await?))
+}
+
+/// `GET /api/v1/assets/{key}?partition=…&before=…`
+pub async fn show_asset(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Query(asked): Query<asset::Asked>,
+) -> Result<Json<asset::AssetFacts>, ErrorJson> {
+    Ok(Json(asset::facts(&state, &key, &asked).await?))
+}
+
+/// `GET /api/v1/runs?status=…&asset=…&before=…`
+pub async fn list_runs(
+    State(state): State<WebState>,
+    Query(asked): Query<runs::Asked>,
+) -> Result<Json<runs::RunsFacts>, ErrorJson> {
+    Ok(Json(runs::facts(&state, &asked).await?))
+}
+
+/// `GET /api/v1/runs/{run}?asset=…&status=…&after_asset=…&after_partition=…`
+pub async fn show_run(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Query(asked): Query<run::Asked>,
+) -> Result<Json<run::RunFacts>, ErrorJson> {
+    Ok(Json(run::facts(&state, &run, &asked).await?))
+}
+
+/// `GET /api/v1/runs/{run}/log?attempt=…&offset=…&level=…&find=…`
+pub async fn show_log(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Query(asked): Query<log::Asked>,
+) -> Result<Json<log::LogFacts>, ErrorJson> {
+    Ok(Json(log::facts(&state, &run, &asked).await?))
+}
+
+/// `GET /api/v1/models`
+pub async fn list_models(State(state): State<WebState>) -> Result<Json<models::ModelsFacts>, ErrorJson> {
+    Ok(Json(models::facts(&state).await?))
+}
+
+/// `GET /api/v1/models/{model}?before=…`
+pub async fn show_model(
+    State(state): State<WebState>,
+    Path(model): Path<String>,
+    Query(asked): Query<model::Asked>,
+) -> Result<Json<model::ModelFacts>, ErrorJson> {
+    Ok(Json(model::facts(&state, &model, &asked).await?))
+}

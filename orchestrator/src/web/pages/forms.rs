@@ -1,0 +1,115 @@
+//! What the buttons of pages do: POST, then a redirect to the page that shows what came of it. The guard has checked the
+//! form's token before any of this.
+
+use assets::PartitionKey;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use state::event::OwnerMode;
+
+use super::super::WebState;
+use super::super::reply::ErrorPage;
+use super::markup::query;
+use super::{asset_key, given, run_id};
+use crate::core::Answer;
+use crate::wire::{RunAnswer, RunBody};
+
+/// What to materialize.
+#[derive(Debug, Deserialize)]
+pub struct Materialize {
+    selection: String,
+    partition: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    force: Option<String>,
+    /// The page to come back to if there is nothing to do.
+    back: Option<String>,
+}
+
+/// `POST /runs`
+pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materialize>) -> Result<Response, ErrorPage> {
+    let body = RunBody {
+        selection: form.selection,
+        partition: partition_key(form.partition)?,
+        from: partition_key(form.from)?,
+        to: partition_key(form.to)?,
+        force: form.force.is_some(),
+    };
+    let request = body
+        .request(OwnerMode::Daemon, "page")
+        .map_err(|message| ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, message))?;
+    match RunAnswer::from(state.engine.submit(request).await?) {
+        RunAnswer::Accepted { run, problems, .. } => {
+            let left_out = (!problems.is_empty()).then(|| problems.join("; "));
+            Ok(Redirect::to(&format!("/runs/{run}{}", query(&[("left_out", left_out)]))).into_response())
+        }
+        RunAnswer::NothingToDo { problems, .. } => {
+            // Only paths of our own: a form can be made by anyone, an open redirect need not be.
+            let back = form
+                .back
+                .filter(|back| back.starts_with("/assets/") && !back.contains("//"))
+                .unwrap_or_else(|| "/".to_owned());
+            let notice = if problems.is_empty() {
+                "everything asked for is fresh already".to_owned()
+            } else {
+                problems.join("; ")
+            };
+            Ok(Redirect::to(&format!("{back}{}", query(&[("notice", Some(notice))]))).into_response())
+        }
+        RunAnswer::Refused { reasons } => Err(ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, reasons.join("; "))),
+    }
+}
+
+/// The partition key that a person typed.
+fn partition_key(text: Option<String>) -> Result<Option<PartitionKey>, ErrorPage> {
+    let key = given(text).map(|text| PartitionKey::new(&text)).transpose();
+    key.map_err(|error| ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+}
+
+/// `POST /runs/{run}/cancel`
+pub async fn cancel(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
+    let run = run_id(&run)?;
+    match state.engine.cancel(run.clone()).await? {
+        Answer::Canceling { .. } => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
+        Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::CONFLICT, reasons.join("; "))),
+        _ => Err(ErrorPage::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "an answer to another question",
+        )),
+    }
+}
+
+/// Which version an alias is to mean.
+#[derive(Debug, Deserialize)]
+pub struct Promote {
+    version: u64,
+    alias: String,
+}
+
+/// `POST /models/{key}/promote`
+pub async fn promote(
+    State(state): State<WebState>,
+    Path(model): Path<String>,
+    Form(form): Form<Promote>,
+) -> Result<Response, ErrorPage> {
+    let model = asset_key(&model)?;
+    match state
+        .engine
+        .promote(
+            model.clone(),
+            form.alias.trim().to_owned(),
+            form.version,
+            "page".to_owned(),
+        )
+        .await?
+    {
+        Answer::Promoted { .. } => Ok(Redirect::to(&format!("/models/{model}")).into_response()),
+        Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, reasons.join("; "))),
+        _ => Err(ErrorPage::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "an answer to another question",
+        )),
+    }
+}

@@ -1,0 +1,92 @@
+//! What is around every page: its title, where it stands, and what forms need.
+
+use super::super::WebState;
+use super::super::static_files;
+use super::figures::Clock;
+use crate::edge::clock;
+
+/// The part of the dashboard that a page belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// The front page.
+    Overview,
+    /// Assets.
+    Assets,
+    /// Runs.
+    Runs,
+    /// Models.
+    Models,
+    /// The graph.
+    Graph,
+}
+
+/// One entry of the navigation.
+pub struct Entry {
+    /// Where it leads.
+    pub path: &'static str,
+    /// Its word.
+    pub word: &'static str,
+    /// Whether the page belongs to it.
+    pub here: bool,
+    /// Keys that lead there.
+    pub keys: &'static str,
+}
+
+/// What is around a page.
+pub struct Frame {
+    /// The page's title.
+    pub title: String,
+    /// The project's name.
+    pub project: String,
+    /// The query that forms add to their action.
+    pub form: String,
+    /// Why nothing can be committed, if so.
+    pub trouble: Option<String>,
+    /// Navigation.
+    pub navigation: Vec<Entry>,
+    /// What was searched for.
+    pub search: String,
+    /// The zone of the times shown.
+    pub zone: String,
+    /// Address of the style sheet.
+    pub style: &'static str,
+    /// Address of the script.
+    pub script: &'static str,
+    /// Address of the icon.
+    pub icon: &'static str,
+}
+
+impl Frame {
+    /// The frame of a page.
+    pub fn new(state: &WebState, title: impl Into<String>, section: Section) -> Self {
+        let entry = |here, path, word, keys| Entry {
+            path,
+            word,
+            here: here == section,
+            keys,
+        };
+        Self {
+            title: title.into(),
+            project: state.engine.project_name().to_owned(),
+            form: format!("form={}", state.guard.form_token()),
+            trouble: state.engine.driver().trouble().borrow().clone(),
+            navigation: vec![
+                entry(Section::Overview, "/", "Overview", "g o"),
+                entry(Section::Assets, "/assets", "Assets", "g a"),
+                entry(Section::Graph, "/graph", "Graph", "g g"),
+                entry(Section::Runs, "/runs", "Runs", "g r"),
+                entry(Section::Models, "/models", "Models", "g m"),
+            ],
+            search: String::new(),
+            zone: state.engine.settings().timezone.clone(),
+            style: static_files::STYLE.path(),
+            script: static_files::SCRIPT.path(),
+            icon: static_files::ICON.path(),
+        }
+    }
+}
+
+/// Now, in the project's zone.
+pub fn page_clock(state: &WebState) -> Clock {
+    Clock::new(clock::now(), &state.engine.settings().timezone)
+}

@@ -1,0 +1,158 @@
+//! `/runs`: which runs there were, newest first.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Html;
+use serde::{Deserialize, Serialize};
+use state::ids::RunId;
+use state::sqlite::queries::runs::{RunFilter, RunRow, runs};
+use state::status::RunStatus;
+
+use super::super::WebState;
+use super::super::reply::ErrorPage;
+use super::figures::{Clock, number};
+use super::frame::{Frame, Section, page_clock};
+use super::markup::{Markup, query};
+use super::tone::{bar, in_words, run_state, step_parts};
+use super::{asset_key, given, read, render};
+
+const ON_A_PAGE: usize = 50;
+
+/// What is asked.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Asked {
+    status: Option<String>,
+    asset: Option<String>,
+    before: Option<i64>,
+}
+
+/// The answer: a part of the list.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunsFacts {
+    /// Runs, newest first.
+    pub runs: Vec<RunRow>,
+    /// Pass as `before` for the runs before these.
+    pub next: Option<i64>,
+}
+
+/// A run as a row of a table.
+pub struct RunLine {
+    /// Its id.
+    pub id: RunId,
+    /// Its state, drawn.
+    pub state: Markup,
+    /// What was asked for.
+    pub selection: String,
+    /// What asked.
+    pub trigger: String,
+    /// When.
+    pub submitted: Markup,
+    /// How long it took, or takes.
+    pub length: String,
+    /// Its steps, drawn.
+    pub bar: Markup,
+    /// Its steps in words.
+    pub words: String,
+    /// How many of its steps are over.
+    pub done: String,
+}
+
+impl RunLine {
+    /// A run as shown now.
+    pub fn new(run: &RunRow, clock: &Clock) -> Self {
+        let parts = step_parts(&run.steps);
+        Self {
+            id: run.run.clone(),
+            state: run_state(run.status),
+            selection: run.selection.clone(),
+            trigger: run.trigger.clone(),
+            submitted: clock.when(run.submitted_at),
+            length: clock.length(run.started_at, run.ended_at),
+            bar: bar(&parts),
+            words: in_words(&parts),
+            done: format!("{} / {}", number(run.steps.over()), number(run.steps.total())),
+        }
+    }
+}
+
+/// One status to filter by.
+struct Choice {
+    word: &'static str,
+    href: String,
+    here: bool,
+}
+
+#[derive(Template)]
+#[template(path = "runs.html")]
+struct RunsPage {
+    frame: Frame,
+    runs: Vec<RunLine>,
+    choices: Vec<Choice>,
+    status: Option<String>,
+    asset: String,
+    filtered: bool,
+    first: Option<String>,
+    next: Option<String>,
+}
+
+/// The runs that are asked for.
+pub async fn facts(state: &WebState, asked: &Asked) -> Result<RunsFacts, ErrorPage> {
+    let status = given(asked.status.clone()).map(|text| status_of(&text)).transpose()?;
+    let asset = given(asked.asset.clone()).map(|text| asset_key(&text)).transpose()?;
+    let before = asked.before;
+    let page = read(&state.engine, move |store| {
+        runs(store, &RunFilter { status, asset }, before, ON_A_PAGE)
+    })
+    .await?;
+    Ok(RunsFacts {
+        runs: page.rows,
+        next: page.next,
+    })
+}
+
+fn status_of(text: &str) -> Result<RunStatus, ErrorPage> {
+    RunStatus::ALL
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| {
+            let words: Vec<&str> = RunStatus::ALL.iter().map(|status| status.as_str()).collect();
+            ErrorPage::new(StatusCode::BAD_REQUEST, format!("no run is ever `{text}`"))
+                .with_help(format!("choose one of {}", words.join(", ")))
+        })
+}
+
+/// `GET /runs?status=failed&asset=silver.flights&before=17`
+pub async fn page(State(state): State<WebState>, Query(asked): Query<Asked>) -> Result<Html<String>, ErrorPage> {
+    let facts = facts(&state, &asked).await?;
+    let clock = page_clock(&state);
+    let (status, asset) = (given(asked.status), given(asked.asset));
+    let link = |status: Option<&str>, before: Option<i64>| {
+        let pairs = [
+            ("status", status.map(str::to_owned)),
+            ("asset", asset.clone()),
+            ("before", before.map(|before| before.to_string())),
+        ];
+        format!("/runs{}", query(&pairs))
+    };
+    let mut choices = vec![Choice {
+        word: "all",
+        href: link(None, None),
+        here: status.is_none(),
+    }];
+    choices.extend(RunStatus::ALL.into_iter().map(|choice| Choice {
+        word: choice.as_str(),
+        href: link(Some(choice.as_str()), None),
+        here: status.as_deref() == Some(choice.as_str()),
+    }));
+    render(&RunsPage {
+        frame: Frame::new(&state, "Runs", Section::Runs),
+        runs: facts.runs.iter().map(|run| RunLine::new(run, &clock)).collect(),
+        choices,
+        filtered: status.is_some() || asset.is_some() || asked.before.is_some(),
+        first: asked.before.map(|_| link(status.as_deref(), None)),
+        next: facts.next.map(|next| link(status.as_deref(), Some(next))),
+        asset: asset.unwrap_or_default(),
+        status,
+    })
+}

@@ -1,0 +1,433 @@
+//! The dashboard of the real program: pages over plain HTTP as a browser without JavaScript sees them, who may ask, and (second
+//! tier) the same pages in a real browser.
+//!
+//! The second tier: `MILLPOND_CHROMIUM=chromium cargo test -p millpond --test pages -- --ignored`.
+
+#![allow(clippy::disallowed_methods, missing_docs)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const FILES: &[(&str, &str)] = &[
+    (
+        "millpond.toml",
+        r#"
+[project]
+name = "pond"
+timezone = "America/New_York"
+
+[lakehouse]
+warehouse = "lake"
+
+[partitions.daily]
+every = "day"
+start = 2013-01-01
+end = 2013-01-10
+"#,
+    ),
+    (
+        "assets/all.toml",
+        r#"
+[asset.bronze.days]
+description = "Ten days & <b>one</b> that fails"
+kind = "sql"
+partitions = { use = "daily", column = "day" }
+sql = "SELECT CAST($partition_key AS DATE) AS day, '<img src=x>' AS label"
+checks = [{ name = "no fifth day", sql = "SELECT * FROM this WHERE date_part('day', day) = 5" }]
+
+[asset.gold.labels]
+kind = "sql"
+sql = "SELECT 'a' AS label"
+
+[asset.reports.log]
+kind = "command"
+needs = ["gold.labels"]
+command = ["sh", "report.sh"]
+"#,
+    ),
+    (
+        "report.sh",
+        "printf '<script>alert(1)</script>\\n\\033[31mred\\033[0m and plain\\n\\342\\200\\256reversed\\n'\nexit 3\n",
+    ),
+];
+
+/// A daemon on a project of its own; it ends with the value.
+struct Daemon {
+    child: Child,
+    folder: tempfile::TempDir,
+    host: String,
+    login: String,
+    cookie: String,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Daemon {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in FILES {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let mut child = Command::new(env!("CARGO_BIN_EXE_millpond"))
+            .args([
+                "--project",
+                folder.path().to_str().unwrap(),
+                "--json",
+                "up",
+                "--port",
+                "0",
+            ])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let text = |name: &str| ready[name].as_str().unwrap().to_owned();
+        let host = text("url").trim_start_matches("http://").to_owned();
+        let mut daemon = Self {
+            child,
+            folder,
+            host,
+            login: text("login"),
+            cookie: String::new(),
+        };
+        let path = daemon.login.split_once(&daemon.host).unwrap().1.to_owned();
+        let logged_in = daemon.ask("GET", &path, &[], "");
+        assert_eq!(logged_in.status, 303);
+        let cookie = logged_in
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "))
+            .unwrap();
+        daemon.cookie = cookie.split(';').next().unwrap().to_owned();
+        daemon
+    }
+
+    /// One request; `Host` is the daemon's unless it is given.
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.host).unwrap();
+        let mut text = format!(
+            "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            text += &format!("Host: {}\r\n", self.host);
+        }
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        write!(stream, "{text}\r\n{body}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer {
+            status,
+            head: head.replace("\r\n", "\n"),
+            body: body.to_owned(),
+        }
+    }
+
+    fn page(&self, path: &str) -> String {
+        let answer = self.ask("GET", path, &[("Cookie", &self.cookie)], "");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert!(answer.head.contains("script-src 'self'"), "{path}: {}", answer.head);
+        answer.body
+    }
+
+    fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.page(path)).unwrap()
+    }
+
+    fn form_token(&self) -> String {
+        self.page("/")
+            .split("/runs?form=")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap()
+            .to_owned()
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        let origin = format!("http://{}", self.host);
+        let headers = [
+            ("Cookie", self.cookie.as_str()),
+            ("Origin", &origin),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ];
+        self.ask("POST", path, &headers, body)
+    }
+
+    /// Presses the button of the overview and waits for the run to end.
+    fn materialize(&self) -> String {
+        let pressed = self.post(&format!("/runs?form={}", self.form_token()), "selection=*");
+        assert_eq!(pressed.status, 303, "{}", pressed.body);
+        let place = pressed
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("location: "))
+            .unwrap();
+        let run = place.trim_start_matches("/runs/").split('?').next().unwrap().to_owned();
+        let mut after = 0;
+        for _ in 0..200 {
+            let status = self.json(&format!("/api/v1/runs/{run}"))["run"]["row"]["status"].clone();
+            if ["succeeded", "failed", "canceled"].contains(&status.as_str().unwrap()) {
+                return run;
+            }
+            let events = self.json(&format!("/api/v1/events?after={after}&wait=5"));
+            after = events["rows"]
+                .as_array()
+                .unwrap()
+                .last()
+                .map_or(after, |row| row["seq"].as_i64().unwrap());
+        }
+        panic!("the run does not end");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Pages and what each must say, with or without JavaScript.
+fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
+    vec![
+        (
+            "/".to_owned(),
+            vec!["bronze", "9 fresh, 1 failed", "/assets/reports.log", "Last runs"],
+        ),
+        (
+            "/assets".to_owned(),
+            vec!["Ten days &amp; &lt;b&gt;one&lt;/b&gt; that fails", "9 fresh, 1 failed"],
+        ),
+        (
+            "/assets/bronze.days?partition=2013-01-05".to_owned(),
+            vec![
+                "2013-01-05 failed",
+                "2013-01-04 fresh",
+                "no fifth day",
+                "&lt;img src=x&gt;",
+                "1 failing row",
+                "SELECT CAST(",
+            ],
+        ),
+        (
+            "/assets/gold.labels".to_owned(),
+            vec!["/assets/reports.log", "SELECT 'a' AS label"],
+        ),
+        ("/runs".to_owned(), vec!["failed", "page"]),
+        (
+            format!("/runs/{run}?asset=bronze.days"),
+            vec!["bronze.days@2013-01-05", "2013-01-10", "Assets and attempts", "exit"],
+        ),
+        (
+            "/graph".to_owned(),
+            vec![
+                "data-node=\"gold.labels\"",
+                "data-from=\"gold.labels\" data-to=\"reports.log\"",
+            ],
+        ),
+        ("/models".to_owned(), vec!["No model yet"]),
+    ]
+}
+
+/// The page with the log of the command.
+fn log_page(daemon: &Daemon, run: &str) -> String {
+    let facts = daemon.json(&format!("/api/v1/runs/{run}"));
+    let attempts = facts["attempts"].as_array().unwrap();
+    let attempt = attempts
+        .iter()
+        .find(|attempt| attempt["asset"] == "reports.log")
+        .unwrap();
+    format!("/runs/{run}?attempt={}", attempt["attempt"].as_str().unwrap())
+}
+
+fn check_log(page: &str) {
+    let page = normal(page);
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+        "the line is shown as text"
+    );
+    assert!(!page.contains("<script>alert"), "and only as text");
+    assert!(page.contains("<span class=\"f1\">red</span>"), "colours are classes");
+    assert!(
+        page.contains("⟨202E⟩") && !page.contains('\u{202e}'),
+        "direction marks are seen"
+    );
+    assert!(!page.contains('\u{1b}'));
+}
+
+/// Servers and browsers write the same characters in different ways.
+fn normal(page: &str) -> String {
+    let pairs = [
+        ("&#38;", "&amp;"),
+        ("&#60;", "&lt;"),
+        ("&#62;", "&gt;"),
+        ("&#39;", "'"),
+        ("&#34;", "&quot;"),
+    ];
+    pairs
+        .into_iter()
+        .fold(page.to_owned(), |page, (from, to)| page.replace(from, to))
+}
+
+fn has(page: &str, fact: &str) -> bool {
+    normal(page).contains(fact)
+}
+
+#[test]
+fn pages_say_what_is_the_case_without_javascript() {
+    let daemon = Daemon::start();
+    let run = daemon.materialize();
+    for (path, wanted) in facts(&run) {
+        let page = daemon.page(&path);
+        for fact in wanted {
+            assert!(has(&page, fact), "{path} does not say {fact:?}:\n{page}");
+        }
+        assert!(!page.contains("<b>one</b>") && !page.contains("<img src=x>"), "{path}");
+    }
+    check_log(&daemon.page(&log_page(&daemon, &run)));
+    let style = daemon
+        .page("/")
+        .split("stylesheet\" href=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
+    let style = daemon.ask("GET", &style, &[], "");
+    assert!(
+        style.status == 200 && style.head.contains("immutable"),
+        "{}",
+        style.head
+    );
+    // What the button of the asset's page sends: only the partition that failed is not fresh.
+    let again = daemon.post(
+        &format!("/runs?form={}", daemon.form_token()),
+        "selection=gold.labels&partition=&back=%2Fassets%2Fgold.labels",
+    );
+    assert!(
+        again.head.contains("location: /assets/gold.labels?notice="),
+        "{}",
+        again.head
+    );
+    for (path, status) in [
+        ("/assets/gold.lables", 404),
+        ("/runs/run_000000000000", 404),
+        ("/runs?status=odd", 400),
+        ("/nothing", 404),
+    ] {
+        let answer = daemon.ask("GET", path, &[("Cookie", &daemon.cookie)], "");
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.body.contains("href=\"/\""), "{path} has a way back");
+    }
+}
+
+#[test]
+fn only_those_who_may_are_answered() {
+    let daemon = Daemon::start();
+    let cookie = ("Cookie", daemon.cookie.as_str());
+    let own = format!("http://{}", daemon.host);
+    let form = daemon.form_token();
+    let cases: &[(&str, &str, &[(&str, &str)], u16)] = &[
+        ("GET", "/", &[cookie], 200),
+        ("GET", "/", &[], 401),
+        ("GET", "/live", &[], 401),
+        ("GET", "/api/v1/assets", &[], 401),
+        ("GET", "/login?token=wrong", &[], 401),
+        ("GET", "/healthz", &[], 200),
+        ("GET", "/", &[cookie, ("Host", "evil.example")], 421),
+        ("GET", "/healthz", &[("Host", "127.0.0.1.evil.example")], 421),
+        ("GET", "/", &[cookie, ("Origin", "http://evil.example")], 403),
+        ("POST", "/runs", &[cookie, ("Origin", &own)], 403),
+        ("POST", "/runs?form=0000", &[cookie, ("Origin", &own)], 403),
+        ("POST", "/api/v1/runs", &[cookie, ("Origin", &own)], 403),
+        ("POST", "/runs", &[cookie, ("Origin", "null")], 403),
+    ];
+    for (method, path, headers, status) in cases {
+        assert_eq!(
+            daemon.ask(method, path, headers, "").status,
+            *status,
+            "{method} {path} {headers:?}"
+        );
+    }
+    let foreign = format!("/runs?form={form}");
+    let answer = daemon.ask(
+        "POST",
+        &foreign,
+        &[cookie, ("Origin", "http://evil.example")],
+        "selection=*",
+    );
+    assert_eq!(answer.status, 403, "the form's token does not excuse a foreign page");
+}
+
+#[test]
+#[ignore = "second tier: needs MILLPOND_CHROMIUM"]
+fn pages_say_the_same_in_a_browser() {
+    let daemon = Daemon::start();
+    let run = daemon.materialize();
+    let profile = daemon.folder.path().join("profile");
+    browse(&profile, &daemon.login);
+    let open = |path: &str| browse(&profile, &format!("http://{}{path}", daemon.host));
+    for (path, wanted) in facts(&run) {
+        let page = open(&path);
+        for fact in wanted {
+            assert!(has(&page, fact), "{path} does not say {fact:?}:\n{page}");
+        }
+        assert!(
+            !page.contains("<b>one</b>") && !page.contains("<img src=\"x\">"),
+            "{path}"
+        );
+    }
+    let page = open(&log_page(&daemon, &run));
+    check_log(&page);
+    // The script ran: it counts the lines.
+    assert!(page.contains(" lines</span>"), "{page}");
+}
+
+/// The document of a page after its scripts ran.
+fn browse(profile: &Path, url: &str) -> String {
+    let program = std::env::var("MILLPOND_CHROMIUM").expect("MILLPOND_CHROMIUM names a Chromium");
+    let output = Command::new(program)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+        ])
+        .args([
+            "--disable-component-update",
+            "--disable-sync",
+            "--dump-dom",
+            "--timeout=10000",
+        ])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(url)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
