@@ -208,7 +208,11 @@ fn expression(text: Spanned<&str>) -> Result<String, Box<Diagnostic>> {
     }
     let plain = |error: sqlparser::parser::ParserError| {
         let message = error.to_string();
-        syntax(message.strip_prefix("sql parser error: ").unwrap_or(&message))
+        let message = message.strip_prefix("sql parser error: ").unwrap_or(&message);
+        // The parser begins its messages with a capital; ours are lowercase.
+        let mut rest = message.chars();
+        let first = rest.next().map(|first| first.to_ascii_lowercase());
+        syntax(&first.into_iter().chain(rest).collect::<String>())
     };
     let mut parser = Parser::new(&GenericDialect).try_with_sql(text.value).map_err(plain)?;
     let expression = parser.parse_expr().map_err(plain)?;
