@@ -6,10 +6,12 @@
 //! | [`edge`] | clocks, files, processes, threads: everything with an effect |
 //! | `web` | the dashboard and the HTTP interface |
 //! | [`cli`] | the commands |
+//! | [`figures`] | numbers, sizes and lengths of time in words |
 //! | [`wire`] | the shapes that a command and the daemon exchange |
 
 pub mod cli;
 pub mod core;
 pub mod edge;
+pub mod figures;
 pub mod web;
 pub mod wire;

@@ -45,13 +45,15 @@ impl Said {
     }
 }
 
-/// The program under test: beside the test binaries, where `cargo test --workspace` puts it.
+/// The program under test: beside the test binaries, where `cargo test --workspace` puts it; or beside the benchmarks.
 pub fn program() -> PathBuf {
-    let tests = std::env::current_exe().expect("a test knows its own path");
-    let folder = tests
-        .parent()
-        .and_then(Path::parent)
-        .expect("test binaries are in target/<profile>/deps");
+    let own = std::env::current_exe().expect("a test knows its own path");
+    let folder = own.parent().expect("a program is in a folder");
+    let folder = if folder.ends_with("deps") {
+        folder.parent().expect("deps is in target/<profile>")
+    } else {
+        folder
+    };
     let program = folder.join("millpond");
     assert!(
         program.is_file(),

@@ -1,6 +1,5 @@
 //! `millpond check`: all mistakes at once, and what was inferred.
 
-use assets::partition::{PartitionMapping, WindowEnd};
 use assets::{Asset, AssetInput, InputRole};
 use clap::Args;
 use serde_json::json;
@@ -98,21 +97,7 @@ pub fn input_text(input: &AssetInput) -> String {
     if let InputRole::Model(reference) = &input.role {
         return format!("{}@{} (model)", input.asset, reference_text(reference));
     }
-    let mapping = match &input.mapping {
-        PartitionMapping::All => "all of it".to_owned(),
-        PartitionMapping::Same => "the same partition".to_owned(),
-        PartitionMapping::Covering => "the partitions that cover it".to_owned(),
-        PartitionMapping::Window {
-            length,
-            ending: WindowEnd::Before,
-        } => format!("the {length} before it"),
-        PartitionMapping::Window {
-            length,
-            ending: WindowEnd::With,
-        } => format!("the {length} up to its end"),
-        PartitionMapping::Latest => "the latest partition".to_owned(),
-        PartitionMapping::Fixed(keys) => format!("{} given partitions", keys.len()),
-    };
+    let mapping = crate::figures::mapping(&input.mapping);
     format!(
         "{} ({mapping}{})",
         input.asset,

@@ -8,6 +8,8 @@ use serde_json::json;
 use super::Stop;
 use crate::edge::environment;
 
+pub use crate::figures::{bytes, count, duration, number as thousands};
+
 /// The two outputs and how they are to look.
 pub struct Terminal {
     json: bool,
@@ -124,40 +126,6 @@ pub fn start_log(default: &str) {
         .ok();
 }
 
-/// `1234567` as `1,234,567`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1536` as `1.5 kB`.
-pub fn bytes(number: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    let mut value = number as f64;
-    let mut unit = 0;
-    while value >= 1000.0 && unit < UNITS.len() - 1 {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{number} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
-/// `1 row`, `2 rows`, `1,000 rows`.
-pub fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
-}
-
 /// A moment in the project's time zone.
 pub fn moment(at: state::event::Micros, zone: &str) -> String {
     let Ok(timestamp) = jiff::Timestamp::from_microsecond(at) else {
@@ -166,18 +134,6 @@ pub fn moment(at: state::event::Micros, zone: &str) -> String {
     match timestamp.in_tz(zone) {
         Ok(zoned) => zoned.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => timestamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-    }
-}
-
-/// A length of time: `0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
-pub fn duration(micros: i64) -> String {
-    let seconds = micros.max(0) as f64 / 1e6;
-    let whole = seconds as u64;
-    match whole {
-        0..10 => format!("{seconds:.1} s"),
-        10..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
     }
 }
 
@@ -222,27 +178,6 @@ fn unstyled(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(
-            (
-                thousands(0).as_str(),
-                thousands(999).as_str(),
-                thousands(1_234_567).as_str()
-            ),
-            ("0", "999", "1,234,567")
-        );
-        assert_eq!(
-            (bytes(999).as_str(), bytes(1536).as_str(), bytes(8_650_000).as_str()),
-            ("999 B", "1.5 kB", "8.7 MB")
-        );
-        assert_eq!(
-            (duration(300_000).as_str(), duration(185_000_000).as_str()),
-            ("0.3 s", "3 min 5 s")
-        );
-        assert_eq!(count(1, "row", "rows"), "1 row");
-    }
 
     #[test]
     fn columns_line_up_whatever_their_style() {

@@ -6,9 +6,10 @@
 mod catalog;
 mod damage;
 mod error;
-mod session;
-
+mod local_time;
+mod one_way;
 mod render;
+mod session;
 
 pub use catalog::{QueryTable, TableResolver};
 pub use error::{QueryError, engine_error};

@@ -23,6 +23,8 @@ use futures::StreamExt;
 use super::catalog::{LakeCatalog, SESSION_SCHEMA, SessionTables, TableResolver};
 use super::damage::name_damaged_file;
 use super::error::{QueryError, engine_error};
+use super::local_time::bind_local_bounds;
+use super::one_way::physical_rules;
 use crate::lakehouse::{Lake, LakeError};
 
 const CATALOG: &str = "millpond";
@@ -107,6 +109,7 @@ impl QuerySession {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rules(physical_rules())
             .build();
         let context = SessionContext::new_with_state(state);
         let tables = Arc::new(SessionTables::default());
@@ -148,6 +151,7 @@ impl QuerySession {
             .with_allow_statements(false);
         only_queries.verify_plan(&plan).map_err(refuse)?;
         check_parameters(&plan, parameters)?;
+        let plan = bind_local_bounds(plan, parameters).map_err(refuse)?;
         plan.with_param_values(ParamValues::from(parameters.to_vec()))
             .map_err(refuse)
     }

@@ -3,8 +3,8 @@
 //! They are bound as values and never become part of the text.
 //! - `$partition_key` is the key as text (null without partitions).
 //! - `$partition_start` and `$partition_end` (exclusive) are instants: timestamps in the time zone of the partitions, null for
-//!   partitions that are not by time. `CAST($partition_start AS DATE)` is the local date; a date column is compared with
-//!   that, since the engine takes a bare date for midnight in UTC.
+//!   partitions that are not by time. `CAST($partition_start AS DATE)` is the local date. Compared with a date or a timestamp
+//!   without zone, they are local too (`query::local_time`).
 //! - A parameter of the project is a text, a whole number, a number or a boolean, as it is written in TOML. Texts compare with dates and
 //!   timestamps as SQL literals do.
 

@@ -4,9 +4,15 @@
 //! and the peer's in turns (so that a busy machine slows both), checks that the answers agree, and gives the medians.
 //! Peers are Python packages, run by a script beside the benchmark that prints one JSON line.
 
+mod daemon;
+mod flights;
 mod gradient_boosting;
+mod large_project;
 mod peer;
 mod point_in_time;
+mod processes;
+mod scan;
+mod steps;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -27,46 +33,78 @@ pub struct Settings {
 pub struct Benchmark {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What it is measured against.
+    /// What it is measured against: a peer, or [`LIMIT`].
     pub peer: &'static str,
-    /// The largest ratio of our time to the peer's that is good enough.
+    /// The unit of both figures.
+    pub unit: &'static str,
+    /// The largest ratio of ours to the peer's that is good enough.
     pub goal: f64,
     /// Measures.
     pub run: fn(&Settings) -> Result<Measured, BenchError>,
 }
 
+/// The peer of a benchmark whose goal is a figure of its own.
+pub const LIMIT: &str = "the limit";
+
+const fn benchmark(
+    name: &'static str,
+    peer: &'static str,
+    unit: &'static str,
+    goal: f64,
+    run: fn(&Settings) -> Result<Measured, BenchError>,
+) -> Benchmark {
+    Benchmark {
+        name,
+        peer,
+        unit,
+        goal,
+        run,
+    }
+}
+
 /// Every benchmark.
 pub const BENCHMARKS: &[Benchmark] = &[
-    Benchmark {
-        name: "point_in_time_join",
-        peer: "DuckDB ASOF JOIN",
-        goal: 0.7,
-        run: point_in_time::run,
-    },
-    Benchmark {
-        name: "gradient_boosting",
-        peer: "xgboost hist",
-        goal: 1.0,
-        run: gradient_boosting::run,
-    },
+    benchmark("large_project_time", LIMIT, "s", 1.0, large_project::seconds),
+    benchmark("large_project_memory", LIMIT, "MB", 1.0, large_project::megabytes),
+    benchmark("no_op_chain", "one fsync", "ms", 1.5, steps::no_op_chain),
+    benchmark("no_op_wide", LIMIT, "ms", 1.0, steps::no_op_wide),
+    benchmark("small_table_chain", "one fsync", "ms", 12.0, steps::small_table_chain),
+    benchmark("flights_time", LIMIT, "s", 1.0, flights::cold_seconds),
+    benchmark("flights_memory", LIMIT, "MB", 1.0, flights::cold_megabytes),
+    benchmark("flights_again", LIMIT, "s", 1.0, flights::again_seconds),
+    benchmark("scan", "DataFusion's listing", "s", 1.1, scan::run),
+    benchmark("point_in_time_join", "DuckDB ASOF JOIN", "s", 0.7, point_in_time::run),
+    benchmark("gradient_boosting", "xgboost hist", "s", 1.0, gradient_boosting::run),
+    benchmark("up", LIMIT, "s", 1.0, daemon::first_answer),
+    benchmark("idle_memory", LIMIT, "MB", 1.0, daemon::idle_megabytes),
+    benchmark("idle_processor", LIMIT, "%", 1.0, daemon::idle_percent),
 ];
 
 /// What goes wrong in a benchmark ends it.
 pub type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Seconds of each side.
+/// A figure of each side, in the benchmark's unit.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// Our median.
     pub ours: f64,
-    /// The peer's median.
+    /// The peer's median, or the limit.
     pub peer: f64,
     /// What else is worth saying.
     pub remark: String,
 }
 
 impl Measured {
-    /// Our time over the peer's.
+    /// A figure and the most that it may be.
+    fn against_limit(ours: f64, limit: f64, remark: String) -> Self {
+        Self {
+            ours,
+            peer: limit,
+            remark,
+        }
+    }
+
+    /// Ours over the peer's.
     pub fn ratio(&self) -> f64 {
         self.ours / self.peer
     }
@@ -75,9 +113,9 @@ impl Measured {
 impl Benchmark {
     /// The line to print.
     pub fn line(&self, measured: &Measured) -> String {
-        let (ours, peer, ratio) = (measured.ours, measured.peer, measured.ratio());
+        let (ours, peer, ratio, unit) = (measured.ours, measured.peer, measured.ratio(), self.unit);
         let mut line = format!(
-            "{}: ours {ours:.2} s, {} {peer:.2} s, ratio {ratio:.2} (goal {:.2})",
+            "{}: ours {ours:.3} {unit}, {} {peer:.3} {unit}, ratio {ratio:.2} (goal {:.2})",
             self.name, self.peer, self.goal
         );
         if !measured.remark.is_empty() {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use askama::Template;
 use assets::outcome::Sample;
-use assets::partition::{PartitionMapping, WindowEnd};
 use assets::{Asset, AssetKey, AssetPartition, InputRole, ModelReference, PartitionKey, WriteMode};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -136,7 +135,7 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
                 let mapping = match &input.role {
                     InputRole::Model(ModelReference::Alias(alias)) => format!("@{alias}"),
                     InputRole::Model(ModelReference::Version(version)) => format!("version {version}"),
-                    InputRole::Rows if input.declared => mapping_text(&input.mapping),
+                    InputRole::Rows if input.declared => crate::figures::mapping(&input.mapping),
                     InputRole::Rows => String::new(),
                 };
                 Some(neighbour(definitions.get(&input.asset)?, mapping))
@@ -230,25 +229,6 @@ fn word_of(states: Option<&PartitionStates>, key: Option<&PartitionKey>, health:
                 .map_or("not there yet", super::partition_states::PartitionState::word)
         }
         _ => health.state().as_str(),
-    }
-}
-
-/// Which partitions of an input a step sees, in words.
-fn mapping_text(mapping: &PartitionMapping) -> String {
-    match mapping {
-        PartitionMapping::All => "all of it".to_owned(),
-        PartitionMapping::Same => "the same partition".to_owned(),
-        PartitionMapping::Covering => "the partitions that cover it".to_owned(),
-        PartitionMapping::Window {
-            length,
-            ending: WindowEnd::Before,
-        } => format!("the {length} before it"),
-        PartitionMapping::Window {
-            length,
-            ending: WindowEnd::With,
-        } => format!("the {length} up to its end"),
-        PartitionMapping::Latest => "the latest partition".to_owned(),
-        PartitionMapping::Fixed(keys) => count(keys.len() as u64, "given partition", "given partitions"),
     }
 }
 

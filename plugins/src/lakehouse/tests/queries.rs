@@ -233,3 +233,71 @@ async fn staged_rows_can_be_queried_as_this() {
         ScalarValue::Int64(Some(13))
     );
 }
+
+/// Filters that several values of a column satisfy: the engine must not take the column for a constant and drop the sort.
+#[tokio::test]
+async fn a_filter_on_a_lossy_expression_keeps_the_order() {
+    let mut world = World::new();
+    // Later rows first, so that a dropped sort shows; all on one day and in one hour.
+    let count = 600_i64;
+    let instant = |i: i64| 1_362_139_200_000_000 + (count - i) * 1_000_000;
+    let rows = batch(vec![
+        ("day", Arc::new(Date32Array::from_iter_values((0..count).map(|_| DAY0)))),
+        ("id", Arc::new(Int64Array::from_iter_values(0..count))),
+        (
+            "t",
+            Arc::new(
+                arrow::array::TimestampMicrosecondArray::from_iter_values((0..count).map(instant))
+                    .with_timezone("+00:00"),
+            ),
+        ),
+        (
+            "hhmm",
+            Arc::new(Int64Array::from_iter_values((0..count).map(|i| 800 + (count - i) % 60))),
+        ),
+        (
+            "share",
+            Arc::new(Float64Array::from_iter_values(
+                (0..count).map(|i| 8.0 + (count - i) as f64 / 1000.0),
+            )),
+        ),
+    ]);
+    world.publish_days(&["2013-03-01"], &[rows]).await;
+    for (column, filter) in [
+        ("t", "CAST(t AS DATE) = DATE '2013-03-01'"),
+        ("t", "CAST(t AS DATE) = day AND day = DATE '2013-03-01'"),
+        (
+            "t",
+            "CAST(t AS TIMESTAMP(0)) >= day AND CAST(t AS DATE) <= day AND CAST(t AS DATE) >= DATE '2013-03-01'",
+        ),
+        ("hhmm", "hhmm / 100 = 8"),
+        ("hhmm", "CAST(hhmm / 100 AS INT) = 8"),
+        ("share", "CAST(share AS INT) = 8"),
+        ("share", "share * 0.0 = 0.0"),
+    ] {
+        let ordered = world
+            .query(&format!(
+                "SELECT {column}, id FROM silver.flights WHERE {filter} ORDER BY {column}, id DESC"
+            ))
+            .await;
+        let expected = world
+            .query(&format!(
+                "SELECT {column}, id FROM silver.flights ORDER BY {column}, id DESC"
+            ))
+            .await;
+        assert!(
+            ordered == expected,
+            "ORDER BY {column} WHERE {filter}: {}",
+            ordered.lines().take(8).collect::<Vec<_>>().join("\n")
+        );
+        let windows = "sum(id) OVER (ORDER BY {column} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS s";
+        let windows = windows.replace("{column}", &format!("{column}, id"));
+        let filtered = format!("SELECT sum(s) FROM (SELECT {windows} FROM silver.flights WHERE {filter})");
+        let unfiltered = format!("SELECT sum(s) FROM (SELECT {windows} FROM silver.flights)");
+        assert_eq!(
+            world.row(&filtered).await,
+            world.row(&unfiltered).await,
+            "window WHERE {filter}"
+        );
+    }
+}

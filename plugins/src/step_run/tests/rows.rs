@@ -156,6 +156,35 @@ partitions = { use = "daily", column = "day" }
     ");
 }
 
+/// Beside a date or a time without zone the bounds are local: New York's March begins at 05:00 in UTC, and nobody means that.
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_beside_dates_are_local_dates() {
+    let mut world = world(
+        r#"
+[asset.gold.local]
+kind = "sql"
+sql = """
+SELECT
+    CAST($partition_start AS DATE) AS day,
+    count(*) FILTER (WHERE flight_date = $partition_start) AS equal,
+    count(*) FILTER (WHERE flight_date >= $partition_start AND $partition_end > flight_date) AS within,
+    count(*) FILTER (WHERE flight_date BETWEEN $partition_start AND $partition_end) AS two_days,
+    count(*) FILTER (WHERE flight_date IN ($partition_start)) AS listed,
+    count(*) FILTER (WHERE flight_date >= $partition_start - INTERVAL '1 day' AND flight_date < $partition_start) AS before,
+    count(*) FILTER (WHERE CAST(flight_date AS TIMESTAMP) + INTERVAL '23 hours' BETWEEN $partition_start AND $partition_end) AS local_time,
+    count(*) FILTER (WHERE sched_dep_at >= $partition_start AND sched_dep_at < $partition_end) AS by_instant
+FROM bronze.flights
+"""
+partitions = { use = "daily", column = "day" }
+"#,
+    )
+    .await;
+    world
+        .materialize("gold.local", &["2013-03-02", "2013-03-03", "2013-03-11"])
+        .await;
+    insta::assert_snapshot!(world.read("SELECT * FROM gold.local ORDER BY 1").await, @"");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_outside_the_partition_fail_the_step_and_name_where_they_belong() {
     let mut world = world(

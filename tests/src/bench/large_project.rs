@@ -1,0 +1,67 @@
+//! 10,000 assets, each a query in a file of its own with checks and two inputs: `millpond check --quiet`, all of the program
+//! from its start to its exit. Against a limit of time and one of memory.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::processes::{cost, millpond};
+use super::{BenchError, Measured, Settings, median};
+
+const ASSETS: usize = 10_000;
+const ROUNDS: usize = 5;
+
+pub(super) fn seconds(settings: &Settings) -> Result<Measured, BenchError> {
+    let (seconds, megabytes) = measure(settings)?;
+    Ok(Measured::against_limit(seconds, 0.3, format!("{megabytes:.0} MB")))
+}
+
+pub(super) fn megabytes(settings: &Settings) -> Result<Measured, BenchError> {
+    let (_, megabytes) = measure(settings)?;
+    Ok(Measured::against_limit(megabytes, 100.0, String::new()))
+}
+
+fn measure(settings: &Settings) -> Result<(f64, f64), BenchError> {
+    let folder = tempfile::tempdir()?;
+    write_project(folder.path(), ASSETS / settings.divide)?;
+    let (mut seconds, mut peak) = (Vec::new(), 0.0_f64);
+    for _ in 0..ROUNDS {
+        let cost = cost(millpond(folder.path(), &["check", "--quiet"]))?;
+        seconds.push(cost.seconds);
+        peak = peak.max(cost.peak_mb);
+    }
+    Ok((median(seconds), peak))
+}
+
+/// Files of 100 assets; asset n reads n - 1 and n / 2.
+pub(super) fn write_project(folder: &Path, assets: usize) -> Result<(), BenchError> {
+    std::fs::create_dir_all(folder.join("assets/sql"))?;
+    let root =
+        "[project]\nname = \"large\"\ntimezone = \"UTC\"\n\n[partitions.daily]\nevery = \"day\"\nstart = 2026-01-01\n";
+    std::fs::write(folder.join("millpond.toml"), root)?;
+    for file in 0..assets.div_ceil(100) {
+        let mut text = String::new();
+        for at in file * 100..((file + 1) * 100).min(assets) {
+            write!(
+                text,
+                "[asset.silver.table_{at:05}]\ndescription = \"Table number {at}\"\nkind = \"sql\"\nsql = \"sql/table_{at:05}.sql\"\n\
+                 partitions = {{ use = \"daily\", column = \"day\" }}\nkey = [\"id\"]\n\
+                 checks = [{{ unique = \"key\" }}, {{ not_null = [\"id\", \"value\"] }}]\n\n",
+            )?;
+            let from = match at {
+                0 => "(VALUES (1, 2, DATE '2026-01-01')) AS a(id, value, day)".to_owned(),
+                1 => "silver.table_00000 AS a".to_owned(),
+                _ => format!(
+                    "silver.table_{:05} AS a JOIN silver.table_{:05} AS b ON a.id = b.id",
+                    at - 1,
+                    at / 2
+                ),
+            };
+            let query = format!(
+                "-- Table number {at}\nSELECT a.day, a.id, sum(a.value) AS value\nFROM {from}\nWHERE a.value > {at} AND a.id IS NOT NULL\nGROUP BY a.day, a.id\n"
+            );
+            std::fs::write(folder.join(format!("assets/sql/table_{at:05}.sql")), query)?;
+        }
+        std::fs::write(folder.join(format!("assets/silver_{file:03}.toml")), text)?;
+    }
+    Ok(())
+}

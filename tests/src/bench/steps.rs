@@ -1,0 +1,97 @@
+//! What a step costs beside its work, in syncs of this disk: `millpond materialize` of many small assets, less the same command
+//! with nothing to do, divided by the steps.
+//!
+//! A no-op step is the program `true`: it writes no rows, and its run, step, attempt and materialization are as durable as any.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::processes::{millpond, one_fsync, seconds};
+use super::{BenchError, Measured, Settings, median};
+
+const CHAIN: usize = 200;
+const ROUNDS: usize = 3;
+
+/// Steps that each wait for the one before.
+pub(super) fn no_op_chain(settings: &Settings) -> Result<Measured, BenchError> {
+    let project = |folder: &Path, steps| write_project(folder, steps, |at| no_op(at, at.checked_sub(1)));
+    against_fsync(CHAIN / settings.divide, project)
+}
+
+/// Sixteen at a time, layer after layer.
+pub(super) fn no_op_wide(settings: &Settings) -> Result<Measured, BenchError> {
+    let steps = 16 * 40 / settings.divide;
+    let folder = tempfile::tempdir()?;
+    let project = |folder: &Path, steps| {
+        write_project(folder, steps, |at| {
+            no_op(at, (at >= 16).then(|| at / 16 * 16 - 16 + at % 16))
+        })?;
+        let path = folder.join("millpond.toml");
+        let text = std::fs::read_to_string(&path)? + "\n[execution]\nworkers = 16\n";
+        Ok(std::fs::write(path, text)?)
+    };
+    let fsync = one_fsync(folder.path())?;
+    let each = per_step(steps, project)?;
+    let remark = format!("fsync {:.2} ms", fsync * 1e3);
+    Ok(Measured::against_limit(each * 1e3, 0.5, remark))
+}
+
+/// A chain of tables of one row: files, snapshot, pointer and state, all synced.
+pub(super) fn small_table_chain(settings: &Settings) -> Result<Measured, BenchError> {
+    let project = |folder: &Path, steps| {
+        write_project(folder, steps, |at| match at.checked_sub(1) {
+            None => "kind = \"sql\"\nsql = \"SELECT 1 AS id, 2.5 AS value\"\n".to_owned(),
+            Some(before) => {
+                format!("kind = \"sql\"\nsql = \"SELECT id, value + 1 AS value FROM chain.a{before:04}\"\n")
+            }
+        })
+    };
+    against_fsync(CHAIN / settings.divide, project)
+}
+
+fn no_op(_: usize, after: Option<usize>) -> String {
+    let after = after
+        .map(|before| format!("needs = [\"chain.a{before:04}\"]\n"))
+        .unwrap_or_default();
+    format!("kind = \"command\"\ncommand = [\"true\"]\n{after}")
+}
+
+fn write_project(folder: &Path, steps: usize, asset: impl Fn(usize) -> String) -> Result<(), BenchError> {
+    std::fs::create_dir_all(folder.join("assets"))?;
+    std::fs::write(
+        folder.join("millpond.toml"),
+        "[project]\nname = \"steps\"\ntimezone = \"UTC\"\n",
+    )?;
+    let mut text = String::new();
+    for at in 0..steps {
+        write!(text, "[asset.chain.a{at:04}]\n{}\n", asset(at))?;
+    }
+    Ok(std::fs::write(folder.join("assets/chain.toml"), text)?)
+}
+
+fn against_fsync(
+    steps: usize,
+    project: impl Fn(&Path, usize) -> Result<(), BenchError>,
+) -> Result<Measured, BenchError> {
+    let folder = tempfile::tempdir()?;
+    let fsync = one_fsync(folder.path())?;
+    let each = per_step(steps, project)?;
+    Ok(Measured {
+        ours: each * 1e3,
+        peer: fsync * 1e3,
+        remark: String::new(),
+    })
+}
+
+/// Median seconds of a step.
+fn per_step(steps: usize, project: impl Fn(&Path, usize) -> Result<(), BenchError>) -> Result<f64, BenchError> {
+    let mut each = Vec::new();
+    for _ in 0..ROUNDS {
+        let folder = tempfile::tempdir()?;
+        project(folder.path(), steps)?;
+        let first = seconds(millpond(folder.path(), &["materialize", "*"]))?;
+        let nothing = seconds(millpond(folder.path(), &["materialize", "*"]))?;
+        each.push((first - nothing).max(0.0) / steps as f64);
+    }
+    Ok(median(each))
+}
