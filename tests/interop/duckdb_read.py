@@ -23,34 +23,33 @@ def load_extensions(connection):
 
 
 def main():
-    state_db, _ = figures.arguments()
+    (state_db,) = figures.arguments("STATE_DB")
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     load_extensions(connection)
     tables = {}
     for layer, name, location in figures.pointers(state_db):
         path = location.removeprefix("file://").replace("'", "''")
-        rows = connection.execute(f"SELECT * FROM iceberg_scan('{path}')").to_arrow_table()
-        files = connection.execute(
+        told = figures.of_relation(connection, f"iceberg_scan('{path}')")
+        told["files"] = connection.execute(
             f"SELECT count(*) FROM iceberg_metadata('{path}') WHERE status <> 'DELETED' AND content = 'EXISTING'"
         ).fetchone()[0]
         snapshots = connection.execute(
-            f"SELECT snapshot_id FROM iceberg_snapshots('{path}') ORDER BY sequence_number"
+            f"SELECT epoch_ms(timestamp_ms), snapshot_id FROM iceberg_snapshots('{path}')"
         ).fetchall()
-        tables[f"{layer}.{name}"] = {
-            "rows": rows.num_rows,
-            "columns": figures.columns(rows),
-            "files": files,
-            "snapshots": [
-                {
-                    "id": snapshot,
-                    "rows": connection.execute(
-                        f"SELECT count(*) FROM iceberg_scan('{path}', snapshot_from_id => {snapshot})"
-                    ).fetchone()[0],
-                }
-                for (snapshot,) in snapshots
-            ],
-        }
+        told["snapshots"] = {str(snapshot): {"at": at} for at, snapshot in snapshots}
+        for _, snapshot in figures.chosen(snapshots):
+            # What the manifests of the snapshot record, and what its files hold.
+            recorded = connection.execute(
+                f"SELECT coalesce(sum(record_count), 0)::BIGINT FROM iceberg_metadata('{path}', snapshot_from_id => {snapshot}) "
+                "WHERE status <> 'DELETED' AND content = 'EXISTING'"
+            ).fetchone()[0]
+            relation = f"iceberg_scan('{path}', snapshot_from_id => {snapshot})"
+            told["snapshots"][str(snapshot)] |= {
+                "rows_recorded": recorded,
+                **figures.fingerprint(connection, relation),
+            }
+        tables[f"{layer}.{name}"] = told
     figures.show(tables)
 
 

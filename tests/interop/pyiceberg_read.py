@@ -1,49 +1,56 @@
-"""Reads every table of a Millpond catalog with PyIceberg and prints figures as JSON."""
+"""Reads every table of a Millpond catalog with PyIceberg, through the Iceberg catalog tables in the state file, and prints
+figures as JSON. PyIceberg and Arrow read; DuckDB only adds up the rows that they hand over."""
 
+import duckdb
 from pyiceberg.catalog.sql import SqlCatalog
 
 import figures
 
 
+def one_partition(table, rows):
+    """One partition by its value: pruning must leave few of the files, and all of the rows."""
+    spec = table.spec()
+    if not spec.fields or not rows.num_rows:
+        return None
+    column = table.schema().find_field(spec.fields[0].source_id).name
+    counted = {count["values"]: count["counts"] for count in rows.column(column).value_counts().to_pylist()}
+    value = figures.middle(counted)
+    scan = table.scan(row_filter=f"{column} == '{value}'")
+    return {
+        "partitions": len(counted),
+        "value": str(value),
+        "files": len(list(scan.plan_files())),
+        "rows": scan.to_arrow().num_rows,
+        "rows_of_all": counted[value],
+    }
+
+
 def main():
-    state_db, warehouse = figures.arguments()
-    catalog = SqlCatalog(
-        figures.CATALOG, uri=f"sqlite:///{state_db}", warehouse=warehouse, init_catalog_tables="false"
-    )
+    state_db, warehouse = figures.arguments("STATE_DB", "WAREHOUSE")
+    catalog = SqlCatalog(figures.CATALOG, uri=f"sqlite:///{state_db}", warehouse=warehouse, init_catalog_tables="false")
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
     tables = {}
     for namespace in catalog.list_namespaces():
         for identifier in catalog.list_tables(namespace):
             table = catalog.load_table(identifier)
             rows = table.scan().to_arrow()
-            spec = table.spec()
-            told = {
-                "rows": rows.num_rows,
-                "columns": figures.columns(rows),
-                "files": len(list(table.scan().plan_files())),
-                "format": table.metadata.format_version,
-                "partitioned_by": [field.name for field in spec.fields],
-                "snapshots": [
-                    {
-                        "id": snapshot.snapshot_id,
-                        "operation": snapshot.summary.operation.value,
-                        "rows": table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().num_rows,
-                        "total": int(snapshot.summary["total-records"]),
-                    }
-                    for snapshot in table.snapshots()
-                ],
-            }
-            if spec.fields and rows.num_rows:
-                # One partition by its value: pruning must leave its files only, and all of its rows.
-                column = table.schema().find_field(spec.fields[0].source_id).name
-                value = rows.column(column)[0].as_py()
-                scan = table.scan(row_filter=f"{column} == '{value}'")
-                expected = sum(other == value for other in rows.column(column).to_pylist())
-                told["one_partition"] = {
-                    "value": str(value),
-                    "files": len(list(scan.plan_files())),
-                    "rows": scan.to_arrow().num_rows,
-                    "expected_rows": expected,
+            connection.register("rows_now", rows)
+            told = figures.of_relation(connection, "rows_now")
+            told["files"] = len(list(table.scan().plan_files()))
+            told["one_partition"] = one_partition(table, rows)
+            told["snapshots"] = {
+                str(snapshot.snapshot_id): {
+                    "at": snapshot.timestamp_ms,
+                    "rows_recorded": int(snapshot.summary["total-records"]),
                 }
+                for snapshot in table.snapshots()
+            }
+            for _, snapshot in figures.chosen((s.timestamp_ms, s.snapshot_id) for s in table.snapshots()):
+                is_current = snapshot == table.metadata.current_snapshot_id
+                then = rows if is_current else table.scan(snapshot_id=snapshot).to_arrow()
+                connection.register("rows_then", then)
+                told["snapshots"][str(snapshot)] |= figures.fingerprint(connection, "rows_then")
             tables[".".join(identifier)] = told
     figures.show(tables)
 
