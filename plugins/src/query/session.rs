@@ -102,6 +102,8 @@ impl QuerySession {
             .with_information_schema(true)
             .with_target_partitions(options.target_partitions.max(1));
         config.options_mut().sql_parser.collect_spans = true;
+        // Without it `TIMESTAMP WITH TIME ZONE` and `now()` would be timestamps without one, which count as local time.
+        config.options_mut().execution.time_zone = Some("+00:00".to_owned());
         // A sort keeps this much back for merging what it spilled; the engine's 10 MiB would be all of a small session.
         let kept_back = options.memory_bytes / (8 * options.target_partitions.max(1));
         config.options_mut().execution.sort_spill_reservation_bytes = kept_back.min(10 << 20);

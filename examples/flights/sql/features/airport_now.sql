@@ -9,8 +9,7 @@ WITH minutes AS (
         count(*) AS departures,
         sum(dep_delay) AS delay
     FROM gold.departures
-    -- Not `=`: from `CAST(t AS DATE) = a constant` the engine concludes that t is sorted, and the window below goes wrong.
-    WHERE concat(CAST(dep_at AT TIME ZONE 'America/New_York' AS DATE), '') = concat(flight_date, '')
+    WHERE CAST(dep_at AT TIME ZONE 'America/New_York' AS DATE) = flight_date
     GROUP BY origin, flight_date, dep_at
 )
 
