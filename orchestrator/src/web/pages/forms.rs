@@ -28,6 +28,8 @@ pub struct Materialize {
     only: Option<String>,
     newest_first: Option<String>,
     max_in_flight: Option<String>,
+    /// `backfill`, where a form for that was filled in.
+    trigger: Option<String>,
     /// The page to come back to if there is nothing to do.
     back: Option<String>,
 }
@@ -46,7 +48,7 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
             max_in_flight: number(form.max_in_flight)?,
             batch: None,
         },
-        trigger: None,
+        trigger: form.trigger.filter(|trigger| trigger == "backfill"),
     };
     let request = body
         .request(OwnerMode::Daemon, "page")
