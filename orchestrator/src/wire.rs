@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use assets::{AssetKey, PartitionKey};
 use serde::{Deserialize, Serialize};
-use state::event::{OwnerMode, PartitionChoice, RunRequest};
+use state::event::{Only, OwnerMode, Pace, PartitionChoice, RunRequest};
 use state::ids::RunId;
 
 use crate::core::Answer;
 
 /// Body of `POST /api/v1/runs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunBody {
     /// The selection as written.
@@ -27,6 +27,15 @@ pub struct RunBody {
     /// Run also what is fresh.
     #[serde(default)]
     pub force: bool,
+    /// Of the chosen partitions, only those that were never materialized, or whose newest outcome is a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
+    /// In which order, and how much at a time.
+    #[serde(default, skip_serializing_if = "Pace::is_usual")]
+    pub pace: Pace,
+    /// Who asks, if it is neither the program on the other side nor a page: `backfill`, `retry of run_…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
 }
 
 impl RunBody {
@@ -40,12 +49,20 @@ impl RunBody {
             (None, Some(_), None) => return Err("a range needs its last partition (`to`) too".to_owned()),
             (None, None, Some(_)) => return Err("a range needs its first partition (`from`) too".to_owned()),
         };
+        if self.pace.max_in_flight == Some(0) || self.pace.batch == Some(0) {
+            return Err("a run with room for no partition would never end: give 1 or more".to_owned());
+        }
+        if self.force && self.only.is_some() {
+            return Err("`force` asks for every partition, `only` for some: give one of them".to_owned());
+        }
         Ok(RunRequest {
             selection: self.selection,
             partitions,
             force: self.force,
+            only: self.only,
+            pace: self.pace,
             owner,
-            trigger: trigger.to_owned(),
+            trigger: self.trigger.unwrap_or_else(|| trigger.to_owned()),
         })
     }
 }
@@ -99,7 +116,7 @@ impl From<Answer> for RunAnswer {
             Answer::Canceling { run } => Self::Refused {
                 reasons: vec![format!("{run} is being canceled")],
             },
-            Answer::Promoted { .. } => Self::Refused {
+            Answer::Paused { .. } | Answer::Promoted { .. } => Self::Refused {
                 reasons: vec!["that was not a request to run".to_owned()],
             },
         }

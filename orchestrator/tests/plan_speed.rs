@@ -12,7 +12,7 @@ use assets::{
 use jiff::civil::date;
 use orchestrator::core::{CoreSettings, Definitions, PlanRequest, World, plan};
 use serde_json::Value;
-use state::event::{Event, Materialization, OwnerMode, PlannedStep, Recorded, RunRequest};
+use state::event::{Event, Materialization, OwnerMode, Pace, PlannedStep, Recorded, RunRequest};
 use state::ids::{AttemptId, RunId};
 
 const ASSETS: usize = 35;
@@ -100,6 +100,7 @@ fn ten_thousand_partitions_of_35_assets() {
         assets: everything,
         partitions: None,
         force: false,
+        only: None,
     };
 
     let begun = std::time::Instant::now();
@@ -125,6 +126,8 @@ fn ten_thousand_partitions_of_35_assets() {
         selection: "*".to_owned(),
         partitions: None,
         force: false,
+        only: None,
+        pace: Pace::default(),
         owner: OwnerMode::Daemon,
         trigger: "test".to_owned(),
     };

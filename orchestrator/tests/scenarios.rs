@@ -30,7 +30,7 @@ use orchestrator::core::{
     selected, turn,
 };
 use serde_json::{Value, json};
-use state::event::{Event, Micros, OwnerMode, PartitionChoice, RunRequest};
+use state::event::{Event, Micros, OwnerMode, Pace, PartitionChoice, RunRequest};
 
 fn partitioning(set: &str) -> Option<Partitioning> {
     let time = |grain, start: Date| {
@@ -238,6 +238,7 @@ impl Scenario {
                 assets,
                 partitions,
                 force: false,
+                only: None,
             },
         );
         for step in &plan.steps {
@@ -266,6 +267,8 @@ impl Scenario {
             selection: selection.to_owned(),
             partitions,
             force,
+            only: None,
+            pace: Pace::default(),
             owner: OwnerMode::Foreground,
             trigger: "scenario".to_owned(),
         };

@@ -128,6 +128,16 @@ pub enum Event {
         /// The run.
         run: RunId,
     },
+    /// A run is to start nothing more until it is resumed; what runs goes on.
+    RunPaused {
+        /// The run.
+        run: RunId,
+    },
+    /// A paused run goes on.
+    RunResumed {
+        /// The run.
+        run: RunId,
+    },
     /// A run is over.
     RunEnded {
         /// The run.
@@ -217,10 +227,54 @@ pub struct RunRequest {
     pub partitions: Option<PartitionChoice>,
     /// Run also what is fresh.
     pub force: bool,
+    /// Of the partitions chosen, only these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
+    /// In which order, and how much at a time.
+    #[serde(default, skip_serializing_if = "Pace::is_usual")]
+    pub pace: Pace,
     /// Which process the run belongs to.
     pub owner: OwnerMode,
     /// `cli`, `page`, `schedule nightly`, …
     pub trigger: String,
+}
+
+impl RunRequest {
+    /// Whether also what is fresh runs: a failed partition may still show good rows of before.
+    pub fn runs_fresh(&self) -> bool {
+        self.force || self.only == Some(Only::Failed)
+    }
+}
+
+/// A part of the chosen partitions, by what became of them so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Only {
+    /// Those that were never materialized.
+    Missing,
+    /// Those whose newest outcome is a failure.
+    Failed,
+}
+
+/// In which order a run goes through its partitions, and how much of it is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pace {
+    /// The newest partitions first, each as far downstream as it can get, rather than the oldest.
+    pub newest_first: bool,
+    /// Most partitions in flight at once; as many as there are workers for if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// Most partitions that one worker takes at a time; chosen by their number if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
+}
+
+impl Pace {
+    /// Whether nothing was asked for.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which partitions of the selected assets.

@@ -136,6 +136,10 @@ impl<'a> Follower<'a> {
             Event::StepCanceled { run, step } if *run == self.run => {
                 self.update(&step.asset, at, |asset| asset.canceled += 1);
             }
+            Event::RunPaused { run } if *run == self.run && !self.terminal.json() => {
+                self.line(&format!("paused; it goes on with: millpond resume {run}"));
+            }
+            Event::RunResumed { run } if *run == self.run && !self.terminal.json() => self.line("resumed"),
             Event::RunEnded { run, status } if *run == self.run => {
                 self.ended = Some(*status);
                 self.seconds = at - self.began.unwrap_or(at);
@@ -155,6 +159,8 @@ impl<'a> Follower<'a> {
             | Event::StepSkipped { run, .. }
             | Event::StepCanceled { run, .. }
             | Event::StepRequeued { run, .. }
+            | Event::RunPaused { run }
+            | Event::RunResumed { run }
             | Event::RunCancelRequested { run }
             | Event::ModelRegistered { run, .. }
             | Event::RunEnded { run, .. } => *run == self.run,

@@ -32,20 +32,23 @@ pub struct Materialize {
 impl Materialize {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         start_log("warn");
-        let project = place.project(terminal)?;
-        let body = self.choice.body()?;
-        let folder = StateFolder::of(&project.root);
-        let runtime = super::runtime()?;
-        runtime.block_on(async {
-            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
-                return Remote::new(&url, &folder)?.materialize(body, terminal).await;
-            }
-            let engine = Engine::start(&project, OwnerMode::Foreground)?;
-            let result = materialize(&engine.handle(), body, OwnerMode::Foreground, "cli", terminal).await;
-            engine.stop().await?;
-            result
-        })
+        here_or_there(place, self.choice.body()?, terminal)
     }
+}
+
+/// Submits and follows a run: in the daemon that owns the project, or in an engine of this process.
+pub fn here_or_there(place: &Place, body: RunBody, terminal: &Terminal) -> Result<Exit, Stop> {
+    let project = place.project(terminal)?;
+    let folder = StateFolder::of(&project.root);
+    super::runtime()?.block_on(async {
+        if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
+            return Remote::new(&url, &folder)?.materialize(body, terminal).await;
+        }
+        let engine = Engine::start(&project, OwnerMode::Foreground)?;
+        let result = materialize(&engine.handle(), body, OwnerMode::Foreground, "cli", terminal).await;
+        engine.stop().await?;
+        result
+    })
 }
 
 /// Submits and follows a run in an engine of this process.

@@ -1,5 +1,6 @@
 //! The commands. Each has a file; this one says what there is and hands over.
 
+mod backfill;
 mod cancel;
 mod check;
 mod completions;
@@ -10,10 +11,12 @@ mod logs;
 mod look;
 mod materialize;
 mod models;
+mod pause;
 mod plan;
 mod promote;
 mod query;
 mod remote;
+mod retry;
 mod runs;
 mod schema;
 mod show;
@@ -63,6 +66,10 @@ enum Command {
     Plan(plan::Plan),
     /// Materialize what is stale among the selected assets.
     Materialize(materialize::Materialize),
+    /// Materialize a stretch of partitions: what is stale, missing or failed, at a pace.
+    Backfill(backfill::Backfill),
+    /// Run again what failed, was skipped or was canceled in a run.
+    Retry(retry::Retry),
     /// Ask a question in SQL, of tables as they are or as they were.
     Query(query::Query),
     /// Show an asset: its state, partitions, checks and snapshots.
@@ -79,6 +86,10 @@ enum Command {
     Promote(promote::Promote),
     /// Stop a run.
     Cancel(cancel::Cancel),
+    /// Let a run start nothing more for now.
+    Pause(pause::Pause),
+    /// Let a paused run go on.
+    Resume(pause::Resume),
     /// Serve the dashboard and run what is asked for.
     Up(up::Up),
     /// Print the JSON Schema of the TOML files, for editors.
@@ -104,6 +115,8 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(&place, &terminal),
         Command::Plan(command) => command.run(&place, &terminal),
         Command::Materialize(command) => command.run(&place, &terminal),
+        Command::Backfill(command) => command.run(&place, &terminal),
+        Command::Retry(command) => command.run(&place, &terminal),
         Command::Query(command) => command.run(&place, &terminal),
         Command::Show(command) => command.run(&place, &terminal),
         Command::Runs(command) => command.run(&place, &terminal),
@@ -112,6 +125,8 @@ pub fn main() -> ExitCode {
         Command::Models(command) => command.run(&place, &terminal),
         Command::Promote(command) => command.run(&place, &terminal),
         Command::Cancel(command) => command.run(&place, &terminal),
+        Command::Pause(command) => command.run(&place, &terminal),
+        Command::Resume(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),

@@ -48,6 +48,7 @@ impl Choice {
             from: key(&self.from)?,
             to: key(&self.to)?,
             force: self.force,
+            ..RunBody::default()
         })
     }
 
@@ -80,6 +81,7 @@ impl Plan {
             assets: keys.iter().cloned().collect(),
             partitions: self.choice.partitions()?,
             force: self.choice.force,
+            only: None,
         };
         let plan = plan(&look.world, look.at, &request);
         if terminal.json() {

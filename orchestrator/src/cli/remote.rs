@@ -8,8 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use state::event::{Event, Micros, Recorded};
 use state::ids::RunId;
+use state::sqlite::Owner;
 
 use super::follow::Follower;
+use super::look::Place;
 use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
@@ -58,6 +60,37 @@ impl Remote {
         })
     }
 
+    /// The daemon that owns the project in `place`, for what only a daemon can do.
+    pub fn of(place: &Place) -> Result<Self, Stop> {
+        let folder = StateFolder::of(&place.root()?);
+        match Owner::of(folder.path()) {
+            Some(Owner { url: Some(url), .. }) => Self::new(&url, &folder),
+            Some(Owner { pid, .. }) => Err(Stop::new(
+                Exit::Owned,
+                format!("the project belongs to process {pid}, which is no daemon"),
+            )
+            .with_help("press Ctrl-C where `millpond materialize` runs, or wait for its end")),
+            None => Err(
+                Stop::not_found("no daemon runs, so no run is under way and none can be left to it")
+                    .with_help("`millpond up` starts one; `millpond runs` shows how earlier runs ended"),
+            ),
+        }
+    }
+
+    /// Asks for a run.
+    pub async fn submit(&self, body: &RunBody) -> Result<RunAnswer, Stop> {
+        self.answer(self.request(Method::POST, "/runs").json(body)).await
+    }
+
+    /// Asks that a run start nothing more for now (`pause`), or go on.
+    pub async fn pause(&self, run: &RunId, pause: bool) -> Result<(), Stop> {
+        let what = if pause { "pause" } else { "resume" };
+        let _: serde_json::Value = self
+            .answer(self.request(Method::POST, &format!("/runs/{run}/{what}")))
+            .await?;
+        Ok(())
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, format!("{}/api/v1{path}", self.url))
@@ -91,8 +124,7 @@ impl Remote {
     pub async fn materialize(&self, body: RunBody, terminal: &Terminal) -> Result<Exit, Stop> {
         let page: EventPage = self.answer(self.request(Method::GET, "/events?newest=true")).await?;
         let mut after = page.rows.last().map_or(0, |row| row.seq);
-        let answer: RunAnswer = self.answer(self.request(Method::POST, "/runs").json(&body)).await?;
-        let run = match accepted(answer, terminal) {
+        let run = match accepted(self.submit(&body).await?, terminal) {
             Ok(run) => run,
             Err(exit) => return Ok(exit),
         };

@@ -70,7 +70,7 @@ impl Runs {
         for row in &page.rows {
             rows.push(vec![
                 row.run.to_string(),
-                status_text(row.status, terminal),
+                state_text(row, terminal),
                 moment(row.submitted_at, &look.project.settings.timezone),
                 took(row),
                 steps_text(row),
@@ -104,7 +104,11 @@ fn steps_text(row: &RunRow) -> String {
     text
 }
 
-fn status_text(status: RunStatus, terminal: &Terminal) -> String {
+fn state_text(row: &RunRow, terminal: &Terminal) -> String {
+    if row.paused {
+        return terminal.yellow("paused");
+    }
+    let status = row.status;
     match status {
         RunStatus::Succeeded => terminal.green(status.as_str()),
         RunStatus::Failed => terminal.red(status.as_str()),
@@ -133,7 +137,7 @@ fn one(look: &Look, id: &str, terminal: &Terminal) -> Result<Exit, Stop> {
     terminal.say(format!(
         "{}  {}",
         terminal.bold(row.run.as_str()),
-        status_text(row.status, terminal)
+        state_text(row, terminal)
     ));
     terminal.say(format!("  selection  {}", row.selection));
     terminal.say(format!(

@@ -77,10 +77,7 @@ impl Up {
             if let Some(selection) = selection {
                 let body = RunBody {
                     selection,
-                    partition: None,
-                    from: None,
-                    to: None,
-                    force: false,
+                    ..RunBody::default()
                 };
                 exit = materialize(&engine.handle(), body, OwnerMode::Daemon, "up", terminal).await?;
                 if !terminal.json() && exit != Exit::Interrupted {

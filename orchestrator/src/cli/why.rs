@@ -46,6 +46,7 @@ impl Why {
             assets: BTreeSet::from([asset.key.clone()]),
             partitions: partition.clone().map(PartitionChoice::One),
             force: false,
+            only: None,
         };
         let plan = plan(&look.world, look.at, &request);
         if partition.is_none() && asset.partitions.is_some() {

@@ -84,6 +84,13 @@ pub enum Answer {
         /// The run.
         run: RunId,
     },
+    /// The run starts nothing more until it is resumed, or goes on.
+    Paused {
+        /// The run.
+        run: RunId,
+        /// Whether it is paused now.
+        paused: bool,
+    },
     /// The alias points to the version.
     Promoted {
         /// Where it pointed before.

@@ -67,6 +67,7 @@ impl Health {
             assets: BTreeSet::from([key.clone()]),
             partitions: None,
             force: false,
+            only: None,
         };
         let plan = plan(world, at, &request);
         let mut health = Self {

@@ -43,6 +43,15 @@ pub enum Input {
         /// The run.
         run: RunId,
     },
+    /// Someone asks that a run start nothing more for now, or go on.
+    PauseRun {
+        /// To answer it.
+        request: RequestId,
+        /// The run.
+        run: RunId,
+        /// Pause it, or let it go on.
+        pause: bool,
+    },
     /// Someone points an alias at a model version by hand.
     Promote {
         /// To answer it.

@@ -43,6 +43,8 @@ pub enum InvariantId {
     EveryRunEnds,
     /// After a run succeeded, the same request finds everything fresh.
     RepeatFindsAllFresh,
+    /// A run has no more steps in flight than it may, and a paused one starts none.
+    PaceIsKept,
     /// No worker is free while a step is ready that no earlier run claims.
     NoIdleWorker,
     /// What is called fresh holds the rows that would be made now.
@@ -51,7 +53,7 @@ pub enum InvariantId {
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -68,6 +70,7 @@ impl InvariantId {
         Self::RecoveredWorldIsEqual,
         Self::EveryRunEnds,
         Self::RepeatFindsAllFresh,
+        Self::PaceIsKept,
         Self::NoIdleWorker,
         Self::FreshIsCurrent,
     ];
@@ -93,7 +96,10 @@ impl InvariantId {
             Self::RecoveredWorldIsEqual => "the world loaded from the store is the world that applied the events",
             Self::EveryRunEnds => "once faults stop, every run ends in bounded time",
             Self::RepeatFindsAllFresh => "after a run succeeded, the same request finds everything fresh",
-            Self::NoIdleWorker => "no worker is free while a step is ready that no earlier run claims",
+            Self::PaceIsKept => "a run has no more steps in flight than it may, and a paused one starts none",
+            Self::NoIdleWorker => {
+                "no worker is free while a step is ready that no earlier run claims and its run's pace allows"
+            }
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }
@@ -127,7 +133,7 @@ pub fn check_settled(world: &World) -> Result<(), Broken> {
         for group in run
             .groups
             .iter()
-            .filter(|group| group.has_ready() && run.status != RunStatus::Canceling)
+            .filter(|group| group.has_ready() && run.status != RunStatus::Canceling && run.room() > 0)
         {
             for &position in &group.ready {
                 let name = run.name(position);
@@ -281,6 +287,13 @@ fn counts(run: &Run) -> Result<(), Broken> {
         return broken(
             InvariantId::CountsAgree,
             format!("counts {} open steps, has {open}", run.open),
+        );
+    }
+    let in_flight = run.steps.iter().filter(|step| step.attempt.is_some()).count();
+    if in_flight != run.in_flight {
+        return broken(
+            InvariantId::CountsAgree,
+            format!("counts {} steps in flight, has {in_flight}", run.in_flight),
         );
     }
     if open == 0 && run.attempts == 0 {

@@ -7,12 +7,12 @@ use std::fmt;
 use assets::partition::{Mapped, PartitionMapping, Partitioning, RangeError};
 use assets::{Asset, AssetKey, AssetPartition, InputRole, ModelReference, PartitionKey};
 use jiff::Timestamp;
-use state::event::{Micros, PartitionChoice};
+use state::event::{Micros, Only, PartitionChoice};
 
 use super::definitions::Definitions;
 use super::effect::StepScope;
 use super::staleness::{Sight, StaleReason};
-use super::world::World;
+use super::world::{PartitionRecord, World};
 
 /// What to plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,8 @@ pub struct PlanRequest {
     pub partitions: Option<PartitionChoice>,
     /// Run also what is fresh.
     pub force: bool,
+    /// Of the partitions chosen, only these.
+    pub only: Option<Only>,
 }
 
 /// What would run, and what would not.
@@ -222,6 +224,9 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
         let mut own = Planned::default();
         let mut blocked: BTreeMap<Blocked, (usize, Option<PartitionKey>)> = BTreeMap::new();
         for partition in wanted {
+            if !admits(request.only, world.partition(&asset.key, partition.as_ref())) {
+                continue;
+            }
             match verdict(&sight, asset, partition.as_ref(), &planned, request.force) {
                 Ok(None) => *plan.fresh.entry(asset.key.clone()).or_default() += 1,
                 Ok(Some(reason)) => {
@@ -270,6 +275,15 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
             }));
     }
     plan
+}
+
+/// Whether a partition is among those that are asked for.
+fn admits(only: Option<Only>, record: Option<&PartitionRecord>) -> bool {
+    match only {
+        None => true,
+        Some(Only::Missing) => record.is_none_or(|record| record.materialization.is_none()),
+        Some(Only::Failed) => record.is_some_and(|record| record.failure.is_some()),
+    }
 }
 
 fn verdict(

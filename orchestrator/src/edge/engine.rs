@@ -273,6 +273,14 @@ impl EngineHandle {
             .ok_or(RequestError::Stopping)
     }
 
+    /// Asks that a run start nothing more for now (`pause`), or go on.
+    pub async fn pause(&self, run: RunId, pause: bool) -> Result<Answer, RequestError> {
+        self.driver
+            .request(move |request| Input::PauseRun { request, run, pause })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
     /// Points an alias at a model version.
     pub async fn promote(
         &self,

@@ -15,7 +15,7 @@ use plugins::kind::{KindSet, ObserveContext};
 use plugins::lakehouse::Lake;
 use plugins::step::{StepOrder, StepReport};
 use plugins::step_run::{Cancellation, StepEnvironment, execute};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
@@ -72,7 +72,7 @@ fn own(pipe: &impl AsFd) -> io::Result<File> {
 }
 
 async fn serve(settings: WorkerSettings) -> io::Result<()> {
-    let mut input = BufReader::new(pipe::Receiver::from_owned_fd(own(&io::stdin())?.into())?);
+    let mut orders = listen()?;
     let output = pipe::Sender::from_owned_fd(own(&io::stdout())?.into())?;
     let lake = Lake::open(&settings.warehouse).map_err(io::Error::other)?;
     let (say, said) = mpsc::unbounded_channel();
@@ -82,7 +82,7 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
         say,
         current: Arc::default(),
     };
-    while let Some(message) = frame::read(&mut input).await? {
+    while let Some(message) = orders.recv().await {
         match message {
             ToWorker::Hello(_) => {}
             ToWorker::Work(order) => worker.work(*order),
@@ -123,6 +123,26 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
     }
     speaker.abort();
     Ok(())
+}
+
+/// Reads orders on a thread of their own: while every thread of the runtime is busy in a query nobody there looks at pipes, and
+/// a worker that does not hear that its daemon is gone would go on for nobody.
+fn listen() -> io::Result<mpsc::UnboundedReceiver<ToWorker>> {
+    let mut input = own(&io::stdin())?;
+    let (heard, orders) = mpsc::unbounded_channel();
+    std::thread::Builder::new().name("orders".to_owned()).spawn(move || {
+        loop {
+            match frame::read_now(&mut input) {
+                Ok(Some(message)) if heard.send(message).is_ok() => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%error, "a worker cannot understand an order");
+                    return;
+                }
+            }
+        }
+    })?;
+    Ok(orders)
 }
 
 struct Worker {

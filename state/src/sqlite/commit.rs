@@ -177,6 +177,8 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::StepRequeued { .. } => "step_requeued",
         Event::AttemptEnded { .. } => "attempt_ended",
         Event::RunCancelRequested { .. } => "run_cancel_requested",
+        Event::RunPaused { .. } => "run_paused",
+        Event::RunResumed { .. } => "run_resumed",
         Event::RunEnded { .. } => "run_ended",
         Event::PointerMoved { .. } => "pointer_moved",
         Event::SourceObserved { .. } => "source_observed",

@@ -49,6 +49,8 @@ pub struct LoadedRun {
     pub seq: i64,
     /// Queued, running or canceling.
     pub status: RunStatus,
+    /// Whether it starts nothing more until it is resumed.
+    pub paused: bool,
     /// What was asked for.
     pub request: RunRequest,
     /// When it was accepted.
@@ -187,7 +189,7 @@ const LAST: &str = "
     SELECT seq, at FROM event ORDER BY seq DESC LIMIT 1";
 
 const OPEN_RUNS: &str = "
-    SELECT id, seq, status, request, submitted_at, started_at FROM run
+    SELECT id, seq, status, request, submitted_at, started_at, paused FROM run
     WHERE status IN ('queued', 'running', 'canceling') ORDER BY seq";
 
 const STEPS: &str = "
@@ -268,6 +270,7 @@ fn open_runs(connection: &Connection) -> Result<Vec<LoadedRun>, StateError> {
             request: value::json("run.request", row.get_ref(3)?.as_str().unwrap_or_default())?,
             submitted_at: row.get(4)?,
             started_at: row.get(5)?,
+            paused: row.get(6)?,
             steps: steps(connection, &run)?,
             attempts: attempts(connection, &run)?,
             run,

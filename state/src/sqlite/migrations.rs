@@ -23,10 +23,16 @@ pub(super) struct Migration {
 }
 
 /// Every step, oldest first.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "first",
-    sql: include_str!("migrations/0001_first.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "first",
+        sql: include_str!("migrations/0001_first.sql"),
+    },
+    Migration {
+        name: "pause",
+        sql: include_str!("migrations/0002_pause.sql"),
+    },
+];
 
 /// `MLPD`, in the header of the file: this database is ours.
 pub(super) const APPLICATION_ID: i64 = 0x4d4c_5044;

@@ -70,6 +70,7 @@ fn runs_agree(store: &Store, model: &Model) {
     for (id, expected) in expected {
         let detail = run_query::run(store, id).unwrap().unwrap();
         assert_eq!(detail.request, expected.request);
+        assert_eq!(detail.row.paused, expected.paused);
         assert_eq!(
             (detail.row.submitted_at, detail.row.started_at, detail.row.ended_at),
             (expected.submitted_at, expected.started_at, expected.ended_at)

@@ -16,6 +16,7 @@ pub(crate) struct ModelRun {
     pub(crate) submitted_at: i64,
     pub(crate) started_at: Option<i64>,
     pub(crate) ended_at: Option<i64>,
+    pub(crate) paused: bool,
     pub(crate) plan: Vec<AssetPartition>,
 }
 
@@ -122,6 +123,7 @@ impl Model {
                         submitted_at: at,
                         started_at,
                         ended_at,
+                        paused: false,
                         plan,
                     },
                 );
@@ -236,10 +238,17 @@ impl Model {
                 attempt.ended_at = Some(at);
                 attempt.failure = failure;
             }
-            Event::RunCancelRequested { run } => self.runs.get_mut(&run).unwrap().status = RunStatus::Canceling,
+            Event::RunCancelRequested { run } => {
+                let run = self.runs.get_mut(&run).unwrap();
+                run.status = RunStatus::Canceling;
+                run.paused = false;
+            }
+            Event::RunPaused { run } => self.runs.get_mut(&run).unwrap().paused = true,
+            Event::RunResumed { run } => self.runs.get_mut(&run).unwrap().paused = false,
             Event::RunEnded { run, status } => {
                 let run = self.runs.get_mut(&run).unwrap();
                 run.status = status;
+                run.paused = false;
                 run.ended_at = Some(at);
             }
             Event::PointerMoved { table, from: _, to } => {

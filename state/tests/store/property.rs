@@ -120,8 +120,13 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         10 => {
             let run = open_run(choose)?;
             let step = choose.one(&model.steps_in(&run, &in_hand))?;
-            match choose.below(3) {
+            match choose.below(4) {
                 0 => Some(Event::StepCanceled { run, step }),
+                3 => match &model.runs[&run] {
+                    known if known.status == RunStatus::Canceling => None,
+                    known if known.paused => Some(Event::RunResumed { run }),
+                    _ => Some(Event::RunPaused { run }),
+                },
                 1 => Some(Event::RunCancelRequested { run: run.clone() })
                     .filter(|_| model.runs[&run].status != RunStatus::Canceling),
                 _ => Some(Event::StepRequeued {

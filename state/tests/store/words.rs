@@ -39,6 +39,8 @@ pub(crate) fn request() -> RunRequest {
         selection: "+silver.flights".into(),
         partitions: None,
         force: false,
+        only: None,
+        pace: state::event::Pace::default(),
         owner: OwnerMode::Daemon,
         trigger: "cli".into(),
     }

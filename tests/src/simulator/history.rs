@@ -17,6 +17,8 @@ struct Told {
     steps: BTreeMap<AssetPartition, StepStatus>,
     published: BTreeSet<AssetPartition>,
     over: bool,
+    paused: bool,
+    max_in_flight: usize,
 }
 
 /// All that happened.
@@ -54,7 +56,7 @@ impl History {
 
     fn one(&mut self, world: &World, slots: usize, recorded: &Recorded) -> Result<(), Broken> {
         match &recorded.event {
-            Event::RunSubmitted { run, steps, .. } => {
+            Event::RunSubmitted { run, steps, request } => {
                 let told = Told {
                     submitted_at: recorded.at,
                     definitions: world.definitions().clone(),
@@ -64,6 +66,8 @@ impl History {
                         .collect(),
                     published: BTreeSet::new(),
                     over: false,
+                    paused: false,
+                    max_in_flight: request.pace.max_in_flight.map_or(usize::MAX, |most| most as usize),
                 };
                 self.runs.insert(run.clone(), told);
             }
@@ -92,6 +96,7 @@ impl History {
                     self.upstream_first(world, run, &step)?;
                     self.moves(run, &step, StepStatus::Running)?;
                 }
+                self.keeps_its_pace(run)?;
             }
             Event::StepStaged { attempt, step, .. } => {
                 let Some((run, current)) = self.worked_on.get(step) else {
@@ -155,9 +160,8 @@ impl History {
                     );
                 }
             }
-            Event::RunCancelRequested { run } => {
-                self.told(run)?;
-            }
+            Event::RunCancelRequested { run } | Event::RunResumed { run } => self.told(run)?.paused = false,
+            Event::RunPaused { run } => self.told(run)?.paused = true,
             Event::RunEnded { run, .. } => {
                 let told = self.told(run)?;
                 told.over = true;
@@ -237,6 +241,18 @@ impl History {
                     );
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A run that has just started an attempt may do so.
+    fn keeps_its_pace(&mut self, run: &RunId) -> Result<(), Broken> {
+        let told = self.told(run)?;
+        let in_hand = |status: &&StepStatus| matches!(status, StepStatus::Running | StepStatus::Publishing);
+        let in_flight = told.steps.values().filter(in_hand).count();
+        if told.paused || in_flight > told.max_in_flight {
+            let found = format!("{run} started, paused: {}, in flight: {in_flight}", told.paused);
+            return broken(InvariantId::PaceIsKept, found);
         }
         Ok(())
     }

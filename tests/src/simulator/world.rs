@@ -12,7 +12,7 @@ use orchestrator::core::{
     check_invariants, check_same, plan, turn,
 };
 use state::Store;
-use state::event::{Event, Micros, OwnerMode, PartitionChoice, RunRequest};
+use state::event::{Event, Micros, Only, OwnerMode, Pace, PartitionChoice, RunRequest};
 use state::ids::{AttemptId, RunId};
 
 use super::dice::Dice;
@@ -64,6 +64,8 @@ impl fmt::Display for BrokenSeed {
 enum Happening {
     Request,
     Cancel,
+    Pause,
+    Resume(RunId),
     ChangeSources,
     Edit,
     Crash,
@@ -175,6 +177,7 @@ impl Simulation {
         }
         for (most, what) in [
             (2, Happening::Cancel),
+            (2, Happening::Pause),
             (4, Happening::ChangeSources),
             (3, Happening::Edit),
             (3, Happening::Crash),
@@ -297,6 +300,16 @@ impl Simulation {
                     run,
                 })
             }
+            Happening::Pause => {
+                let runs: Vec<RunId> = self.world.open_runs().map(|run| run.id.clone()).collect();
+                if runs.is_empty() {
+                    return Ok(());
+                }
+                let run = self.dice.pick(&runs).clone();
+                self.later(3600, Happening::Resume(run.clone()));
+                self.pause(run, true)
+            }
+            Happening::Resume(run) => self.pause(run, false),
             Happening::ChangeSources => {
                 for asset in self.ingest() {
                     self.change_source(&asset);
@@ -342,6 +355,12 @@ impl Simulation {
         }
     }
 
+    fn pause(&mut self, run: RunId, pause: bool) -> Result<(), Broken> {
+        self.requests += 1;
+        let request = self.requests - 1;
+        self.take(Input::PauseRun { request, run, pause })
+    }
+
     fn word(&mut self, boot: u64, attempt: &AttemptId, word: &Word) -> Result<(), Broken> {
         // Of another start's workers, most are gone with it; of those told to stop, some speak on.
         if boot != self.boot && self.dice.percent(70) {
@@ -372,7 +391,25 @@ impl Simulation {
         } else {
             OwnerMode::Daemon
         };
-        self.submit(selection, partitions, force, owner)
+        let only = self
+            .dice
+            .percent(20)
+            .then(|| *self.dice.pick(&[Only::Missing, Only::Failed]));
+        let mut pace = Pace::default();
+        if self.dice.percent(40) {
+            pace.newest_first = self.dice.percent(50);
+            pace.max_in_flight = self.dice.percent(50).then(|| 1 + self.dice.below(4) as u32);
+            pace.batch = self.dice.percent(50).then(|| 1 + self.dice.below(3) as u32);
+        }
+        self.submit_run(RunRequest {
+            selection,
+            partitions,
+            force,
+            only,
+            pace,
+            owner,
+            trigger: "simulator".to_owned(),
+        })
     }
 
     fn choice(&mut self) -> Option<PartitionChoice> {
@@ -403,17 +440,22 @@ impl Simulation {
         force: bool,
         owner: OwnerMode,
     ) -> Result<(), Broken> {
+        self.submit_run(RunRequest {
+            selection,
+            partitions,
+            force,
+            only: None,
+            pace: Pace::default(),
+            owner,
+            trigger: "simulator".to_owned(),
+        })
+    }
+
+    fn submit_run(&mut self, run: RunRequest) -> Result<(), Broken> {
         for asset in self.ingest() {
             let observation = self.lake.observe(&asset);
             self.take(Input::Observed { asset, observation })?;
         }
-        let run = RunRequest {
-            selection,
-            partitions,
-            force,
-            owner,
-            trigger: "simulator".to_owned(),
-        };
         let request = self.requests;
         self.requests += 1;
         self.take(Input::Submit { request, run })
@@ -642,6 +684,7 @@ impl Simulation {
             assets: everything,
             partitions: None,
             force: false,
+            only: None,
         };
         let planned: BTreeSet<AssetPartition> = plan(&self.world, self.clock(), &request)
             .steps

@@ -1,5 +1,6 @@
 //! Which waiting steps go to a free worker next. Runs take turns: the one with the fewest workers comes first, then the
-//! older one. Within a run, upstream comes first.
+//! older one. Within a run, upstream comes first; a run that goes newest first begins with what is furthest downstream, so that
+//! its newest partitions come through before it turns to older ones.
 //!
 //! A step that is fresh by now ends without running: its upstream made the same rows again, or another run made it.
 
@@ -24,12 +25,12 @@ pub(super) fn next(world: &World, at: Micros) -> Decision {
     }
     let mut runs: Vec<&Run> = world
         .open_runs()
-        .filter(|run| run.status != RunStatus::Canceling)
+        .filter(|run| run.status != RunStatus::Canceling && run.room() > 0)
         .collect();
     runs.sort_by_key(|run| (run.attempts, run.number));
     for run in runs {
         let sight = Sight::new(world, &run.definitions, at);
-        for group in run.groups.iter().filter(|group| group.has_ready()) {
+        for group in run.groups_in_turn().filter(|group| group.has_ready()) {
             let decision = from_group(world, at, &sight, run, group);
             if !decision.events.is_empty() {
                 return decision;
@@ -54,8 +55,9 @@ fn from_group(world: &World, at: Micros, sight: &Sight<'_>, run: &Run, group: &G
             .div_ceil(settings.slots.max(1))
             .clamp(1, settings.largest_batch.max(1)),
     };
+    let size = size.min(run.batch()).min(run.room());
     let mut batch = Vec::new();
-    for &position in &group.ready {
+    for position in run.ready_in_turn(group) {
         if batch.len() == size {
             break;
         }
@@ -113,7 +115,7 @@ fn turn_of(sight: &Sight<'_>, run: &Run, group: &Group, step: &AssetPartition) -
         let message = format!("{step} is no longer a partition of {}", asset.key);
         return Turn::Fail(Failure::new(FailureClass::Declaration, message).with_help("submit the request again"));
     }
-    if !run.request.force && sight.stale(asset, step.partition.as_ref()).is_none() {
+    if !run.request.runs_fresh() && sight.stale(asset, step.partition.as_ref()).is_none() {
         return Turn::Fresh;
     }
     for input in &asset.inputs {

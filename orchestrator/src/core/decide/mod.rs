@@ -5,6 +5,7 @@ mod cancel;
 mod definitions;
 mod ended;
 mod observed;
+mod pause;
 mod promote;
 mod publish;
 mod recover;
@@ -30,6 +31,7 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::Observed { asset, observation } => observed::observed(world, asset, observation),
         Input::Submit { request, run } => submit::submit(world, at, *request, run),
         Input::CancelRun { request, run } => cancel::cancel_run(world, *request, run),
+        Input::PauseRun { request, run, pause } => pause::pause_run(world, *request, run, *pause),
         Input::Promote {
             request,
             model,

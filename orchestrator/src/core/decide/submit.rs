@@ -24,7 +24,8 @@ pub(super) fn submit(world: &World, at: Micros, request: RequestId, run: &RunReq
                 &PlanRequest {
                     assets,
                     partitions: run.partitions.clone(),
-                    force: run.force,
+                    force: run.runs_fresh(),
+                    only: run.only,
                 },
             );
             accept(world, at, run, plan, &mut decision.events)
@@ -102,6 +103,7 @@ fn states_of(world: &World, at: Micros) -> BTreeMap<AssetKey, (bool, bool)> {
             assets,
             partitions: None,
             force: false,
+            only: None,
         },
     );
     let mut states: BTreeMap<AssetKey, (bool, bool)> = BTreeMap::new();

@@ -124,6 +124,8 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::StepFailed { run, .. }
         | Event::StepSkipped { run, .. }
         | Event::StepCanceled { run, .. }
+        | Event::RunPaused { run }
+        | Event::RunResumed { run }
         | Event::RunCancelRequested { run } => Some(run),
         Event::AttemptStarted { .. }
         | Event::StepStaged { .. }

@@ -144,6 +144,15 @@ impl World {
                     return Err(illegal(format!("{} is already being canceled", run.id)));
                 }
                 run.status = RunStatus::Canceling;
+                run.paused = false;
+            }
+            Event::RunPaused { run: id } | Event::RunResumed { run: id } => {
+                let pause = matches!(recorded.event, Event::RunPaused { .. });
+                let run = self.run_mut(id)?;
+                if run.paused == pause || run.status == RunStatus::Canceling {
+                    return Err(illegal(format!("{id} was paused or resumed where it could not be")));
+                }
+                run.paused = pause;
             }
             Event::RunEnded { run: id, .. } => {
                 let run = self.run_mut(id)?;
@@ -224,6 +233,15 @@ impl World {
         };
         self.minted += 1;
         let run = self.run_mut(run_id)?;
+        if names.len() > run.room() {
+            let found = format!(
+                "{} steps of {run_id} started, it had room for {}",
+                names.len(),
+                run.room()
+            );
+            return Err(Broken::new(InvariantId::PaceIsKept, found));
+        }
+        run.in_flight += names.len();
         let mut steps = Vec::with_capacity(names.len());
         for name in &names {
             let position = run
@@ -323,6 +341,7 @@ impl World {
             End::Canceled => StepStatus::Canceled,
         };
         let released = step.attempt.take();
+        run.in_flight -= usize::from(released.is_some());
         run.open -= 1;
         run.failed |= end == End::Failed;
         run.step_ended(position, end == End::Succeeded);
@@ -339,6 +358,7 @@ impl World {
         step.status = StepStatus::Waiting;
         let released = step.attempt.take();
         let group = step.group as usize;
+        run.in_flight -= usize::from(released.is_some());
         run.groups[group].ready.insert(position);
         self.release(released);
         Ok(())

@@ -76,6 +76,7 @@ impl World {
             names,
         );
         run.status = loaded.status;
+        run.paused = loaded.paused;
         for (position, step) in loaded.steps.into_iter().enumerate() {
             let held = matches!(step.status, StepStatus::Running | StepStatus::Publishing);
             let known = &mut run.steps[position];
@@ -87,6 +88,7 @@ impl World {
                 run.open -= 1;
                 run.step_ended(position as u32, step.status == StepStatus::Succeeded);
             } else if held {
+                run.in_flight += 1;
                 let group = known.group as usize;
                 run.groups[group].ready.remove(&(position as u32));
             }

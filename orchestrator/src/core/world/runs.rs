@@ -37,6 +37,10 @@ pub struct Run {
     pub attempts: usize,
     /// Whether any step failed.
     pub failed: bool,
+    /// How many steps are with a worker or being published.
+    pub in_flight: usize,
+    /// Whether it starts nothing more until it is resumed.
+    pub paused: bool,
 }
 
 /// The steps of one asset in a run.
@@ -126,6 +130,8 @@ impl Run {
             open,
             attempts: 0,
             failed: false,
+            in_flight: 0,
+            paused: false,
         };
         run.connect();
         for (position, step) in run.steps.iter().enumerate() {
@@ -202,6 +208,38 @@ impl Run {
             for other in self.groups[group].needed_whole_by.clone() {
                 self.groups[other as usize].blocked_by -= 1;
             }
+        }
+    }
+
+    /// How many more steps may be in flight as far as this run goes.
+    pub fn room(&self) -> usize {
+        match (self.paused, self.request.pace.max_in_flight) {
+            (true, _) => 0,
+            (false, Some(most)) => (most.max(1) as usize).saturating_sub(self.in_flight),
+            (false, None) => usize::MAX,
+        }
+    }
+
+    /// Most steps of one attempt.
+    pub fn batch(&self) -> usize {
+        self.request.pace.batch.map_or(usize::MAX, |most| most.max(1) as usize)
+    }
+
+    /// Its groups in the order in which they get workers.
+    pub fn groups_in_turn(&self) -> Box<dyn Iterator<Item = &Group> + '_> {
+        if self.request.pace.newest_first {
+            Box::new(self.groups.iter().rev())
+        } else {
+            Box::new(self.groups.iter())
+        }
+    }
+
+    /// The ready steps of a group in the order in which they get workers.
+    pub fn ready_in_turn<'g>(&self, group: &'g Group) -> Box<dyn Iterator<Item = u32> + 'g> {
+        if self.request.pace.newest_first {
+            Box::new(group.ready.iter().rev().copied())
+        } else {
+            Box::new(group.ready.iter().copied())
         }
     }
 

@@ -39,6 +39,30 @@ pub async fn cancel_run(State(state): State<WebState>, Path(run): Path<String>) 
     }
 }
 
+/// `POST /api/v1/runs/{run}/pause`
+pub async fn pause_run(State(state): State<WebState>, Path(run): Path<String>) -> Result<Json<Value>, ErrorJson> {
+    pause(&state, &run, true).await
+}
+
+/// `POST /api/v1/runs/{run}/resume`
+pub async fn resume_run(State(state): State<WebState>, Path(run): Path<String>) -> Result<Json<Value>, ErrorJson> {
+    pause(&state, &run, false).await
+}
+
+async fn pause(state: &WebState, run: &str, pause: bool) -> Result<Json<Value>, ErrorJson> {
+    let run: RunId = run
+        .parse()
+        .map_err(|error: state::ids::IdError| ErrorJson::not_found(error.to_string()))?;
+    match state.engine.pause(run, pause).await? {
+        Answer::Paused { run, paused } => Ok(Json(json!({ "run": run, "paused": paused }))),
+        Answer::Refused { reasons } => Err(ErrorJson::new(StatusCode::CONFLICT, reasons.join("; "))),
+        _ => Err(ErrorJson::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "an answer to another question",
+        )),
+    }
+}
+
 /// `POST /api/v1/models/{model}/aliases/{alias}`
 pub async fn move_alias(
     State(state): State<WebState>,

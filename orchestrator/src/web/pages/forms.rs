@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use state::event::OwnerMode;
+use state::event::{Only, OwnerMode, Pace};
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
@@ -24,6 +24,12 @@ pub struct Materialize {
     from: Option<String>,
     to: Option<String>,
     force: Option<String>,
+    /// `missing` or `failed`; anything else is what is stale.
+    only: Option<String>,
+    newest_first: Option<String>,
+    max_in_flight: Option<String>,
+    /// `backfill`, where a form for that was filled in.
+    trigger: Option<String>,
     /// The page to come back to if there is nothing to do.
     back: Option<String>,
 }
@@ -36,6 +42,13 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
         from: partition_key(form.from)?,
         to: partition_key(form.to)?,
         force: form.force.is_some(),
+        only: only(form.only.as_deref())?,
+        pace: Pace {
+            newest_first: form.newest_first.is_some(),
+            max_in_flight: number(form.max_in_flight)?,
+            batch: None,
+        },
+        trigger: form.trigger.filter(|trigger| trigger == "backfill"),
     };
     let request = body
         .request(OwnerMode::Daemon, "page")
@@ -62,6 +75,30 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
     }
 }
 
+fn only(text: Option<&str>) -> Result<Option<Only>, ErrorPage> {
+    match text {
+        None | Some("" | "stale") => Ok(None),
+        Some("missing") => Ok(Some(Only::Missing)),
+        Some("failed") => Ok(Some(Only::Failed)),
+        Some(other) => Err(ErrorPage::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("`{other}` is neither missing, failed nor stale"),
+        )),
+    }
+}
+
+/// The number that a person typed.
+fn number(text: Option<String>) -> Result<Option<u32>, ErrorPage> {
+    let Some(text) = given(text) else { return Ok(None) };
+    match text.trim().parse() {
+        Ok(number) if number > 0 => Ok(Some(number)),
+        _ => Err(ErrorPage::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("`{text}` is no number of partitions: give 1 or more"),
+        )),
+    }
+}
+
 /// The partition key that a person typed.
 fn partition_key(text: Option<String>) -> Result<Option<PartitionKey>, ErrorPage> {
     let key = given(text).map(|text| PartitionKey::new(&text)).transpose();
@@ -73,6 +110,28 @@ pub async fn cancel(State(state): State<WebState>, Path(run): Path<String>) -> R
     let run = run_id(&run)?;
     match state.engine.cancel(run.clone()).await? {
         Answer::Canceling { .. } => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
+        Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::CONFLICT, reasons.join("; "))),
+        _ => Err(ErrorPage::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "an answer to another question",
+        )),
+    }
+}
+
+/// `POST /runs/{run}/pause`
+pub async fn pause(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
+    paused(&state, &run, true).await
+}
+
+/// `POST /runs/{run}/resume`
+pub async fn resume(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
+    paused(&state, &run, false).await
+}
+
+async fn paused(state: &WebState, run: &str, pause: bool) -> Result<Response, ErrorPage> {
+    let run = run_id(run)?;
+    match state.engine.pause(run.clone(), pause).await? {
+        Answer::Paused { .. } => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
         Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::CONFLICT, reasons.join("; "))),
         _ => Err(ErrorPage::new(
             StatusCode::INTERNAL_SERVER_ERROR,

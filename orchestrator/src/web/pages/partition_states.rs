@@ -197,6 +197,7 @@ pub fn find(world: &World, at: Micros, asset: &Asset) -> Found {
         assets: [asset.key.clone()].into(),
         partitions: None,
         force: false,
+        only: None,
     };
     let plan = plan(world, at, &request);
     let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();

@@ -7,17 +7,18 @@ use assets::{AssetKey, AssetPartition, PartitionKey};
 use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
-use state::event::PartitionChoice;
+use state::event::{Micros, Only, Pace, PartitionChoice};
 use state::ids::AttemptId;
 use state::sqlite::queries::attempts::{AttemptRow, attempts};
 use state::sqlite::queries::run::{RunDetail, run};
 use state::sqlite::queries::run_steps::{StepFilter, StepRow, run_steps};
+use state::sqlite::queries::runs::RunRow;
 use state::status::{RunStatus, StepStatus};
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::failures::{self, Failed, FailureView, step_href};
-use super::figures::{Clock, NOTHING, bytes, count, number};
+use super::figures::{Clock, NOTHING, bytes, count, duration, figure, number};
 use super::frame::{Frame, Section, page_clock};
 use super::gantt::{Stretch, draw};
 use super::log::{self, LEVELS, LogFacts, tail_offset};
@@ -193,6 +194,9 @@ struct RunPage {
     state: Markup,
     open: bool,
     can_cancel: bool,
+    paused: bool,
+    pace: Option<String>,
+    rate: Option<String>,
     selection: String,
     partition: String,
     from: String,
@@ -246,6 +250,11 @@ pub async fn page(
     if request.force {
         asked_for.push_str(", fresh or not");
     }
+    match request.only {
+        None => {}
+        Some(Only::Missing) => asked_for.push_str(", only those never materialized"),
+        Some(Only::Failed) => asked_for.push_str(", only those that failed last"),
+    }
     let (asset, status) = (given(asked.asset.clone()), given(asked.status.clone()));
     let link = |after: Option<&AssetPartition>| {
         let pairs = [
@@ -274,9 +283,12 @@ pub async fn page(
     render(&RunPage {
         frame: Frame::new(&state, format!("Run {}", row.run), Section::Runs),
         id: row.run.to_string(),
-        state: run_state(row.status),
+        state: run_state(row.status, row.paused),
         open: !row.status.is_terminal(),
         can_cancel: matches!(row.status, RunStatus::Queued | RunStatus::Running),
+        paused: row.paused,
+        pace: pace_text(&request.pace),
+        rate: rate(row, clock.now()),
         selection: row.selection.clone(),
         partition,
         from,
@@ -316,6 +328,33 @@ pub async fn page(
         log,
         left_out: given(asked.left_out),
     })
+}
+
+/// How the run goes through its partitions, if that was asked for.
+fn pace_text(pace: &Pace) -> Option<String> {
+    let mut parts = Vec::new();
+    if pace.newest_first {
+        parts.push("newest first".to_owned());
+    }
+    parts.extend(pace.max_in_flight.map(|most| format!("at most {most} in flight")));
+    parts.extend(pace.batch.map(|most| format!("at most {most} to a worker")));
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Steps per second so far, and when the rest would be done at that rate. Only once there is something to go by.
+fn rate(row: &RunRow, now: Micros) -> Option<String> {
+    let over = row.steps.over();
+    let left = row.steps.total() - over;
+    let elapsed = now - row.started_at?;
+    if row.ended_at.is_some() || over < 10 || elapsed < 2_000_000 {
+        return None;
+    }
+    let per_second = over as f64 / (elapsed as f64 / 1e6);
+    let rest = duration((left as f64 / per_second * 1e6) as i64);
+    Some(format!(
+        "{} steps a second, about {rest} left",
+        figure((per_second * 10.0).round() / 10.0)
+    ))
 }
 
 fn choice(value: &str, text: &str, chosen: Option<&str>) -> Choice {

@@ -64,7 +64,7 @@ impl RunLine {
         let parts = step_parts(&run.steps);
         Self {
             id: run.run.clone(),
-            state: run_state(run.status),
+            state: run_state(run.status, run.paused),
             selection: run.selection.clone(),
             trigger: run.trigger.clone(),
             submitted: clock.when(run.submitted_at),

@@ -123,9 +123,13 @@ impl From<HealthState> for Tone {
     }
 }
 
-/// A run's state.
-pub fn run_state(status: RunStatus) -> Markup {
-    Tone::from(status).state(status.as_str())
+/// A run's state; that it is held stands before what it would do.
+pub fn run_state(status: RunStatus, paused: bool) -> Markup {
+    if paused {
+        Tone::Warn.state("paused")
+    } else {
+        Tone::from(status).state(status.as_str())
+    }
 }
 
 /// A step's state.

@@ -123,6 +123,8 @@ impl<'c> Projection<'c> {
             Event::StepRequeued { run, step, reason } => self.step_requeued(run, step, reason),
             Event::AttemptEnded { attempt, failure } => self.attempt_ended(stamp, attempt, failure.as_ref()),
             Event::RunCancelRequested { run } => self.run_cancel_requested(run),
+            Event::RunPaused { run } => self.run_paused(run, true),
+            Event::RunResumed { run } => self.run_paused(run, false),
             Event::RunEnded { run, status } => self.run_ended(stamp, run, *status),
             Event::PointerMoved { table, from, to } => self.pointer_moved(stamp, table, from.as_ref(), to),
             Event::SourceObserved { asset, observation } => self.source_observed(stamp, asset, observation),
@@ -176,6 +178,8 @@ impl<'c> Projection<'c> {
             | Event::StepCanceled { run, .. }
             | Event::StepRequeued { run, .. }
             | Event::RunCancelRequested { run }
+            | Event::RunPaused { run }
+            | Event::RunResumed { run }
             | Event::RunEnded { run, .. }
             | Event::ModelRegistered { run, .. } => Ok(Some(run.clone())),
             Event::StepStaged { attempt, .. } | Event::AttemptEnded { attempt, .. } => {

@@ -25,10 +25,13 @@ const RUN_STARTED: &str = "
     UPDATE run SET status = 'running', started_at = ?2 WHERE id = ?1 AND status = 'queued'";
 
 const RUN_CANCELING: &str = "
-    UPDATE run SET status = 'canceling' WHERE id = ?1 AND status IN ('queued', 'running')";
+    UPDATE run SET status = 'canceling', paused = 0 WHERE id = ?1 AND status IN ('queued', 'running')";
 
 const RUN_ENDED: &str = "
-    UPDATE run SET status = ?2, ended_at = ?3 WHERE id = ?1 AND status IN ('queued', 'running', 'canceling')";
+    UPDATE run SET status = ?2, ended_at = ?3, paused = 0 WHERE id = ?1 AND status IN ('queued', 'running', 'canceling')";
+
+const RUN_PAUSED: &str = "
+    UPDATE run SET paused = ?2 WHERE id = ?1 AND paused = 1 - ?2 AND status IN ('queued', 'running')";
 
 const RUN_STATUS: &str = "
     SELECT status FROM run WHERE id = ?1";
@@ -91,6 +94,14 @@ impl Projection<'_> {
     pub(super) fn run_cancel_requested(&mut self, run: &RunId) -> Result<(), Refusal> {
         let changed = self.connection.prepare_cached(RUN_CANCELING)?.execute([run.as_str()])?;
         moved(changed, || format!("run {run} is not queued or running"))
+    }
+
+    pub(super) fn run_paused(&mut self, run: &RunId, paused: bool) -> Result<(), Refusal> {
+        let changed = self
+            .connection
+            .prepare_cached(RUN_PAUSED)?
+            .execute(params![run.as_str(), paused])?;
+        moved(changed, || format!("run {run} is not under way, or is so already"))
     }
 
     pub(super) fn run_ended(&mut self, stamp: Stamp, run: &RunId, status: RunStatus) -> Result<(), Refusal> {

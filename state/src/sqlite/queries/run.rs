@@ -12,7 +12,7 @@ use crate::sqlite::open::Store;
 use crate::sqlite::value;
 
 const RUN: &str = "
-    SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at,
+    SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at, r.paused,
            coalesce(sum(a.waiting), 0), coalesce(sum(a.running), 0), coalesce(sum(a.publishing), 0),
            coalesce(sum(a.succeeded), 0), coalesce(sum(a.failed), 0), coalesce(sum(a.skipped), 0),
            coalesce(sum(a.canceled), 0), r.request
@@ -57,7 +57,7 @@ pub fn run(store: &Store, run: &RunId) -> Result<Option<RunDetail>, StateError> 
     })?;
     Ok(Some(RunDetail {
         row: RunRow::of(row)?,
-        request: value::json("run.request", text(row, 16)?)?,
+        request: value::json("run.request", text(row, 17)?)?,
         assets,
     }))
 }

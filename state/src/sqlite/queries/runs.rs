@@ -13,7 +13,7 @@ use crate::sqlite::value;
 use crate::status::RunStatus;
 
 const RUNS: &str = "
-    SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at,
+    SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at, r.paused,
            coalesce(sum(a.waiting), 0), coalesce(sum(a.running), 0), coalesce(sum(a.publishing), 0),
            coalesce(sum(a.succeeded), 0), coalesce(sum(a.failed), 0), coalesce(sum(a.skipped), 0),
            coalesce(sum(a.canceled), 0)
@@ -55,6 +55,8 @@ pub struct RunRow {
     pub started_at: Option<Micros>,
     /// When it was over.
     pub ended_at: Option<Micros>,
+    /// Whether it starts nothing more until it is resumed.
+    pub paused: bool,
     /// Its steps by status.
     pub steps: StepCounts,
 }
@@ -117,7 +119,8 @@ impl RunRow {
             submitted_at: row.get(6)?,
             started_at: row.get(7)?,
             ended_at: row.get(8)?,
-            steps: StepCounts::of(row, 9)?,
+            paused: row.get(9)?,
+            steps: StepCounts::of(row, 10)?,
         })
     }
 }
