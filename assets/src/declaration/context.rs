@@ -1,20 +1,18 @@
 //! What a kind may ask for while it compiles an asset: files of the project, queries, the asset's common part.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::read_files::ReadFiles;
 use crate::asset::PartitionedBy;
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::files::{ProjectFiles, folder_of, project_path};
 use crate::key::AssetKey;
-use crate::span::{SourceId, Sources, Span, Spanned};
+use crate::span::{Sources, Span, Spanned};
 use crate::sql::{self, Origin, Query, QueryText, Surroundings};
 use crate::table::read_source;
-
-/// Files that were read once and may be named again.
-pub(crate) type ReadFiles = HashMap<String, SourceId>;
 
 /// The door of a kind to everything outside its own table.
 pub struct CompileContext<'a> {
@@ -93,7 +91,7 @@ impl CompileContext<'_> {
             }
         };
         let source = match self.read.get(&plain) {
-            Some(source) => *source,
+            Some(source) => source,
             None => match read_source(self.files, &plain, Some(path.span), self.sources) {
                 Ok(source) => {
                     self.read.insert(plain.clone(), source);
@@ -132,6 +130,10 @@ impl CompileContext<'_> {
     fn parse(&mut self, written: Spanned<&str>, this: bool) -> Option<Query> {
         let text = if is_sql_path(written.value) {
             let file = self.read_text(written)?;
+            if let Some(query) = (!this).then(|| self.read.take(file.span.source)).flatten() {
+                self.used.extend(query.parameters.iter().cloned());
+                return Some(query);
+            }
             QueryText {
                 text: file.text,
                 origin: Origin::Plain(file.span),
@@ -152,9 +154,9 @@ impl CompileContext<'_> {
     }
 
     /// A word on a missing file: one that has nearly its name, in its own folder before others.
-    fn near(&self, path: &str) -> String {
+    fn near(&mut self, path: &str) -> String {
         let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-        let all = self.files.list("", extension).unwrap_or_default();
+        let all = self.read.like(extension, self.files);
         let beside = all.iter().filter(|other| folder_of(other) == folder_of(path));
         let near = closest(path, beside.map(String::as_str)).or_else(|| closest(path, all.iter().map(String::as_str)));
         match near {
@@ -165,7 +167,7 @@ impl CompileContext<'_> {
 }
 
 /// Whether a text is the path of a query and not the query: one word that ends in `.sql`.
-fn is_sql_path(text: &str) -> bool {
+pub(super) fn is_sql_path(text: &str) -> bool {
     text.rsplit_once('.').is_some_and(|(_, extension)| extension == "sql") && !text.contains(char::is_whitespace)
 }
 

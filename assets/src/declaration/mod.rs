@@ -9,14 +9,15 @@ mod checks;
 mod context;
 mod inputs;
 mod partitions;
+mod read_files;
 mod root;
 mod secrets;
 mod settings;
 
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
-pub(crate) use context::ReadFiles;
 pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};
+pub(crate) use read_files::ReadFiles;
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};
 pub(crate) use secrets::{mask_secret_lines, mask_secrets};
 pub use settings::Execution;

@@ -199,7 +199,21 @@ impl Loader<'_> {
                     .report(Diagnostic::new(Code::NotRun, message, name.span).label("read and left out"));
             }
         }
-        for (layer, tables) in file.map("asset") {
+        let declared = file.map("asset");
+        let tables = declared.iter().filter_map(|(_, tables)| tables.as_map()).flatten();
+        let queries = tables.filter_map(|(_, value)| {
+            let asset = value.as_map()?;
+            let (_, sql) = asset.into_iter().find(|(key, _)| key.value == "sql")?;
+            Some(sql.as_str()?.value)
+        });
+        drafts.read.parse_ahead(
+            queries,
+            &surrounding.settings.params,
+            surrounding.project_complete,
+            self.files,
+            self.sources,
+        );
+        for (layer, tables) in declared {
             for (name, value) in tables.as_map().unwrap_or_default() {
                 let Some(table) = value.as_table(&ASSET) else { continue };
                 let Some(key) = self.asset_key(layer, name) else {

@@ -132,13 +132,16 @@ fn listen() -> io::Result<mpsc::UnboundedReceiver<ToWorker>> {
     let (heard, orders) = mpsc::unbounded_channel();
     std::thread::Builder::new().name("orders".to_owned()).spawn(move || {
         loop {
-            match frame::read_now(&mut input) {
-                Ok(Some(message)) if heard.send(message).is_ok() => {}
-                Ok(_) => return,
+            let order = match frame::read_now(&mut input) {
+                Ok(Some(order)) => order,
+                Ok(None) => return,
                 Err(error) => {
                     tracing::error!(%error, "a worker cannot understand an order");
                     return;
                 }
+            };
+            if heard.send(order).is_err() {
+                return;
             }
         }
     })?;

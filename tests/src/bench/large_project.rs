@@ -34,7 +34,8 @@ fn measure(settings: &Settings) -> Result<(f64, f64), BenchError> {
 
 /// Files of 100 assets; asset n reads n - 1 and n / 2.
 pub(super) fn write_project(folder: &Path, assets: usize) -> Result<(), BenchError> {
-    std::fs::create_dir_all(folder.join("assets/sql"))?;
+    std::fs::create_dir_all(folder.join("assets"))?;
+    std::fs::create_dir_all(folder.join("sql"))?;
     let root =
         "[project]\nname = \"large\"\ntimezone = \"UTC\"\n\n[partitions.daily]\nevery = \"day\"\nstart = 2026-01-01\n";
     std::fs::write(folder.join("millpond.toml"), root)?;
@@ -59,7 +60,7 @@ pub(super) fn write_project(folder: &Path, assets: usize) -> Result<(), BenchErr
             let query = format!(
                 "-- Table number {at}\nSELECT a.day, a.id, sum(a.value) AS value\nFROM {from}\nWHERE a.value > {at} AND a.id IS NOT NULL\nGROUP BY a.day, a.id\n"
             );
-            std::fs::write(folder.join(format!("assets/sql/table_{at:05}.sql")), query)?;
+            std::fs::write(folder.join(format!("sql/table_{at:05}.sql")), query)?;
         }
         std::fs::write(folder.join(format!("assets/silver_{file:03}.toml")), text)?;
     }
