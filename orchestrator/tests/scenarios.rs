@@ -7,7 +7,8 @@
 //! edit KEY                                       changes its code           remove KEY    takes it out of the project
 //! now DATE                                       moves the clock to noon    source KEY FILE CONTENT [PARTITION …] | gone
 //! plan SELECTION [@ PARTITION[..PARTITION]]      shows what would run, and why
-//! run  SELECTION [@ …] [force] [failing STEP …] [check STEP …]    runs it with a worker that does as it is told
+//! run  SELECTION [@ …] [force] [paced WORD …] [check STEP …] [failing STEP …]    runs it with a worker that does as it is told
+//!      WORD is newest, missing, failed, room=N, batch=N, or pause: it is paused once it started, and resumed when it is quiet
 //! ```
 
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use orchestrator::core::{
     selected, turn,
 };
 use serde_json::{Value, json};
-use state::event::{Event, Micros, OwnerMode, Pace, PartitionChoice, RunRequest};
+use state::event::{Event, Micros, Only, OwnerMode, Pace, PartitionChoice, RunRequest};
 
 fn partitioning(set: &str) -> Option<Partitioning> {
     let time = |grain, start: Date| {
@@ -259,6 +260,7 @@ impl Scenario {
             .map_or((rest, ""), |(before, failing)| (before, failing));
         let (before, failing) = words;
         let (before, checks) = before.split_once(" check ").unwrap_or((before, ""));
+        let (before, paced) = before.split_once(" paced ").unwrap_or((before, ""));
         let force = before.ends_with(" force");
         let (selection, partitions) = choice(before.trim_end_matches(" force"));
         let names = |text: &str| text.split_whitespace().map(step).collect::<Vec<_>>();
@@ -267,8 +269,16 @@ impl Scenario {
             selection: selection.to_owned(),
             partitions,
             force,
-            only: None,
-            pace: Pace::default(),
+            only: match paced {
+                _ if paced.contains("missing") => Some(Only::Missing),
+                _ if paced.contains("failed") => Some(Only::Failed),
+                _ => None,
+            },
+            pace: Pace {
+                newest_first: paced.contains("newest"),
+                max_in_flight: number_after(paced, "room="),
+                batch: number_after(paced, "batch="),
+            },
             owner: OwnerMode::Foreground,
             trigger: "scenario".to_owned(),
         };
@@ -277,11 +287,38 @@ impl Scenario {
             run: request,
         }]);
         let mut staged: BTreeMap<AssetPartition, Staged> = BTreeMap::new();
-        while let Some(input) = inputs.pop_front() {
+        let mut to_pause = paced.contains("pause");
+        let mut paused = None;
+        loop {
+            let input = match (inputs.pop_front(), paused.take()) {
+                (Some(input), still) => {
+                    paused = still;
+                    input
+                }
+                (None, Some(run)) => {
+                    writeln!(self.transcript, "  quiet").unwrap();
+                    Input::PauseRun {
+                        request: 3,
+                        run,
+                        pause: false,
+                    }
+                }
+                (None, None) => break,
+            };
             self.now += 1_000_000;
             let turn = turn(&mut self.world, self.now, input).unwrap();
             for recorded in turn.events {
                 self.tell(&recorded.event);
+                if let Event::AttemptStarted { run, .. } = &recorded.event
+                    && std::mem::take(&mut to_pause)
+                {
+                    paused = Some(run.clone());
+                    inputs.push_front(Input::PauseRun {
+                        request: 2,
+                        run: run.clone(),
+                        pause: true,
+                    });
+                }
             }
             for effect in turn.effects {
                 match effect {
@@ -354,6 +391,7 @@ impl Scenario {
                     writeln!(self.transcript, "  ! {problem}").unwrap();
                 }
             }
+            Answer::Paused { paused, .. } => writeln!(self.transcript, "  paused: {paused}").unwrap(),
             Answer::Canceling { .. } | Answer::Promoted { .. } => {}
         }
     }
@@ -433,6 +471,11 @@ fn make(asset: &Asset, key: &Option<PartitionKey>, observation: Option<&Observat
             .unwrap_or_default(),
         data_version: None,
     }
+}
+
+fn number_after(text: &str, word: &str) -> Option<u32> {
+    let (_, rest) = text.split_once(word)?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 fn choice(text: &str) -> (&str, Option<PartitionChoice>) {
