@@ -147,7 +147,7 @@ const MODELS: &str = r#"
 [asset.gold.rows]
 kind = "sql"
 sql = """
-SELECT n AS id, to_timestamp_seconds(1361750400 + n * 3600) AS wall,
+SELECT n AS id, CAST(to_timestamp_seconds(1361750400 + n * 3600) AS TIMESTAMP) AS wall,
     arrow_cast(to_timestamp_seconds(1361750400 + n * 3600), 'Timestamp(Microsecond, Some("UTC"))') AS at,
     CAST((n * 7919) % 101 AS DOUBLE) AS x, CASE n % 3 WHEN 0 THEN 'a' WHEN 1 THEN 'b' END AS letter,
     (n * 7919) % 101 + (n * 31) % 20 > 55 AS is_late, false AS never

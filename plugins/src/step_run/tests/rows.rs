@@ -182,7 +182,15 @@ partitions = { use = "daily", column = "day" }
     world
         .materialize("gold.local", &["2013-03-02", "2013-03-03", "2013-03-11"])
         .await;
-    insta::assert_snapshot!(world.read("SELECT * FROM gold.local ORDER BY 1").await, @"");
+    insta::assert_snapshot!(world.read("SELECT * FROM gold.local ORDER BY 1").await, @r"
+    +------------+-------+--------+----------+--------+--------+------------+------------+
+    | day        | equal | within | two_days | listed | before | local_time | by_instant |
+    +------------+-------+--------+----------+--------+--------+------------+------------+
+    | 2013-03-02 | 1     | 1      | 3        | 1      | 2      | 1          | 1          |
+    | 2013-03-03 | 2     | 2      | 2        | 2      | 1      | 2          | 2          |
+    | 2013-03-11 | 0     | 0      | 0        | 0      | 0      | 0          | 0          |
+    +------------+-------+--------+----------+--------+--------+------------+------------+
+    ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
