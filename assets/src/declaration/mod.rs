@@ -10,6 +10,7 @@ mod context;
 mod inputs;
 mod partitions;
 mod root;
+mod schedules;
 mod secrets;
 mod settings;
 
@@ -18,6 +19,7 @@ pub(crate) use context::ReadFiles;
 pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};
+pub(crate) use schedules::{SCHEDULE, ScheduleDraft, read_schedule};
 pub(crate) use secrets::{mask_secret_lines, mask_secrets};
 pub use settings::Execution;
 pub(crate) use settings::{Settings, read_settings};

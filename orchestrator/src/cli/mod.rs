@@ -15,6 +15,7 @@ mod promote;
 mod query;
 mod remote;
 mod runs;
+mod schedule;
 mod schema;
 mod show;
 mod terminal;
@@ -81,6 +82,8 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Serve the dashboard and run what is asked for.
     Up(up::Up),
+    /// List schedules and their ticks, preview them, pause and resume them.
+    Schedule(schedule::ScheduleCommand),
     /// Print the JSON Schema of the TOML files, for editors.
     Schema(schema::Schema),
     /// Print completions for a shell.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Promote(command) => command.run(&place, &terminal),
         Command::Cancel(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
+        Command::Schedule(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
         Command::Worker => Ok(Exit::Done),
