@@ -99,7 +99,7 @@ impl From<Answer> for RunAnswer {
             Answer::Canceling { run } => Self::Refused {
                 reasons: vec![format!("{run} is being canceled")],
             },
-            Answer::Promoted { .. } => Self::Refused {
+            Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => Self::Refused {
                 reasons: vec!["that was not a request to run".to_owned()],
             },
         }

@@ -351,7 +351,7 @@ impl Scenario {
                     writeln!(self.transcript, "  ! {problem}").unwrap();
                 }
             }
-            Answer::Canceling { .. } | Answer::Promoted { .. } => {}
+            Answer::Canceling { .. } | Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => {}
         }
     }
 

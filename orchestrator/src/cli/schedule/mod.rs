@@ -1,5 +1,7 @@
 //! `millpond schedule …`: what is materialized by the clock. Each verb has a file.
 
+mod list;
+mod pause;
 mod preview;
 
 use assets::Schedule;
@@ -20,14 +22,26 @@ pub struct ScheduleCommand {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// List schedules: when each is due next, and what became of its last instants.
+    List(list::List),
     /// Print the next instants at which schedules are due, and the odd days of the coming year.
     Preview(preview::Preview),
+    /// Keep a schedule from starting anything, until it is resumed.
+    Pause(pause::Named),
+    /// Let a paused schedule start what is due from now on.
+    Resume(pause::Named),
+    /// Materialize now what a schedule would.
+    Tick(pause::Named),
 }
 
 impl ScheduleCommand {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         match self.verb {
+            Verb::List(command) => command.run(place, terminal),
             Verb::Preview(command) => command.run(place, terminal),
+            Verb::Pause(named) => named.pause(true, place, terminal),
+            Verb::Resume(named) => named.pause(false, place, terminal),
+            Verb::Tick(named) => named.tick(place, terminal),
         }
     }
 }

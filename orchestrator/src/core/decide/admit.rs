@@ -1,5 +1,5 @@
 //! Which waiting steps go to a free worker next. Runs take turns: the one with the fewest workers comes first, then the
-//! older one. Within a run, upstream comes first.
+//! older one. Within a run, upstream comes first. Runs of one schedule are never under way side by side: the later waits.
 //!
 //! A step that is fresh by now ends without running: its upstream made the same rows again, or another run made it.
 
@@ -14,6 +14,7 @@ use super::super::effect::{Decision, Effect, StartAttempt, StartInput, StartMode
 use super::super::plan::reference_text;
 use super::super::staleness::Sight;
 use super::super::world::{Group, Run, World, split_mix};
+use super::schedule::schedule_of;
 use assets::check::CheckRule;
 
 /// The next attempt, or steps that end without one; nothing when no worker is free or nothing is ready.
@@ -22,8 +23,10 @@ pub(super) fn next(world: &World, at: Micros) -> Decision {
     if world.slots_used() >= slots {
         return Decision::default();
     }
+    let mut schedules = BTreeSet::new();
     let mut runs: Vec<&Run> = world
         .open_runs()
+        .filter(|run| schedule_of(run).is_none_or(|schedule| schedules.insert(schedule)))
         .filter(|run| run.status != RunStatus::Canceling)
         .collect();
     runs.sort_by_key(|run| (run.attempts, run.number));

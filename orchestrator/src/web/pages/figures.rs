@@ -73,10 +73,14 @@ pub fn duration(micros: i64) -> String {
     }
 }
 
-/// How long ago, in one unit. `app.js` says the same words as time passes.
+/// How long ago, or how far ahead, in one unit. `app.js` says the same words as time passes.
 pub fn ago(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     match seconds {
+        ..=-172_800 => format!("in {} d", -seconds / 86_400),
+        -172_799..=-3600 => format!("in {} h", -seconds / 3600),
+        -3599..=-60 => format!("in {} min", -seconds / 60),
+        -59..=-5 => format!("in {} s", -seconds),
         ..5 => "just now".to_owned(),
         5..60 => format!("{seconds} s ago"),
         60..3600 => format!("{} min ago", seconds / 60),
@@ -122,6 +126,20 @@ impl Clock {
             local.strftime(format),
             ago(self.now - at),
         ))
+    }
+
+    /// A moment as plain text.
+    pub fn plain(&self, at: Micros) -> String {
+        let timestamp = Timestamp::from_microsecond(at);
+        timestamp.map_or_else(
+            |_| at.to_string(),
+            |timestamp| {
+                timestamp
+                    .to_zoned(self.zone.clone())
+                    .strftime("%-d %b %Y %H:%M")
+                    .to_string()
+            },
+        )
     }
 
     /// A moment that may not have come.
