@@ -66,10 +66,14 @@ pub fn duration(micros: i64) -> String {
     }
 }
 
-/// How long ago, in one unit. `app.js` says the same words as time passes.
+/// How long ago, or how far ahead, in one unit. `app.js` says the same words as time passes.
 pub fn ago(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     match seconds {
+        ..=-172_800 => format!("in {} d", -seconds / 86_400),
+        -172_799..=-3600 => format!("in {} h", -seconds / 3600),
+        -3599..=-60 => format!("in {} min", -seconds / 60),
+        -59..=-5 => format!("in {} s", -seconds),
         ..5 => "just now".to_owned(),
         5..60 => format!("{seconds} s ago"),
         60..3600 => format!("{} min ago", seconds / 60),

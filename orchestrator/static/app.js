@@ -257,6 +257,10 @@ for (const graph of document.querySelectorAll("[data-graph]")) {
 // ---- How long ago, as time passes. The words are those of the server.
 
 function ago(seconds) {
+  if (seconds <= -172800) return `in ${Math.floor(-seconds / 86400)} d`;
+  if (seconds <= -3600) return `in ${Math.floor(-seconds / 3600)} h`;
+  if (seconds <= -60) return `in ${Math.floor(-seconds / 60)} min`;
+  if (seconds <= -5) return `in ${Math.floor(-seconds)} s`;
   if (seconds < 5) return "just now";
   if (seconds < 60) return `${Math.floor(seconds)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
@@ -275,7 +279,7 @@ setInterval(() => {
 
 // ---- Keys, and buttons that are pressed once.
 
-const PLACES = { o: "/", a: "/assets", r: "/runs", m: "/models", g: "/graph" };
+const PLACES = { o: "/", a: "/assets", r: "/runs", s: "/schedules", m: "/models", g: "/graph" };
 let going = 0;
 
 document.addEventListener("keydown", (event) => {

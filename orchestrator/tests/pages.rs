@@ -29,6 +29,11 @@ warehouse = "lake"
 every = "day"
 start = 2013-01-01
 end = 2013-01-10
+
+[schedule.leap_day]
+cron = "0 6 29 2 *"
+select = "gold.labels"
+description = "Once in four years & <b>one</b> day"
 "#,
     ),
     (
@@ -249,6 +254,16 @@ fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
             ],
         ),
         ("/models".to_owned(), vec!["No model yet"]),
+        (
+            "/schedules".to_owned(),
+            vec![
+                "leap_day",
+                "0 6 29 2 *",
+                "29 Feb 2028 06:00",
+                "Pause",
+                "No instant has come yet.",
+            ],
+        ),
     ]
 }
 
@@ -336,6 +351,7 @@ fn pages_say_what_is_the_case_without_javascript() {
     for (path, status) in [
         ("/assets/gold.lables", 404),
         ("/runs/run_000000000000", 404),
+        ("/schedules?schedule=leap_days", 404),
         ("/runs?status=odd", 400),
         ("/nothing", 404),
     ] {
@@ -343,6 +359,42 @@ fn pages_say_what_is_the_case_without_javascript() {
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.body.contains("href=\"/\""), "{path} has a way back");
     }
+}
+
+#[test]
+fn schedules_are_paused_resumed_and_ticked_by_buttons() {
+    let daemon = Daemon::start();
+    let press = |verb: &str| {
+        let path = format!("/schedules/leap_day/{verb}?form={}", daemon.form_token());
+        let pressed = daemon.post(&path, "");
+        assert_eq!(pressed.status, 303, "{verb}: {}", pressed.body);
+        let place = pressed.head.lines().find_map(|line| line.strip_prefix("location: "));
+        place.unwrap().to_owned()
+    };
+    assert_eq!(press("pause"), "/schedules");
+    let page = daemon.page("/schedules");
+    assert!(has(&page, "paused by page") && has(&page, "Resume"), "{page}");
+    let twin = daemon.json("/api/v1/schedules?schedule=leap_day");
+    assert_eq!(twin["schedules"][0]["paused_by"], "page");
+    assert_eq!(twin["schedules"][0]["next"], serde_json::json!([]));
+    assert_eq!(press("resume"), "/schedules");
+    let run = press("tick");
+    assert!(run.starts_with("/runs/run_"), "{run}");
+    assert!(has(&daemon.page(&run), "schedule leap_day"));
+    let page = daemon.page("/schedules?schedule=leap_day");
+    assert!(
+        has(&page, "asked for by page") && has(&page, "requested") && has(&page, &run),
+        "{page}"
+    );
+    // A name that nobody declared, and a form that is not ours.
+    let unknown = daemon.post(&format!("/schedules/leap/tick?form={}", daemon.form_token()), "");
+    assert!(
+        unknown.status == 404 && unknown.body.contains("leap_day"),
+        "{}",
+        unknown.body
+    );
+    let foreign = daemon.post("/schedules/leap_day/pause?form=0000", "");
+    assert_eq!(foreign.status, 403);
 }
 
 #[test]
@@ -365,6 +417,8 @@ fn only_those_who_may_are_answered() {
         ("POST", "/runs?form=0000", &[cookie, ("Origin", &own)], 403),
         ("POST", "/api/v1/runs", &[cookie, ("Origin", &own)], 403),
         ("POST", "/runs", &[cookie, ("Origin", "null")], 403),
+        ("GET", "/schedules", &[], 401),
+        ("POST", "/api/v1/schedules/leap_day/pause", &[], 401),
     ];
     for (method, path, headers, status) in cases {
         assert_eq!(

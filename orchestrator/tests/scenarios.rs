@@ -392,7 +392,7 @@ impl Scenario {
                 }
             }
             Answer::Paused { paused, .. } => writeln!(self.transcript, "  paused: {paused}").unwrap(),
-            Answer::Canceling { .. } | Answer::Promoted { .. } => {}
+            Answer::Canceling { .. } | Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => {}
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::{AttemptId, RunId};
+use crate::schedule::{DeclaredTimes, Tick};
 use crate::status::RunStatus;
 
 /// Microseconds since 1970, UTC.
@@ -188,6 +189,39 @@ pub enum Event {
         to: u64,
         /// The condition that held, or who asked.
         reason: String,
+    },
+    /// A schedule was declared, or is declared otherwise than before: its instants count from here on.
+    ScheduleDeclared {
+        /// The schedule.
+        schedule: String,
+        /// When it is due.
+        times: DeclaredTimes,
+        /// Whether it is paused from here on.
+        paused: bool,
+    },
+    /// The project no longer declares a schedule.
+    ScheduleRemoved {
+        /// The schedule.
+        schedule: String,
+    },
+    /// Someone paused a schedule.
+    SchedulePaused {
+        /// The schedule.
+        schedule: String,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// Someone resumed a schedule: its instants count from here on.
+    ScheduleResumed {
+        /// The schedule.
+        schedule: String,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// It was decided what becomes of an instant of a schedule; if a run was requested, in the transaction that submits it.
+    Ticked {
+        /// The tick.
+        tick: Tick,
     },
     /// A process took over the state folder; what an earlier one left unfinished is decided by the events that follow.
     Started {

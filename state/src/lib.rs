@@ -13,6 +13,7 @@
 pub mod event;
 pub mod ids;
 pub mod logs;
+pub mod schedule;
 pub mod sqlite;
 pub mod status;
 

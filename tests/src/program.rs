@@ -141,7 +141,12 @@ impl Project {
 
     /// Starts a command and leaves it running, with its standard output to read.
     pub fn start_piped(&self, arguments: &[&str]) -> Child {
-        self.command(arguments, &[])
+        self.start_piped_with(arguments, &[])
+    }
+
+    /// As [`Self::start_piped`], with environment variables.
+    pub fn start_piped_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
+        self.command(arguments, variables)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

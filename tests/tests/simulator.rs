@@ -27,6 +27,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.runs += outcome.runs;
                     sum.published += outcome.published;
                     sum.crashes += outcome.crashes;
+                    sum.ticks += outcome.ticks;
                 }
                 Err(broken) => panic!("{broken}"),
             }
@@ -41,6 +42,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.runs += more.runs;
                 sum.published += more.published;
                 sum.crashes += more.crashes;
+                sum.ticks += more.ticks;
                 sum
             }
             Err(panic) => std::panic::resume_unwind(panic),
@@ -61,7 +63,7 @@ fn promises_hold_under_faults() {
     println!("{sum:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(
-        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500,
+        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000,
         "{sum:?}"
     );
 }

@@ -139,7 +139,7 @@ impl CompileContext<'_> {
                 origin: Origin::Plain(file.span),
             }
         } else {
-            inline_query(written, self.sources)
+            inline_text(written, self.sources)
         };
         let surroundings = Surroundings {
             params: self.params,
@@ -171,8 +171,8 @@ pub(super) fn is_sql_path(text: &str) -> bool {
     text.rsplit_once('.').is_some_and(|(_, extension)| extension == "sql") && !text.contains(char::is_whitespace)
 }
 
-/// A query in a TOML string, with the place of each byte.
-fn inline_query(written: Spanned<&str>, sources: &Sources) -> QueryText {
+/// A text in a TOML string, with the place of each byte.
+pub(super) fn inline_text(written: Spanned<&str>, sources: &Sources) -> QueryText {
     let raw = &sources.text(written.span.source)[written.span.range()];
     let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") {
         3

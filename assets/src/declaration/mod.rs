@@ -11,6 +11,7 @@ mod inputs;
 mod partitions;
 mod read_files;
 mod root;
+mod schedules;
 mod secrets;
 mod settings;
 
@@ -19,6 +20,7 @@ pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};
 pub(crate) use read_files::ReadFiles;
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};
+pub(crate) use schedules::{SCHEDULE, ScheduleDraft, read_schedule};
 pub(crate) use secrets::{mask_secret_lines, mask_secrets};
 pub use settings::Execution;
 pub(crate) use settings::{Settings, read_settings};

@@ -1,6 +1,7 @@
 //! What a whole file may hold.
 
 use super::partitions::PARTITIONS;
+use super::schedules::SCHEDULE;
 use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
@@ -10,11 +11,7 @@ const ASSETS: FieldSpec = FieldSpec::optional(
     FieldType::Map(&FieldType::Map(&FieldType::Asset)),
     "Assets, one table each: `[asset.LAYER.NAME]`.",
 );
-const SCHEDULES: FieldSpec = FieldSpec::optional(
-    "schedule",
-    FieldType::Map(&FieldType::Map(&FieldType::Any)),
-    "Schedules, one table each: `[schedule.NAME]`. This release does not run them yet.",
-);
+const SCHEDULES_DOC: &str = "Schedules, one table each: `[schedule.NAME]`.";
 const SENSORS: FieldSpec = FieldSpec::optional(
     "sensor",
     FieldType::Map(&FieldType::Map(&FieldType::Any)),
@@ -43,7 +40,7 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
             FieldType::Map(&FieldType::Table(&PARTITIONS)),
             "Sets of partitions, one table each: `[partitions.NAME]`.",
         ),
-        SCHEDULES,
+        FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
         ASSETS,
     ],
@@ -53,7 +50,11 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
 pub(crate) static ASSET_FILE: TableSpec = TableSpec {
     name: "asset file",
     doc: "Assets of a project.",
-    fields: &[ASSETS, SCHEDULES, SENSORS],
+    fields: &[
+        ASSETS,
+        FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
+        SENSORS,
+    ],
 };
 
 /// Judges the outermost table of a file under `assets/`: a table of `millpond.toml` is told where it belongs.

@@ -93,6 +93,16 @@ codes! {
     /// Something is declared that this release does not run.
     NotRun = "not-run", Warning;
 
+    // Schedules
+    /// A schedule is declared twice.
+    DuplicateSchedule = "duplicate-schedule", Error;
+    /// A cron cannot be read.
+    BadCron = "bad-cron", Error;
+    /// A cron names a day that no year has.
+    NeverRuns = "never-runs", Error;
+    /// A selection cannot be read, or names what is not there.
+    BadSelection = "bad-selection", Error;
+
     // SQL
     /// A query is not SQL.
     SqlSyntax = "sql-syntax", Error;

@@ -7,8 +7,8 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, Settings, Surrounding, check_asset_file, mask_secret_lines,
-    mask_secrets, read_asset, read_partitions, read_settings,
+    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings, Surrounding, check_asset_file,
+    mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule, read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;
@@ -113,10 +113,16 @@ impl Loader<'_> {
                 broken.push(opened.text);
             }
         }
+        let schedules = drafts.schedules;
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
         resolve::link(&mut drafts, self.kinds, self.sink);
         let graph = resolve::resolve(drafts, &broken, self.sources, self.sink)?;
+        let schedules = schedules
+            .into_iter()
+            .filter_map(|draft| draft.resolve(&graph, self.sink))
+            .map(|schedule| (schedule.name.clone(), schedule))
+            .collect();
         let Settings {
             name,
             timezone,
@@ -135,6 +141,7 @@ impl Loader<'_> {
             execution,
             params,
             partitions,
+            schedules,
             graph,
         })
     }
@@ -192,12 +199,31 @@ impl Loader<'_> {
 
     /// The assets, schedules and sensors of one file.
     fn read_file(&mut self, file: &TableReader<'_>, surrounding: &Surrounding<'_>, drafts: &mut Drafts) {
-        for (what, plural) in [("schedule", "schedules"), ("sensor", "sensors")] {
-            for (name, _) in file.map(what) {
-                let message = format!("this release does not run {plural} yet");
-                self.sink
-                    .report(Diagnostic::new(Code::NotRun, message, name.span).label("read and left out"));
+        for (name, _) in file.map("sensor") {
+            self.sink.report(
+                Diagnostic::new(Code::NotRun, "this release does not run sensors yet", name.span)
+                    .label("read and left out"),
+            );
+        }
+        for (name, value) in file.map("schedule") {
+            let Some(table) = value.as_table(&SCHEDULE) else {
+                continue;
+            };
+            if let Some(first) = drafts.schedule_places.get(name.value) {
+                self.sink.report(
+                    Diagnostic::new(
+                        Code::DuplicateSchedule,
+                        format!("schedule `{}` is declared twice", name.value),
+                        name.span,
+                    )
+                    .label("declared again here")
+                    .note("first declared here", Some(*first)),
+                );
+                continue;
             }
+            drafts.schedule_places.insert(name.value.to_owned(), name.span);
+            let zone = &surrounding.settings.timezone;
+            drafts.schedules.extend(read_schedule(name, &table, zone, self.sources));
         }
         let declared = file.map("asset");
         let tables = declared.iter().filter_map(|(_, tables)| tables.as_map()).flatten();
@@ -257,10 +283,12 @@ impl Loader<'_> {
     }
 }
 
-/// The assets read so far.
+/// The assets and schedules read so far.
 #[derive(Default)]
 struct Drafts {
     list: Vec<AssetDraft>,
     places: HashMap<AssetKey, Span>,
+    schedules: Vec<ScheduleDraft>,
+    schedule_places: HashMap<String, Span>,
     read: ReadFiles,
 }

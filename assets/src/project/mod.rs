@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::diagnostic::Diagnostics;
 use crate::graph::AssetGraph;
 use crate::partition::Partitioning;
+use crate::schedule::Schedule;
 use crate::span::Sources;
 
 pub use crate::declaration::Execution;
@@ -42,6 +43,8 @@ pub struct Project {
     pub params: BTreeMap<String, Value>,
     /// Declared sets of partitions.
     pub partitions: BTreeMap<String, Partitioning>,
+    /// Its schedules, by name.
+    pub schedules: BTreeMap<String, Schedule>,
     /// Its assets, each with its inputs resolved.
     pub graph: AssetGraph,
 }

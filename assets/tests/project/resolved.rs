@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use assets::asset::{Asset, InputRole, ModelReference};
 use assets::check::CheckRule;
+use assets::cron::Repeated;
 use assets::files::MemoryFiles;
 use assets::outcome::Severity;
 use assets::partition::{Grain, PartitionMapping, Partitioning};
+use assets::schedule::{CatchUp, CatchUpPolicy, Overlap};
 
 use crate::cases::PLAIN;
 use crate::kinds::TestKinds;
@@ -312,4 +314,54 @@ fn a_file_may_begin_with_a_mark_and_end_its_lines_as_windows_does() {
     let project = load(&windows);
     assert_eq!(asset(&project, "silver.a").fingerprint, plain);
     assert_eq!(asset(&project, "silver.a").declared_at.line, 14);
+}
+
+#[test]
+fn a_schedule_has_what_it_declares_and_defaults() {
+    let text = r#"
+[asset.bronze.flights]
+kind = "ingest"
+from.files = { path = "x" }
+
+[schedule.plain]
+cron = "0 6 * * *"
+select = "bronze.flights"
+
+[schedule.full]
+cron = ["0 6 * * MON-FRI", "@monthly"]
+timezone = "Europe/Zurich"
+select = "+bronze.flights"
+description = "Every working day"
+catch_up = { policy = "all", window = "7 days", max = 3 }
+overlap = "cancel_previous"
+jitter = "5m"
+repeated = "both"
+paused = true
+"#;
+    let project = load(text);
+    let plain = &project.schedules["plain"];
+    assert_eq!(plain.crons(), ["0 6 * * *"]);
+    assert_eq!(plain.zone, "America/New_York");
+    assert_eq!(plain.catch_up, CatchUp::default());
+    assert_eq!((plain.overlap, plain.repeated()), (Overlap::Skip, Repeated::First));
+    assert_eq!((plain.jitter_seconds, plain.paused), (0, false));
+    let full = &project.schedules["full"];
+    assert_eq!(full.crons(), ["0 6 * * MON-FRI", "@monthly"]);
+    assert_eq!(full.zone, "Europe/Zurich");
+    let catch_up = CatchUp {
+        policy: CatchUpPolicy::All,
+        window_seconds: 7 * 86_400,
+        most: 3,
+    };
+    assert_eq!(full.catch_up, catch_up);
+    assert_eq!(
+        (full.overlap, full.repeated()),
+        (Overlap::CancelPrevious, Repeated::Both)
+    );
+    assert_eq!((full.jitter_seconds, full.paused), (300, true));
+    assert_eq!(full.selection.as_str(), "+bronze.flights");
+    assert_eq!(full.description.as_deref(), Some("Every working day"));
+    let tick = full.timetable.next("2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    // 06:00 in Zurich on a Thursday; the first of the month was an hour before.
+    assert_eq!(tick.at.to_string(), "2026-01-01T05:00:00Z");
 }

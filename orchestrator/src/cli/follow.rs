@@ -168,7 +168,14 @@ impl<'a> Follower<'a> {
                 self.attempts.contains_key(attempt)
             }
             Event::AliasMoved { .. } => true,
-            Event::PointerMoved { .. } | Event::SourceObserved { .. } | Event::Started { .. } => false,
+            Event::PointerMoved { .. }
+            | Event::SourceObserved { .. }
+            | Event::ScheduleDeclared { .. }
+            | Event::ScheduleRemoved { .. }
+            | Event::SchedulePaused { .. }
+            | Event::ScheduleResumed { .. }
+            | Event::Ticked { .. }
+            | Event::Started { .. } => false,
         }
     }
 

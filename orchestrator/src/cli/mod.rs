@@ -18,6 +18,7 @@ mod query;
 mod remote;
 mod retry;
 mod runs;
+mod schedule;
 mod schema;
 mod show;
 mod terminal;
@@ -92,6 +93,8 @@ enum Command {
     Resume(pause::Resume),
     /// Serve the dashboard and run what is asked for.
     Up(up::Up),
+    /// List schedules and their ticks, preview them, pause and resume them.
+    Schedule(schedule::ScheduleCommand),
     /// Print the JSON Schema of the TOML files, for editors.
     Schema(schema::Schema),
     /// Print completions for a shell.
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Pause(command) => command.run(&place, &terminal),
         Command::Resume(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
+        Command::Schedule(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
         Command::Worker => Ok(Exit::Done),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use state::event::{Event, Micros, Recorded};
 use state::ids::RunId;
+use state::schedule::Tick;
 use state::sqlite::Owner;
 
 use super::follow::Follower;
@@ -164,6 +165,20 @@ impl Remote {
             .answer(self.request(Method::POST, &format!("/runs/{run}/cancel")))
             .await?;
         Ok(())
+    }
+
+    /// Pauses a schedule, or resumes it.
+    pub async fn pause(&self, schedule: &str, paused: bool) -> Result<(), Stop> {
+        let verb = if paused { "pause" } else { "resume" };
+        let path = format!("/schedules/{schedule}/{verb}");
+        let _: serde_json::Value = self.answer(self.request(Method::POST, &path)).await?;
+        Ok(())
+    }
+
+    /// Ticks a schedule now.
+    pub async fn tick(&self, schedule: &str) -> Result<Tick, Stop> {
+        let path = format!("/schedules/{schedule}/tick");
+        self.answer(self.request(Method::POST, &path)).await
     }
 
     /// Points an alias at a version.

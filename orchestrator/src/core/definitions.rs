@@ -1,15 +1,16 @@
 //! The checked project that runs are planned with: immutable, shared, and held by each run that started with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assets::{Asset, AssetGraph, AssetKey, Fingerprint};
+use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule};
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
 pub struct Definitions {
     graph: AssetGraph,
     ordered: Vec<Arc<Asset>>,
+    schedules: BTreeMap<String, Schedule>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
     pub settings: CoreSettings,
@@ -48,9 +49,22 @@ impl Definitions {
         Self {
             graph,
             ordered,
+            schedules: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
         }
+    }
+
+    /// The same with these schedules.
+    #[must_use]
+    pub fn with_schedules(mut self, schedules: BTreeMap<String, Schedule>) -> Self {
+        self.schedules = schedules;
+        self
+    }
+
+    /// Its schedules, by name.
+    pub fn schedules(&self) -> &BTreeMap<String, Schedule> {
+        &self.schedules
     }
 
     /// Who reads whom.

@@ -8,6 +8,7 @@ use assets::outcome::{Observation, TablePointer};
 use assets::{Asset, AssetKey, AssetPartition, PartitionKey};
 use state::event::Event;
 use state::ids::{AttemptId, RunId};
+use state::schedule::Tick;
 
 use super::plan::PlanProblem;
 
@@ -95,6 +96,16 @@ pub enum Answer {
     Promoted {
         /// Where it pointed before.
         from: Option<u64>,
+    },
+    /// What became of a tick that someone asked for.
+    Ticked {
+        /// The tick.
+        tick: Tick,
+    },
+    /// The schedule is paused, or is not, as was asked for.
+    Schedule {
+        /// Whether it is paused now.
+        paused: bool,
     },
     /// The request cannot be met.
     Refused {

@@ -65,6 +65,40 @@ pub enum Input {
         /// Who asked, for the record.
         by: String,
     },
+    /// A schedule may be due; its sources were looked at. Nothing comes of it if it is not, so it may come too often.
+    ScheduleDue {
+        /// The schedule.
+        schedule: String,
+        /// Why its sources could not be looked at.
+        unseen: Option<String>,
+    },
+    /// Someone asks for a tick of a schedule now. Its sources were looked at.
+    TickSchedule {
+        /// To answer it.
+        request: RequestId,
+        /// The schedule.
+        schedule: String,
+        /// Who asked, for the record.
+        by: String,
+    },
+    /// Someone asks to pause a schedule.
+    PauseSchedule {
+        /// To answer it.
+        request: RequestId,
+        /// The schedule.
+        schedule: String,
+        /// Who asked, for the record.
+        by: String,
+    },
+    /// Someone asks to resume a schedule.
+    ResumeSchedule {
+        /// To answer it.
+        request: RequestId,
+        /// The schedule.
+        schedule: String,
+        /// Who asked, for the record.
+        by: String,
+    },
     /// A worker staged one step; its checks have run and may have failed. The caller keeps `staged` by attempt and step until
     /// the step ends or is requeued.
     Staged {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assets::AssetPartition;
 use state::status::{RunStatus, StepStatus};
 
+use super::decide::schedule_of;
 use super::world::{Broken, Run, World};
 
 /// The promises of the core, by name.
@@ -49,11 +50,15 @@ pub enum InvariantId {
     NoIdleWorker,
     /// What is called fresh holds the rows that would be made now.
     FreshIsCurrent,
+    /// Every instant of a schedule is told once: requested, skipped, missed or failed.
+    InstantsAreToldOnce,
+    /// Runs of one schedule are never under way side by side.
+    OneRunOfASchedule,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -73,6 +78,8 @@ impl InvariantId {
         Self::PaceIsKept,
         Self::NoIdleWorker,
         Self::FreshIsCurrent,
+        Self::InstantsAreToldOnce,
+        Self::OneRunOfASchedule,
     ];
 
     /// What is promised.
@@ -100,6 +107,10 @@ impl InvariantId {
             Self::NoIdleWorker => {
                 "no worker is free while a step is ready that no earlier run claims and its run's pace allows"
             }
+            Self::InstantsAreToldOnce => {
+                "every instant of a schedule is told once: requested, skipped, missed or failed"
+            }
+            Self::OneRunOfASchedule => "runs of one schedule are never under way side by side",
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }
@@ -112,6 +123,7 @@ impl InvariantId {
 pub fn check(world: &World) -> Result<(), Broken> {
     slots(world)?;
     attempts(world)?;
+    schedules(world)?;
     for run in world.open_runs() {
         counts(run)?;
         dependencies(run)?;
@@ -130,10 +142,12 @@ pub fn check_settled(world: &World) -> Result<(), Broken> {
     }
     let mut earlier: Vec<&Run> = Vec::new();
     for run in world.open_runs() {
+        let schedule = schedule_of(run);
+        let waits = schedule.is_some() && earlier.iter().any(|other| schedule_of(other) == schedule);
         for group in run
             .groups
             .iter()
-            .filter(|group| group.has_ready() && run.status != RunStatus::Canceling && run.room() > 0)
+            .filter(|group| group.has_ready() && run.status != RunStatus::Canceling && run.room() > 0 && !waits)
         {
             for &position in &group.ready {
                 let name = run.name(position);
@@ -157,6 +171,12 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
     let differs = |found: String| Err(Broken::new(InvariantId::RecoveredWorldIsEqual, found));
     if live.pointers != recovered.pointers {
         return differs("the tables' pointers differ".to_owned());
+    }
+    if live.schedules != recovered.schedules || live.agenda != recovered.agenda {
+        return differs(format!(
+            "the schedules are {:?} with {:?}, were {:?} with {:?}",
+            recovered.schedules, recovered.agenda, live.schedules, live.agenda
+        ));
     }
     if live.models != recovered.models {
         return differs("the models differ".to_owned());
@@ -242,6 +262,17 @@ fn slots(world: &World) -> Result<(), Broken> {
             InvariantId::SlotsAreBounded,
             format!("{used} attempts are in flight, {most} slots exist"),
         ));
+    }
+    Ok(())
+}
+
+fn schedules(world: &World) -> Result<(), Broken> {
+    let mut working: BTreeSet<&str> = BTreeSet::new();
+    for run in world.open_runs().filter(|run| run.attempts > 0) {
+        if schedule_of(run).is_some_and(|schedule| !working.insert(schedule)) {
+            let found = format!("{} works beside an earlier run of its schedule", run.id);
+            return Err(Broken::new(InvariantId::OneRunOfASchedule, found));
+        }
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ mod scope;
 mod staleness;
 mod world;
 
-pub use decide::{Turn, decide, selected, turn};
+pub use decide::{Turn, decide, schedule_of, selected, turn};
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
@@ -35,6 +35,6 @@ pub use invariants::{InvariantId, check as check_invariants, check_same, check_s
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use world::{
-    AssetRecord, Attempt, Broken, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord,
-    Run, SourceRead, Step, World,
+    AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,
+    PartitionRecord, Run, ScheduleRecord, SourceRead, Step, World,
 };

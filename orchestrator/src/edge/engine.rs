@@ -21,6 +21,7 @@ use super::environment;
 use super::folder::StateFolder;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
+use super::ticker::Ticker;
 use crate::core::{Answer, Definitions, Input, selected};
 
 /// Why an engine cannot start.
@@ -63,6 +64,8 @@ pub enum RequestError {
 pub struct Engine {
     handle: EngineHandle,
     driver: JoinHandle<Result<Store, DriverError>>,
+    /// Schedules are a daemon's.
+    ticker: Option<Ticker>,
     lock: OwnerLock,
     owner: Owner,
 }
@@ -121,9 +124,11 @@ impl Engine {
             lake,
             name: project.name.as_str().into(),
         };
+        let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,
+            ticker,
             lock,
             owner,
         })
@@ -148,6 +153,9 @@ impl Engine {
     /// Stops the workers, lets the driver commit what it has, and leaves the state in good order. Steps under way are not
     /// waited for: the next owner finds and settles them.
     pub async fn stop(self) -> Result<(), EngineError> {
+        if let Some(ticker) = self.ticker {
+            ticker.stop().await;
+        }
         self.handle.driver.stop();
         let driver = self.driver;
         let ended = tokio::task::spawn_blocking(move || driver.join());
@@ -274,9 +282,40 @@ impl EngineHandle {
     }
 
     /// Asks that a run start nothing more for now (`pause`), or go on.
-    pub async fn pause(&self, run: RunId, pause: bool) -> Result<Answer, RequestError> {
+    pub async fn pause_run(&self, run: RunId, pause: bool) -> Result<Answer, RequestError> {
         self.driver
             .request(move |request| Input::PauseRun { request, run, pause })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
+    /// Looks at the sources of a schedule, then asks for a tick of it now.
+    pub async fn tick(&self, schedule: String, by: String) -> Result<Answer, RequestError> {
+        let name = schedule.clone();
+        let selection = self.driver.ask(move |world, _| {
+            let declared = world.definitions().schedules().get(&name);
+            declared.map(|declared| declared.selection.clone())
+        });
+        if let Some(selection) = selection.await.ok_or(RequestError::Stopping)? {
+            match self.observe(&selection).await {
+                // A selection that means nothing now is told by the tick.
+                Ok(()) | Err(RequestError::Selection(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.driver
+            .request(|request| Input::TickSchedule { request, schedule, by })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
+    /// Pauses a schedule, or resumes it.
+    pub async fn pause(&self, schedule: String, paused: bool, by: String) -> Result<Answer, RequestError> {
+        self.driver
+            .request(move |request| match paused {
+                true => Input::PauseSchedule { request, schedule, by },
+                false => Input::ResumeSchedule { request, schedule, by },
+            })
             .await
             .ok_or(RequestError::Stopping)
     }

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `engine` | a running Millpond: state folder, driver, workers, requests |
 //! | `driver` | decide, commit, act |
+//! | `ticker` | wakes the core when a schedule is due |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `committer`, `order` | from decisions to commits and orders |
@@ -32,5 +33,6 @@ pub mod opened;
 mod order;
 mod pool;
 pub mod processes;
+mod ticker;
 pub mod worker;
 mod worker_process;

@@ -24,6 +24,10 @@ pub fn all(state: WebState) -> Router {
         .route("/models", get(pages::models::page))
         .route("/models/{key}", get(pages::model::page))
         .route("/models/{key}/promote", post(pages::forms::promote))
+        .route("/schedules", get(pages::schedules::page))
+        .route("/schedules/{schedule}/pause", post(pages::schedules::pause))
+        .route("/schedules/{schedule}/resume", post(pages::schedules::resume))
+        .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
         .route("/live", get(live::live))
         .route("/static/{hash}/{name}", get(static_files::serve))
         // JSON.
@@ -39,6 +43,10 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/models", get(api::list_models))
         .route("/api/v1/models/{model}", get(api::show_model))
         .route("/api/v1/models/{model}/aliases/{alias}", post(api::move_alias))
+        .route("/api/v1/schedules", get(api::list_schedules))
+        .route("/api/v1/schedules/{schedule}/pause", post(api::pause_schedule))
+        .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
+        .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
         .route("/api/v1/events", get(api::events))
         // Machines.
         .route("/healthz", get(|| async { "ok\n" }))

@@ -184,6 +184,11 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SourceObserved { .. } => "source_observed",
         Event::ModelRegistered { .. } => "model_registered",
         Event::AliasMoved { .. } => "alias_moved",
+        Event::ScheduleDeclared { .. } => "schedule_declared",
+        Event::ScheduleRemoved { .. } => "schedule_removed",
+        Event::SchedulePaused { .. } => "schedule_paused",
+        Event::ScheduleResumed { .. } => "schedule_resumed",
+        Event::Ticked { .. } => "ticked",
         Event::Started { .. } => "started",
     }
 }

@@ -46,6 +46,8 @@ pub enum Rule {
     SumsAreRight,
     /// An alias points to a version of its model.
     AliasesPointToVersions,
+    /// The instants of a schedule are told once each, up to where it says that they are accounted for.
+    InstantsAreToldOnce,
 }
 
 /// Each query gives one text per violation.
@@ -130,6 +132,20 @@ const RULES: &[(Rule, &str)] = &[
          FROM model_alias a WHERE NOT EXISTS
               (SELECT 1 FROM model_version v WHERE v.model = a.model AND v.version = a.version)",
     ),
+    (
+        Rule::InstantsAreToldOnce,
+        "SELECT a.schedule || ' has ticks at ' || a.instant || ' and ' || b.instant || ' that overlap'
+         FROM (SELECT schedule, instant, last, lead(instant) OVER (PARTITION BY schedule ORDER BY instant) AS following
+               FROM tick WHERE by_hand = 0) a
+         JOIN tick b ON b.schedule = a.schedule AND b.instant = a.following
+         WHERE a.last >= a.following",
+    ),
+    (
+        Rule::InstantsAreToldOnce,
+        "SELECT t.schedule || ' ticked at ' || t.last || ' and is accounted for up to ' || s.accounted
+         FROM tick t JOIN schedule s ON s.name = t.schedule
+         WHERE t.by_hand = 0 AND t.last > s.accounted",
+    ),
 ];
 
 /// What is compared with the replay: each table's columns in the order of its key.
@@ -155,6 +171,8 @@ const TABLES: &[(&str, &str)] = &[
     ("model_alias", "SELECT * FROM model_alias ORDER BY model, alias"),
     ("model_alias_move", "SELECT * FROM model_alias_move ORDER BY model, seq"),
     ("table_pointer", "SELECT * FROM table_pointer ORDER BY asset"),
+    ("schedule", "SELECT * FROM schedule ORDER BY name"),
+    ("tick", "SELECT * FROM tick ORDER BY schedule, instant"),
     ("event", "SELECT seq, at, type, run FROM event ORDER BY seq"),
 ];
 

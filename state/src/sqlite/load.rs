@@ -15,6 +15,7 @@ use super::open::Store;
 use super::value;
 use crate::event::{Micros, PinnedVersion, RunRequest};
 use crate::ids::{AttemptId, RunId};
+use crate::schedule::DeclaredTimes;
 use crate::status::{RunStatus, StepStatus};
 
 /// The state as of [`Loaded::last_seq`].
@@ -38,6 +39,23 @@ pub struct Loaded {
     pub sources: BTreeMap<AssetPartition, Vec<SourceFile>>,
     /// The model registry.
     pub models: BTreeMap<AssetKey, LoadedModel>,
+    /// Schedules that were ever declared, by name.
+    pub schedules: BTreeMap<String, LoadedSchedule>,
+}
+
+/// A schedule that was ever declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedSchedule {
+    /// When it is due, as last declared.
+    pub times: DeclaredTimes,
+    /// Whether the project declared it last.
+    pub declared: bool,
+    /// When and by whom it was paused, if it is.
+    pub paused: Option<(Micros, String)>,
+    /// Every instant up to here is accounted for.
+    pub accounted: Micros,
+    /// The newest tick that someone asked for.
+    pub last_by_hand: Option<Micros>,
 }
 
 /// An open run.
@@ -230,6 +248,11 @@ const MODEL_VERSIONS: &str = "
 const MODEL_ALIASES: &str = "
     SELECT model, alias, version FROM model_alias";
 
+const SCHEDULES: &str = "
+    SELECT name, times, declared, paused_at, paused_by, accounted,
+           (SELECT max(instant) FROM tick WHERE schedule = name AND by_hand = 1)
+    FROM schedule";
+
 impl Store {
     /// Reads everything, as of one moment.
     pub fn load(&self) -> Result<Loaded, StateError> {
@@ -254,6 +277,7 @@ impl Store {
         loaded.observations = observations(&moment)?;
         loaded.sources = sources_read(&moment)?;
         loaded.models = models(&moment)?;
+        loaded.schedules = schedules(&moment)?;
         Ok(loaded)
     }
 }
@@ -503,4 +527,22 @@ impl AssetKeys {
             expected: "fingerprints by asset key",
         })
     }
+}
+
+fn schedules(connection: &Connection) -> Result<BTreeMap<String, LoadedSchedule>, StateError> {
+    let mut schedules = BTreeMap::new();
+    let mut statement = connection.prepare(SCHEDULES)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let paused: (Option<Micros>, Option<String>) = (row.get(3)?, row.get(4)?);
+        let schedule = LoadedSchedule {
+            times: value::json("schedule.times", row.get_ref(1)?.as_str().unwrap_or_default())?,
+            declared: row.get(2)?,
+            paused: paused.0.zip(paused.1),
+            accounted: row.get(5)?,
+            last_by_hand: row.get(6)?,
+        };
+        schedules.insert(row.get(0)?, schedule);
+    }
+    Ok(schedules)
 }

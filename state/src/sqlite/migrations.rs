@@ -29,8 +29,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0001_first.sql"),
     },
     Migration {
+        name: "schedules",
+        sql: include_str!("migrations/0002_schedules.sql"),
+    },
+    Migration {
         name: "pause",
-        sql: include_str!("migrations/0002_pause.sql"),
+        sql: include_str!("migrations/0003_pause.sql"),
     },
 ];
 
@@ -106,10 +110,15 @@ mod tests {
 
     use super::*;
     use crate::event::OwnerMode;
+    use crate::schedule::TickStatus;
     use crate::status::{RunStatus, StepStatus};
 
     /// Never change a line of this list; add one for a new step.
-    const LANDED: &[&str] = &["a44c467b42dc46943a07841a09f1ec67"];
+    const LANDED: &[&str] = &[
+        "a44c467b42dc46943a07841a09f1ec67",
+        "51ba009a34fd6e7ec8520663dca9ff35",
+        "31002e1d052aa83a38b1366730f2e1fe",
+    ];
 
     #[test]
     fn landed_steps_are_pinned() {
@@ -165,6 +174,8 @@ mod tests {
             constraint_texts("run_owner"),
             texts(&[OwnerMode::Daemon, OwnerMode::Foreground])
         );
+        assert_eq!(constraint_texts("tick_status"), TickStatus::ALL.map(TickStatus::as_str));
+        assert_eq!(constraint_texts("tick_status"), texts(&TickStatus::ALL));
         assert_eq!(
             constraint_texts("check_result_severity"),
             texts(&[Severity::Warn, Severity::Error])
@@ -228,9 +239,13 @@ mod tests {
         let path = folder.path().join("state.db");
         let mut connection = Connection::open(&path).unwrap();
         migrate(&mut connection, Some(&path), MIGRATIONS).unwrap();
-        let first = || Migration {
-            name: MIGRATIONS[0].name,
-            sql: MIGRATIONS[0].sql,
+        let landed = MIGRATIONS.len() as i64;
+        let and = |last: Migration| -> Vec<Migration> {
+            let again = MIGRATIONS.iter().map(|step| Migration {
+                name: step.name,
+                sql: step.sql,
+            });
+            again.chain([last]).collect()
         };
         let good = Migration {
             name: "note",
@@ -241,14 +256,14 @@ mod tests {
             sql: "CREATE TABLE note (text TEXT) STRICT; ALTER TABLE nothing ADD note TEXT;",
         };
 
-        assert!(migrate(&mut connection, Some(&path), &[first(), bad]).is_err());
-        assert_eq!(version(&connection).unwrap(), 1);
+        assert!(migrate(&mut connection, Some(&path), &and(bad)).is_err());
+        assert_eq!(version(&connection).unwrap(), landed);
         assert!(connection.prepare("SELECT * FROM note").is_err());
-        let copy = Connection::open(folder.path().join("state.db.version-1")).unwrap();
-        assert_eq!(version(&copy).unwrap(), 1);
+        let copy = folder.path().join(format!("state.db.version-{landed}"));
+        assert_eq!(version(&Connection::open(copy).unwrap()).unwrap(), landed);
 
-        migrate(&mut connection, Some(&path), &[first(), good]).unwrap();
-        assert_eq!(version(&connection).unwrap(), 2);
+        migrate(&mut connection, Some(&path), &and(good)).unwrap();
+        assert_eq!(version(&connection).unwrap(), landed + 1);
         connection.prepare("SELECT note FROM run").unwrap();
     }
 }

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
+use crate::schedule::TickStatus;
 use crate::status::{RunStatus, StepStatus};
 
 /// The column value of a partition: `''` for an asset without partitions.
@@ -93,4 +94,11 @@ pub(super) fn step_status(text: &str) -> Result<StepStatus, StateError> {
         .into_iter()
         .find(|status| status.as_str() == text)
         .ok_or_else(|| wrong("step.status", text, "a step status"))
+}
+
+pub(super) fn tick_status(text: &str) -> Result<TickStatus, StateError> {
+    TickStatus::ALL
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| wrong("tick.status", text, "a tick status"))
 }

@@ -8,8 +8,9 @@ use state::queries::asset_partitions::asset_partitions;
 use state::queries::run_steps::{StepFilter, run_steps};
 use state::queries::runs::{RunFilter, StepCounts, runs};
 use state::queries::{
-    assets as asset_queries, attempts, checks, materializations, models, run as run_query, sources, why,
+    assets as asset_queries, attempts, checks, materializations, models, run as run_query, schedules, sources, why,
 };
+use state::schedule::Tick;
 use state::status::StepStatus;
 
 use crate::model::Model;
@@ -50,7 +51,68 @@ pub(crate) fn agree(store: &Store, model: &Model) {
     runs_agree(store, model);
     partitions_agree(store, model);
     registry_agrees(store, model);
+    schedules_agree(store, model);
     load_agrees(store, model);
+}
+
+fn schedules_agree(store: &Store, model: &Model) {
+    let listed = every(|after: Option<&String>| schedules::schedules(store, after.map(String::as_str), 2).unwrap());
+    let expected: Vec<_> = model.schedules.iter().collect();
+    assert_eq!(listed.len(), expected.len());
+    let loaded = store.load().unwrap();
+    for (row, (name, expected)) in listed.iter().zip(expected) {
+        assert_eq!((&row.schedule, &row.times), (name, &expected.times));
+        assert_eq!((row.declared, row.accounted), (expected.declared, expected.accounted));
+        let paused = row.paused_at.zip(row.paused_by.clone());
+        assert_eq!(paused, expected.paused);
+        let remembered = &loaded.schedules[name];
+        let of_it = || model.ticks.iter().rev().filter(|(_, _, tick)| tick.schedule == *name);
+        assert_eq!(
+            (
+                &remembered.times,
+                remembered.declared,
+                &remembered.paused,
+                remembered.accounted
+            ),
+            (&expected.times, expected.declared, &expected.paused, expected.accounted)
+        );
+        let by_hand = of_it()
+            .filter(|(_, _, tick)| tick.by_hand)
+            .map(|(_, _, tick)| tick.instant);
+        assert_eq!(remembered.last_by_hand, by_hand.max());
+        let ticks = every(|before: Option<&i64>| schedules::ticks(store, name, before.copied(), 2).unwrap());
+        ticks_agree(&ticks, of_it(), store, model);
+    }
+    let all = every(|before: Option<&i64>| schedules::all_ticks(store, before.copied(), 2).unwrap());
+    ticks_agree(&all, model.ticks.iter().rev(), store, model);
+}
+
+fn ticks_agree<'m>(
+    rows: &[schedules::TickRow],
+    expected: impl Iterator<Item = &'m (i64, i64, Tick)>,
+    store: &Store,
+    model: &Model,
+) {
+    let expected: Vec<_> = expected.collect();
+    assert_eq!(rows.len(), expected.len());
+    for (row, (seq, at, tick)) in rows.iter().zip(expected) {
+        assert_eq!((row.seq, row.at), (*seq, *at));
+        assert_eq!(
+            (&row.schedule, row.instant, row.last),
+            (&tick.schedule, tick.instant, tick.last)
+        );
+        assert_eq!(
+            (row.count, row.status, &row.reason),
+            (tick.count, tick.status, &tick.reason)
+        );
+        assert_eq!((&row.run, row.by_hand), (&tick.run, tick.by_hand));
+        let status = tick.run.as_ref().map(|run| model.runs[run].status.as_str());
+        assert_eq!(row.run_status.as_deref(), status);
+        if let Some(run) = &tick.run {
+            let found = schedules::tick_of_run(store, run).unwrap().unwrap();
+            assert_eq!(found.run.as_ref(), Some(run));
+        }
+    }
 }
 
 fn runs_agree(store: &Store, model: &Model) {

@@ -6,6 +6,7 @@ use assets::outcome::{CheckResult, Failure, Observation, StagedModel, TablePoint
 use assets::{AssetKey, AssetPartition, PartitionKey};
 use state::event::{Event, Materialization, Recorded, RunRequest};
 use state::ids::{AttemptId, RunId};
+use state::schedule::{DeclaredTimes, Tick};
 use state::status::{RunStatus, StepStatus};
 
 #[derive(Debug, Clone)]
@@ -73,6 +74,14 @@ pub(crate) struct Checked {
     pub(crate) result: CheckResult,
 }
 
+#[derive(Debug, Clone)]
+pub(crate) struct ModelSchedule {
+    pub(crate) times: DeclaredTimes,
+    pub(crate) declared: bool,
+    pub(crate) paused: Option<(i64, String)>,
+    pub(crate) accounted: i64,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
     pub(crate) events: Vec<Recorded>,
@@ -87,6 +96,8 @@ pub(crate) struct Model {
     pub(crate) versions: BTreeMap<(AssetKey, u64), StagedModel>,
     pub(crate) aliases: BTreeMap<(AssetKey, String), u64>,
     pub(crate) alias_moves: Vec<(i64, AssetKey, String, Option<u64>, u64)>,
+    pub(crate) schedules: BTreeMap<String, ModelSchedule>,
+    pub(crate) ticks: Vec<(i64, i64, Tick)>,
     pub(crate) boot: Option<String>,
 }
 
@@ -271,6 +282,36 @@ impl Model {
             } => {
                 self.alias_moves.push((seq, model.clone(), alias.clone(), from, to));
                 self.aliases.insert((model, alias), to);
+            }
+            Event::ScheduleDeclared {
+                schedule,
+                times,
+                paused,
+            } => {
+                let known = self.schedules.get(&schedule);
+                let was_paused = known.and_then(|known| known.paused.clone());
+                let declared = ModelSchedule {
+                    times,
+                    declared: true,
+                    paused: paused.then(|| was_paused.unwrap_or((at, "the declaration".to_owned()))),
+                    accounted: known.map_or(at, |known| known.accounted.max(at)),
+                };
+                self.schedules.insert(schedule, declared);
+            }
+            Event::ScheduleRemoved { schedule } => self.schedules.get_mut(&schedule).unwrap().declared = false,
+            Event::SchedulePaused { schedule, by } => {
+                self.schedules.get_mut(&schedule).unwrap().paused = Some((at, by));
+            }
+            Event::ScheduleResumed { schedule, by: _ } => {
+                let schedule = self.schedules.get_mut(&schedule).unwrap();
+                schedule.paused = None;
+                schedule.accounted = schedule.accounted.max(at);
+            }
+            Event::Ticked { tick } => {
+                if !tick.by_hand {
+                    self.schedules.get_mut(&tick.schedule).unwrap().accounted = tick.last;
+                }
+                self.ticks.push((seq, at, tick));
             }
             Event::Started { boot, mode: _ } => self.boot = Some(boot),
         }

@@ -7,6 +7,7 @@ use assets::{AssetPartition, Fingerprint};
 use proptest::prelude::*;
 use state::event::{Event, OwnerMode, Recorded};
 use state::ids::RunId;
+use state::schedule::{Tick, TickStatus};
 use state::status::{RunStatus, StepStatus};
 use state::{CommitError, OpenMode, Store, fsck};
 
@@ -14,6 +15,7 @@ use crate::agreement::{agree, load_agrees};
 use crate::model::Model;
 use crate::words::{
     asset, attempt, check, failure, materialization, pointer, recorded, run, staged_model, started, step, submitted,
+    tick, times,
 };
 
 /// Picks without a random source of its own, so that a failing history shrinks.
@@ -52,7 +54,7 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         .collect();
     let open_run = |choose: &mut Choices<'_>| choose.one(&open);
     let in_hand = [StepStatus::Running, StepStatus::Publishing];
-    match choose.below(16) {
+    match choose.below(19) {
         0 | 1 => {
             let steps: Vec<_> = universe().into_iter().filter(|_| choose.below(3) > 0).collect();
             Some(submitted(&run(model.runs.len() as u64 + 1), &steps))
@@ -198,6 +200,7 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
                 observation: Observation { files },
             })
         }
+        16..=18 => schedule_event(model, choose),
         _ => {
             let model_key = asset("models.delay");
             let newest = model
@@ -235,6 +238,59 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
     }
 }
 
+/// Something that may happen to a schedule.
+fn schedule_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
+    let schedule = ["hourly", "nightly"][choose.below(2)].to_owned();
+    let known = model.schedules.get(&schedule).filter(|known| known.declared);
+    let Some(known) = known else {
+        return Some(Event::ScheduleDeclared {
+            schedule,
+            times: times("@hourly"),
+            paused: choose.below(3) == 0,
+        });
+    };
+    let by = "cli".to_owned();
+    let at = known.accounted;
+    let tick = match choose.below(8) {
+        0 => return Some(Event::ScheduleRemoved { schedule }),
+        1 => {
+            return Some(Event::ScheduleDeclared {
+                schedule,
+                times: times(["@daily", "@weekly"][choose.below(2)]),
+                paused: known.paused.is_some(),
+            });
+        }
+        2 if known.paused.is_some() => return Some(Event::ScheduleResumed { schedule, by }),
+        2 => return Some(Event::SchedulePaused { schedule, by }),
+        3 => {
+            let instant = at + 1 + choose.below(50) as i64;
+            let last = instant + 1 + choose.below(50) as i64;
+            let status = [TickStatus::Missed, TickStatus::Skipped][choose.below(2)];
+            tick(&schedule, instant, last, status)
+        }
+        4 => Tick {
+            reason: None,
+            run: Some(choose.one(&model.runs.keys().cloned().collect::<Vec<_>>())?),
+            ..tick(&schedule, at + 1_000, at + 1_000, TickStatus::Requested)
+        },
+        5 => {
+            let instant = 1 + model.ticks.iter().map(|(_, _, tick)| tick.instant).max().unwrap_or(0);
+            Tick {
+                by_hand: true,
+                ..tick(&schedule, instant, instant, TickStatus::Failed)
+            }
+        }
+        _ => {
+            let instant = at + 1 + choose.below(5) as i64;
+            let status = [TickStatus::Skipped, TickStatus::Failed][choose.below(2)];
+            tick(&schedule, instant, instant, status)
+        }
+    };
+    // An instant that someone asked for before is no other tick's.
+    let free = model.ticks.iter().all(|(_, _, told)| told.instant != tick.instant);
+    free.then_some(Event::Ticked { tick })
+}
+
 /// Events that cannot follow from any history.
 fn impossible(model: &Model) -> Vec<Event> {
     let mut events = vec![
@@ -261,6 +317,25 @@ fn impossible(model: &Model) -> Vec<Event> {
             reason: String::new(),
         },
     ];
+    for (_, _, told) in &model.ticks {
+        events.push(Event::Ticked { tick: told.clone() });
+    }
+    for (name, one) in &model.schedules {
+        let by = "cli".to_owned();
+        let schedule = name.clone();
+        if one.paused.is_some() || !one.declared {
+            events.push(Event::SchedulePaused { schedule, by });
+        } else {
+            events.push(Event::ScheduleResumed { schedule, by });
+        }
+        let accounted = tick(name, one.accounted, one.accounted, TickStatus::Missed);
+        events.push(Event::Ticked { tick: accounted });
+    }
+    let unknown = "never_declared".to_owned();
+    events.push(Event::Ticked {
+        tick: tick(&unknown, 1, 1, TickStatus::Missed),
+    });
+    events.push(Event::ScheduleRemoved { schedule: unknown });
     for (id, one) in &model.runs {
         events.push(submitted(id, &[]));
         events.push(Event::RunEnded {

@@ -7,6 +7,7 @@ use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
 use serde_json::{Value, json};
 use state::event::{Event, Materialization, OwnerMode, PlannedStep, Recorded, RunRequest};
 use state::ids::{AttemptId, RunId};
+use state::schedule::{DeclaredTimes, Tick, TickStatus};
 
 pub(crate) fn asset(text: &str) -> AssetKey {
     text.parse().unwrap()
@@ -110,6 +111,28 @@ pub(crate) fn materialization(step: &AssetPartition, rows: u64, checks: Vec<Chec
             sha256: "ab".into(),
             partitions: step.partition.clone().map(|key| vec![key]),
         }],
+    }
+}
+
+pub(crate) fn times(cron: &str) -> DeclaredTimes {
+    DeclaredTimes {
+        crons: vec![cron.into()],
+        timezone: "Europe/Zurich".into(),
+        repeated: "first".into(),
+    }
+}
+
+/// A tick that came to nothing.
+pub(crate) fn tick(schedule: &str, instant: i64, last: i64, status: TickStatus) -> Tick {
+    Tick {
+        schedule: schedule.into(),
+        instant,
+        last,
+        count: if last > instant { 7 } else { 1 },
+        status,
+        reason: Some("nothing to do".into()),
+        run: None,
+        by_hand: false,
     }
 }
 

@@ -10,6 +10,8 @@ use state::event::{Event, Micros, Recorded};
 use state::ids::{AttemptId, RunId};
 use state::status::StepStatus;
 
+use super::instants::Instants;
+
 /// A run as its events tell it.
 struct Told {
     submitted_at: Micros,
@@ -29,6 +31,7 @@ pub(super) struct History {
     worked_on: BTreeMap<AssetPartition, (RunId, AttemptId)>,
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
+    pub(super) instants: Instants,
 }
 
 fn broken(id: InvariantId, found: String) -> Result<(), Broken> {
@@ -177,6 +180,11 @@ impl History {
                     return broken(InvariantId::PointersFormChains, format!("{table} moved from elsewhere"));
                 }
             }
+            Event::ScheduleDeclared { .. }
+            | Event::ScheduleRemoved { .. }
+            | Event::SchedulePaused { .. }
+            | Event::ScheduleResumed { .. }
+            | Event::Ticked { .. } => self.instants.tell(recorded)?,
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }

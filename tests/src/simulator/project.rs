@@ -1,11 +1,17 @@
 //! Random projects: graphs of assets with partitions and mappings, and edits of them.
 
+use std::collections::BTreeMap;
+
+use assets::cron::{Cron, Repeated, Timetable};
 use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, WindowEnd};
+use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
+use assets::selection::Selection;
 use assets::{
     Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
     PartitionedBy, WriteMode,
 };
 use jiff::civil::{DateTime, date};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::dice::Dice;
@@ -16,7 +22,59 @@ const ZONE: &str = "America/New_York";
 pub(super) struct Project {
     /// Every asset that was ever declared, upstream first, and whether it is declared now.
     assets: Vec<(Asset, bool)>,
+    /// Every schedule that was ever declared, and whether it is declared now.
+    schedules: Vec<(Schedule, bool)>,
     edits: u64,
+}
+
+/// Crons that are due often enough to meet what else happens, and on the morning on which clocks go forward.
+const CRONS: [&str; 8] = [
+    "*/20 * * * *",
+    "30 2 * * *",
+    "0 * * * *",
+    "0,45 */2 * * *",
+    "15 3 10-12 3 *",
+    "10 * * * MON",
+    "5 5 * * *",
+    "*/5 1-4 * * *",
+];
+
+fn schedule(number: usize, names: &[AssetKey], dice: &mut Dice) -> Schedule {
+    let asset = dice.pick(names).clone();
+    let selection = match dice.below(4) {
+        0 => "*".to_owned(),
+        1 => format!("{asset}+"),
+        2 => "stale".to_owned(),
+        _ => format!("+{asset}"),
+    };
+    let policy = *dice.pick(&[CatchUpPolicy::Skip, CatchUpPolicy::Latest, CatchUpPolicy::All]);
+    Schedule {
+        name: format!("schedule{number}"),
+        description: None,
+        timetable: timetable(dice),
+        zone: ZONE.to_owned(),
+        selection: Selection::parse(&selection).expect("a plain selection"),
+        catch_up: CatchUp {
+            policy,
+            window_seconds: *dice.pick(&[3600, 86_400]),
+            most: 1 + dice.below(4) as u32,
+        },
+        overlap: *dice.pick(&[Overlap::Skip, Overlap::Queue, Overlap::CancelPrevious]),
+        jitter_seconds: *dice.pick(&[0, 0, 200]),
+        paused: dice.percent(15),
+        location: Location {
+            file: "millpond.toml".to_owned(),
+            line: 1,
+            column: 1,
+        },
+    }
+}
+
+fn timetable(dice: &mut Dice) -> Timetable {
+    let crons = (0..1 + dice.below(2)).map(|_| *dice.pick(&CRONS)).collect::<Vec<_>>();
+    let crons = crons.into_iter().map(|cron| Cron::parse(cron).expect("a plain cron"));
+    let zone = TimeZone::get(ZONE).expect("a known zone");
+    Timetable::new(crons.collect(), zone, *dice.pick(&Repeated::ALL))
 }
 
 fn key(text: &str) -> PartitionKey {
@@ -144,7 +202,21 @@ impl Project {
             };
             assets.push((asset, true));
         }
-        Self { assets, edits: 0 }
+        let names: Vec<AssetKey> = assets.iter().map(|(asset, _)| asset.key.clone()).collect();
+        let schedules = (0..dice.below(4)).map(|number| (schedule(number, &names, dice), true));
+        Self {
+            schedules: schedules.collect(),
+            assets,
+            edits: 0,
+        }
+    }
+
+    /// The schedules that are declared now.
+    pub(super) fn schedules(&self) -> BTreeMap<String, Schedule> {
+        let declared = self.schedules.iter().filter(|(_, declared)| *declared);
+        declared
+            .map(|(schedule, _)| (schedule.name.clone(), schedule.clone()))
+            .collect()
     }
 
     /// The graph of what is declared now.
@@ -168,6 +240,16 @@ impl Project {
     /// Changes the code of an asset, takes away one that nothing reads, or brings such a one back.
     pub(super) fn edit(&mut self, dice: &mut Dice) {
         self.edits += 1;
+        if !self.schedules.is_empty() && dice.percent(30) {
+            let at = dice.below(self.schedules.len());
+            let (schedule, declared) = &mut self.schedules[at];
+            match dice.below(3) {
+                0 => *declared = !*declared,
+                1 => schedule.jitter_seconds = *dice.pick(&[0, 100, 250]),
+                _ => schedule.timetable = timetable(dice),
+            }
+            return;
+        }
         let at = dice.below(self.assets.len());
         let name = self.assets[at].0.key.clone();
         let is_read = self

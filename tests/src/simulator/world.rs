@@ -25,6 +25,8 @@ use super::workers::{Faults, Word, Workers};
 const SECOND: Micros = 1_000_000;
 /// 2024-03-10T01:00 in New York, an hour before its clocks go forward.
 const BEGINS: Micros = 1_710_050_400 * SECOND;
+/// How long the daemon looks at its agenda: until well after the last fault.
+const KEEPS_LOOKING: Micros = 12 * 3600 * SECOND;
 /// Turns after which a run that is still open never ends.
 const MOST_TURNS: usize = 20_000;
 
@@ -39,6 +41,8 @@ pub struct Outcome {
     pub published: usize,
     /// Times the process died.
     pub crashes: usize,
+    /// Instants of schedules that were told of, stretches counted once.
+    pub ticks: usize,
 }
 
 /// A seed that broke a promise.
@@ -70,6 +74,10 @@ enum Happening {
     Edit,
     Crash,
     ClockJumps,
+    /// The daemon looks at its agenda.
+    Look,
+    /// Someone pauses, resumes or ticks a schedule.
+    Schedule,
     Word {
         boot: u64,
         attempt: AttemptId,
@@ -182,11 +190,13 @@ impl Simulation {
             (3, Happening::Edit),
             (3, Happening::Crash),
             (2, Happening::ClockJumps),
+            (3, Happening::Schedule),
         ] {
             for _ in 0..self.dice.below(most + 1) {
                 self.later(7 * 3600, what.clone());
             }
         }
+        self.later(600, Happening::Look);
         self.until_quiet()?;
         self.calm()
     }
@@ -195,6 +205,7 @@ impl Simulation {
     fn calm(&mut self) -> Result<(), Broken> {
         self.faults.share = 0;
         self.project.restore();
+        self.every_instant_is_told()?;
         self.take(Input::DefinitionsLoaded(self.definitions()))?;
         // The clock stands still, so that no partition comes to exist while this goes on.
         self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
@@ -230,6 +241,34 @@ impl Simulation {
             )),
             None => Ok(()),
         }
+    }
+
+    /// A daemon is back: what was due is told, and none of it twice.
+    fn every_instant_is_told(&mut self) -> Result<(), Broken> {
+        self.boot += 1;
+        let loaded = self.store.load().expect("the store can be read");
+        let definitions = self.definitions();
+        self.history.recovered(&definitions);
+        self.world = World::from_loaded(loaded, definitions, self.dice.roll());
+        self.recover(OwnerMode::Daemon)?;
+        for schedule in self.history.instants.paused() {
+            let request = self.requests;
+            self.requests += 1;
+            let by = "someone".to_owned();
+            self.take(Input::ResumeSchedule { request, schedule, by })?;
+        }
+        // Past the longest jitter, so that nothing is on its way.
+        self.now += 600 * SECOND;
+        let at = self.now.max(self.clock());
+        self.still = Some(at);
+        self.tick_all()?;
+        // An instant whose start is put off is told once its time has come.
+        self.still = Some(at + 600 * SECOND);
+        self.tick_all()?;
+        self.still = None;
+        self.outcome.ticks += self.history.instants.counts().values().sum::<usize>();
+        self.history.instants.all_are_told(at)?;
+        self.until_quiet()
     }
 
     fn until_quiet(&mut self) -> Result<(), Broken> {
@@ -277,7 +316,7 @@ impl Simulation {
             largest_batch: 8,
             ..CoreSettings::default()
         };
-        Arc::new(Definitions::new(self.project.graph(), settings))
+        Arc::new(Definitions::new(self.project.graph(), settings).with_schedules(self.project.schedules()))
     }
 
     fn ingest(&self) -> Vec<AssetKey> {
@@ -326,6 +365,22 @@ impl Simulation {
                 self.note("the clock jumps");
                 Ok(())
             }
+            Happening::Look => self.look(),
+            Happening::Schedule => {
+                let names: Vec<String> = self.world.schedules().map(|(name, _)| name.clone()).collect();
+                if names.is_empty() {
+                    return Ok(());
+                }
+                let (schedule, by) = (self.dice.pick(&names).clone(), "someone".to_owned());
+                self.requests += 1;
+                let request = self.requests - 1;
+                let choice = self.dice.below(5);
+                self.take(match choice {
+                    0 | 1 => Input::PauseSchedule { request, schedule, by },
+                    2 | 3 => Input::ResumeSchedule { request, schedule, by },
+                    _ => Input::TickSchedule { request, schedule, by },
+                })
+            }
             Happening::Word { boot, attempt, word } => self.word(boot, &attempt, &word),
             Happening::Committer {
                 boot,
@@ -359,6 +414,43 @@ impl Simulation {
         self.requests += 1;
         let request = self.requests - 1;
         self.take(Input::PauseRun { request, run, pause })
+    }
+
+    /// What the daemon does whenever something may be due, and when it looks again.
+    fn look(&mut self) -> Result<(), Broken> {
+        self.tick_all()?;
+        if self.now < BEGINS + KEEPS_LOOKING {
+            let soon = self.now + 20 * 60 * SECOND;
+            let wake = self.world.next_wake().filter(|_| self.world.keeps_schedules());
+            // Now and then nobody wakes up in time.
+            let wake = wake.filter(|_| self.dice.percent(80));
+            let next = wake.map_or(soon, |wake| soon.min(self.now + (wake - self.clock()).max(SECOND)));
+            self.at(next, Happening::Look);
+        }
+        Ok(())
+    }
+
+    fn tick_all(&mut self) -> Result<(), Broken> {
+        for _ in 0..200 {
+            let at = self.clock();
+            let due = self.world.due_schedules(at, 4);
+            if due.is_empty() || !self.world.keeps_schedules() {
+                return Ok(());
+            }
+            for asset in self.ingest() {
+                let observation = self.lake.observe(&asset);
+                self.take(Input::Observed { asset, observation })?;
+            }
+            for schedule in due {
+                let unseen = self.dice.percent(self.faults.share / 2);
+                let unseen = unseen.then(|| "the share does not answer".to_owned());
+                self.take(Input::ScheduleDue { schedule, unseen })?;
+            }
+        }
+        Err(Broken::new(
+            InvariantId::InstantsAreToldOnce,
+            "what is due is asked for and stays due",
+        ))
     }
 
     fn word(&mut self, boot: u64, attempt: &AttemptId, word: &Word) -> Result<(), Broken> {
@@ -669,6 +761,10 @@ impl Simulation {
         } else {
             OwnerMode::Daemon
         };
+        self.recover(mode)
+    }
+
+    fn recover(&mut self, mode: OwnerMode) -> Result<(), Broken> {
         self.take(Input::Recover {
             boot: format!("boot {}", self.boot),
             mode,

@@ -3,14 +3,15 @@
 
 use assets::AssetKey;
 use assets::outcome::{Failure, FailureClass};
-use state::event::Event;
+use state::event::{Event, Micros};
 use state::status::StepStatus;
 
 use super::super::definitions::Definitions;
 use super::super::effect::Decision;
 use super::super::world::World;
+use super::schedule;
 
-pub(super) fn loaded(world: &World, definitions: &Definitions) -> Decision {
+pub(super) fn loaded(world: &World, at: Micros, definitions: &Definitions) -> Decision {
     let mut decision = Decision::default();
     for run in world.open_runs() {
         for group in run
@@ -30,6 +31,10 @@ pub(super) fn loaded(world: &World, definitions: &Definitions) -> Decision {
                 }
             }
         }
+    }
+    // Before `Recover` it is not known whether this process keeps schedules.
+    if world.keeps_schedules() {
+        decision.events.extend(schedule::declared(world, at, definitions));
     }
     decision
 }

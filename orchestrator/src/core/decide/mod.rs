@@ -9,10 +9,12 @@ mod pause;
 mod promote;
 mod publish;
 mod recover;
+mod schedule;
 mod staged;
 mod submit;
 mod turn;
 
+pub use schedule::schedule_of;
 pub use submit::selected;
 pub use turn::{Turn, turn};
 
@@ -26,8 +28,8 @@ use super::world::World;
 /// [`turn`] once these events are applied.
 pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
     match input {
-        Input::DefinitionsLoaded(definitions) => definitions::loaded(world, definitions),
-        Input::Recover { boot, mode } => recover::recover(world, boot, *mode),
+        Input::DefinitionsLoaded(definitions) => definitions::loaded(world, at, definitions),
+        Input::Recover { boot, mode } => recover::recover(world, at, boot, *mode),
         Input::Observed { asset, observation } => observed::observed(world, asset, observation),
         Input::Submit { request, run } => submit::submit(world, at, *request, run),
         Input::CancelRun { request, run } => cancel::cancel_run(world, *request, run),
@@ -39,6 +41,10 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
             version,
             by,
         } => promote::by_hand(world, *request, model, alias, *version, by),
+        Input::ScheduleDue { schedule, unseen } => schedule::due(world, at, schedule, unseen.as_deref()),
+        Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
+        Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),
+        Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,

@@ -2,13 +2,14 @@
 //! staged outlives its owner, so steps that were being published run again.
 
 use assets::outcome::{Failure, FailureClass};
-use state::event::{Event, OwnerMode};
+use state::event::{Event, Micros, OwnerMode};
 use state::status::{RunStatus, StepStatus};
 
 use super::super::effect::Decision;
 use super::super::world::{Run, World};
+use super::schedule;
 
-pub(super) fn recover(world: &World, boot: &str, mode: OwnerMode) -> Decision {
+pub(super) fn recover(world: &World, at: Micros, boot: &str, mode: OwnerMode) -> Decision {
     let mut decision = Decision::default();
     decision.events.push(Event::Started {
         boot: boot.to_owned(),
@@ -27,6 +28,11 @@ pub(super) fn recover(world: &World, boot: &str, mode: OwnerMode) -> Decision {
             attempt: attempt.id.clone(),
             failure,
         });
+    }
+    if mode == OwnerMode::Daemon {
+        decision
+            .events
+            .extend(schedule::declared(world, at, world.definitions()));
     }
     decision
 }

@@ -35,7 +35,7 @@ pub(super) fn submit(world: &World, at: Micros, request: RequestId, run: &RunReq
     decision
 }
 
-fn accept(world: &World, at: Micros, request: &RunRequest, plan: Plan, events: &mut Vec<Event>) -> Answer {
+pub(super) fn accept(world: &World, at: Micros, request: &RunRequest, plan: Plan, events: &mut Vec<Event>) -> Answer {
     if plan.steps.is_empty() {
         let mistakes = plan.problems.iter().filter(|problem| problem.is_mistake());
         let reasons: Vec<String> = mistakes.map(PlanProblem::to_string).collect();

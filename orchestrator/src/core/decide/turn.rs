@@ -136,6 +136,11 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::SourceObserved { .. }
         | Event::ModelRegistered { .. }
         | Event::AliasMoved { .. }
+        | Event::ScheduleDeclared { .. }
+        | Event::ScheduleRemoved { .. }
+        | Event::SchedulePaused { .. }
+        | Event::ScheduleResumed { .. }
+        | Event::Ticked { .. }
         | Event::Started { .. } => None,
     }
 }

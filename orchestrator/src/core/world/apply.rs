@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ::assets::{AssetKey, AssetPartition};
-use state::event::{Event, Materialization, Micros, PinnedVersion, Recorded};
+use state::event::{Event, Materialization, Micros, OwnerMode, PinnedVersion, Recorded};
 use state::ids::{AttemptId, RunId};
 use state::status::{RunStatus, StepStatus};
 
@@ -44,7 +44,7 @@ impl Broken {
     }
 }
 
-fn illegal(found: impl Into<String>) -> Broken {
+pub(super) fn illegal(found: impl Into<String>) -> Broken {
     Broken::new(InvariantId::OnlyListedTransitions, found)
 }
 
@@ -200,7 +200,33 @@ impl World {
                 }
                 record.aliases.insert(alias.clone(), *to);
             }
-            Event::Started { .. } => {}
+            Event::ScheduleDeclared {
+                schedule,
+                times,
+                paused,
+            } => self.schedule_declared(at, schedule, times, *paused),
+            Event::ScheduleRemoved { schedule } => {
+                self.schedule_mut(schedule)?.declared = false;
+                self.look_at_schedule(schedule);
+            }
+            Event::SchedulePaused { schedule, by } => {
+                let record = self.schedule_mut(schedule)?;
+                if record.paused.is_some() {
+                    return Err(illegal(format!("schedule {schedule} was paused twice")));
+                }
+                record.paused = Some((at, by.clone()));
+                self.look_at_schedule(schedule);
+            }
+            Event::ScheduleResumed { schedule, .. } => {
+                let record = self.schedule_mut(schedule)?;
+                if record.paused.take().is_none() {
+                    return Err(illegal(format!("schedule {schedule} was resumed and not paused")));
+                }
+                record.accounted = record.accounted.max(at);
+                self.look_at_schedule(schedule);
+            }
+            Event::Ticked { tick } => self.ticked(tick)?,
+            Event::Started { mode, .. } => self.daemon = *mode == OwnerMode::Daemon,
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::super::definitions::Definitions;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
 use super::runs::Attempt;
-use super::{Run, World};
+use super::{Run, ScheduleRecord, World};
 
 impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
@@ -57,6 +57,17 @@ impl World {
                 },
             );
         }
+        for (name, schedule) in loaded.schedules {
+            let record = ScheduleRecord {
+                times: schedule.times,
+                declared: schedule.declared,
+                paused: schedule.paused,
+                accounted: schedule.accounted,
+                last_by_hand: schedule.last_by_hand,
+            };
+            world.schedules.insert(name, record);
+        }
+        world.look_through_schedules();
         for run in loaded.runs {
             world.load_run(run);
         }

@@ -9,6 +9,7 @@ mod assets;
 mod ids;
 mod load;
 mod runs;
+mod schedules;
 
 pub use apply::Broken;
 pub(super) use assets::sources_of;
@@ -17,6 +18,8 @@ pub use assets::{
 };
 pub(super) use ids::split_mix;
 pub use runs::{Attempt, Group, Run, Step};
+pub use schedules::{Due, ScheduleRecord};
+pub(super) use schedules::{delay, times_of};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +44,12 @@ pub struct World {
     pub(super) order: BTreeMap<u64, RunId>,
     pub(super) submitted: u64,
     pub(super) attempts: BTreeMap<AttemptId, Attempt>,
+    /// Schedules that were ever declared, by name.
+    pub(super) schedules: BTreeMap<String, ScheduleRecord>,
+    /// When which schedule is to be looked at next; follows from the schedules and their declarations.
+    pub(super) agenda: schedules::Agenda,
+    /// Whether this process keeps schedules: the daemon does.
+    pub(super) daemon: bool,
 }
 
 impl World {
@@ -57,6 +66,9 @@ impl World {
             order: BTreeMap::new(),
             submitted: 0,
             attempts: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            agenda: schedules::Agenda::default(),
+            daemon: false,
         }
     }
 
@@ -68,6 +80,7 @@ impl World {
     /// Puts other definitions in force for the runs to come.
     pub fn set_definitions(&mut self, definitions: Arc<Definitions>) {
         self.definitions = definitions;
+        self.look_through_schedules();
     }
 
     /// What is known of one asset's partitions and sources.

@@ -53,7 +53,7 @@ async fn pause(state: &WebState, run: &str, pause: bool) -> Result<Json<Value>, 
     let run: RunId = run
         .parse()
         .map_err(|error: state::ids::IdError| ErrorJson::not_found(error.to_string()))?;
-    match state.engine.pause(run, pause).await? {
+    match state.engine.pause_run(run, pause).await? {
         Answer::Paused { run, paused } => Ok(Json(json!({ "run": run, "paused": paused }))),
         Answer::Refused { reasons } => Err(ErrorJson::new(StatusCode::CONFLICT, reasons.join("; "))),
         _ => Err(ErrorJson::new(

@@ -2,8 +2,12 @@
 
 mod actions;
 mod events;
+mod schedules;
 mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
 pub use events::events;
-pub use twins::{list_assets, list_models, list_runs, overview, show_asset, show_log, show_model, show_run};
+pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
+pub use twins::{
+    list_assets, list_models, list_runs, list_schedules, overview, show_asset, show_log, show_model, show_run,
+};

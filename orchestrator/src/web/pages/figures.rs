@@ -49,6 +49,20 @@ impl Clock {
         ))
     }
 
+    /// A moment as plain text.
+    pub fn plain(&self, at: Micros) -> String {
+        let timestamp = Timestamp::from_microsecond(at);
+        timestamp.map_or_else(
+            |_| at.to_string(),
+            |timestamp| {
+                timestamp
+                    .to_zoned(self.zone.clone())
+                    .strftime("%-d %b %Y %H:%M")
+                    .to_string()
+            },
+        )
+    }
+
     /// A moment that may not have come.
     pub fn when_known(&self, at: Option<Micros>) -> Markup {
         at.map_or_else(|| Markup(NOTHING.to_owned()), |at| self.when(at))

@@ -130,7 +130,7 @@ pub async fn resume(State(state): State<WebState>, Path(run): Path<String>) -> R
 
 async fn paused(state: &WebState, run: &str, pause: bool) -> Result<Response, ErrorPage> {
     let run = run_id(run)?;
-    match state.engine.pause(run.clone(), pause).await? {
+    match state.engine.pause_run(run.clone(), pause).await? {
         Answer::Paused { .. } => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
         Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::CONFLICT, reasons.join("; "))),
         _ => Err(ErrorPage::new(

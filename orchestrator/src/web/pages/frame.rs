@@ -16,6 +16,8 @@ pub enum Section {
     Runs,
     /// Models.
     Models,
+    /// Schedules.
+    Schedules,
     /// The graph.
     Graph,
 }
@@ -75,6 +77,7 @@ impl Frame {
                 entry(Section::Assets, "/assets", "Assets", "g a"),
                 entry(Section::Graph, "/graph", "Graph", "g g"),
                 entry(Section::Runs, "/runs", "Runs", "g r"),
+                entry(Section::Schedules, "/schedules", "Schedules", "g s"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],
             search: String::new(),

@@ -9,6 +9,7 @@
 //! | `assets`, `asset` | `/assets`, `/assets/{key}` |
 //! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
 //! | `models`, `model` | `/models`, `/models/{key}` |
+//! | `schedules` | `/schedules` and its buttons |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
@@ -37,6 +38,7 @@ pub mod overview;
 mod partition_states;
 pub mod run;
 pub mod runs;
+pub mod schedules;
 mod tone;
 
 use ::assets::AssetKey;

@@ -9,6 +9,7 @@ mod catalog;
 mod materialization;
 mod model;
 mod run;
+mod schedule;
 mod source;
 mod step;
 mod sums;
@@ -162,6 +163,15 @@ impl<'c> Projection<'c> {
                     reason,
                 },
             ),
+            Event::ScheduleDeclared {
+                schedule,
+                times,
+                paused,
+            } => self.schedule_declared(stamp, schedule, times, *paused),
+            Event::ScheduleRemoved { schedule } => self.schedule_removed(stamp, schedule),
+            Event::SchedulePaused { schedule, by } => self.schedule_paused(stamp, schedule, by),
+            Event::ScheduleResumed { schedule, by: _ } => self.schedule_resumed(stamp, schedule),
+            Event::Ticked { tick } => self.ticked(stamp, tick),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }
@@ -185,9 +195,14 @@ impl<'c> Projection<'c> {
             Event::StepStaged { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
                 Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok()))
             }
+            Event::Ticked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
+            | Event::ScheduleDeclared { .. }
+            | Event::ScheduleRemoved { .. }
+            | Event::SchedulePaused { .. }
+            | Event::ScheduleResumed { .. }
             | Event::Started { .. } => Ok(None),
         }
     }

@@ -14,6 +14,7 @@
 //! | `checks` | the newest result of each check, the history of one, the results of one step |
 //! | `events` | what happened since an event |
 //! | `models` | models, versions, aliases and how they moved |
+//! | `schedules` | schedules, and what became of their instants |
 //! | `why` | everything known about one partition |
 //! | `sources` | the source files of an ingest asset |
 //!
@@ -30,6 +31,7 @@ mod page;
 pub mod run;
 pub mod run_steps;
 pub mod runs;
+pub mod schedules;
 pub mod sources;
 pub mod why;
 
