@@ -33,7 +33,7 @@ use terminal::Terminal;
 const AFTER_HELP: &str = "\
 Exit codes:
   0   done                              3   the project has mistakes
-  1   a run or a step failed            4   no such asset, run, partition or table
+  1   a run, a step or a query failed   4   no such asset, partition, run or model
   2   the command line is wrong         5   another process owns the project's state
   70  something broke                   130 interrupted
 
