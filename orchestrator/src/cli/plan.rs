@@ -16,7 +16,7 @@ use crate::wire::RunBody;
 /// Which assets and partitions; shared by `plan` and `materialize`.
 #[derive(Args, Clone)]
 pub struct Choice {
-    /// Which assets: silver.flights, +gold.model_quality, "layer:gold and stale" (see `millpond --help`).
+    /// Which assets: silver.flights, +gold.model_quality, "layer:gold and stale".
     #[arg(default_value = "*")]
     pub selection: Vec<String>,
     /// One partition: 2013-03-01.
