@@ -6,6 +6,7 @@
 mod catalog;
 mod damage;
 mod error;
+mod memory;
 mod session;
 
 mod render;
