@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fingerprint::Fingerprint;
 use crate::key::AssetKey;
 use crate::partition::PartitionKey;
 
@@ -158,6 +159,10 @@ pub struct SourceFile {
 pub struct Observation {
     /// Every file that the declaration matches, by path.
     pub files: Vec<SourceFile>,
+    /// What the look depended on besides the files: where rows belong, and which partitions there are. A look with another
+    /// code says nothing about the files that are the same. `None` for a look of a release that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Fingerprint>,
 }
 
 /// Which rows of a table a publish takes away before it adds the staged ones.

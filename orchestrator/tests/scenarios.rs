@@ -220,7 +220,7 @@ impl Scenario {
                 .get(&asset)
                 .map(|files| files.values().cloned().collect())
                 .unwrap_or_default();
-            let observation = Observation { files };
+            let observation = Observation { files, code: None };
             turn(&mut self.world, self.now, Input::Observed { asset, observation }).unwrap();
         }
     }

@@ -53,6 +53,17 @@ pub struct OrderedPartition {
     pub bounds: Option<(i64, i64)>,
     /// For each input, by asset key as text, which of its partitions this step sees.
     pub scopes: BTreeMap<AssetKey, Scope>,
+    /// The source files whose rows it has already, where rows are added and not replaced (`write = "append"`).
+    pub has: Vec<OrderedSource>,
+}
+
+/// A source file as it was when its rows were published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedSource {
+    /// Its path then.
+    pub path: String,
+    /// SHA-256 of its bytes, hex: a file of another name with these bytes is the same.
+    pub sha256: String,
 }
 
 /// Which rows of an input a step sees.

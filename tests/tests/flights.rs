@@ -41,7 +41,7 @@ fn killed_fifty_times_the_year_of_flights_still_comes_out_right() {
     assert!(kills > KILLS / 2, "only {kills} kills met a run (seed {seed})");
     flights.run(&["materialize"]).expect(0);
     figures(&flights);
-    sound(flights.path());
+    sound(&flights.path());
     let fresh = flights.run(&["--json", "materialize"]).expect(0).answer();
     assert_eq!(fresh["run"], serde_json::Value::Null, "a second run has nothing to do");
 }

@@ -35,7 +35,8 @@ pub(crate) static ASSET: TableSpec = TableSpec {
         FieldSpec::optional(
             "write",
             FieldType::Choice(&["replace", "append"]),
-            "Whether a step's rows replace those of its partition (the default) or are added.",
+            "Whether a step's rows replace those of its partition (the default) or are added. An ingest asset adds the rows of \
+             each file once.",
         ),
         FieldSpec::optional(
             "inputs",

@@ -4,8 +4,9 @@
 //! deep tree cannot even be dropped without a deep stack. And the work of the parser: at CASE, CAST, POSITION and their like it
 //! tries one reading and, where that fails, another, so that its time doubles or more with each of them inside another.
 
+use sqlparser::dialect::GenericDialect;
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 /// Brackets and CASEs inside each other. The parser itself stops a little above.
 const MOST_BRACKETS: usize = 48;
@@ -15,6 +16,34 @@ const MOST_CHAINED: usize = 1500;
 
 /// How often the time of the parser may double.
 const MOST_DOUBLINGS: usize = 14;
+
+/// Why a query that does not stand in a project, one that someone asks by hand, cannot be read: it goes too deep.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DeepQuery {
+    /// What goes too deep.
+    pub message: String,
+    /// What to do.
+    pub help: &'static str,
+    /// Line in the text, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+}
+
+/// Judges the text of a query. `None` also for what has no tokens: the parser says what is wrong with it.
+pub fn too_deep(text: &str) -> Option<DeepQuery> {
+    let mut tokens = Vec::new();
+    Tokenizer::new(&GenericDialect, text)
+        .tokenize_with_location_into_buf(&mut tokens)
+        .ok()?;
+    judge(&tokens).map(|TooDeep { at, message, help }| DeepQuery {
+        message,
+        help,
+        line: at.line,
+        column: at.column,
+    })
+}
 
 /// A query that goes too deep.
 pub(super) struct TooDeep {

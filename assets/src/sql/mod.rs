@@ -8,6 +8,7 @@ mod place;
 mod query;
 mod tables;
 
+pub use depth::{DeepQuery, too_deep};
 pub(crate) use query::{Origin, QueryText, Surroundings, parse};
 pub use query::{Query, TableReference};
 

@@ -64,7 +64,14 @@ pub async fn materialize(
         .map_err(|error| Stop::new(Exit::Usage, error))?;
     // Listening begins before asking, so that no event of the run is missed.
     let live = engine.driver().live();
-    let answer = engine.submit(request).await?;
+    let answer = tokio::select! {
+        answer = engine.submit(request) => answer?,
+        // Looking at large sources takes a while.
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            return Err(Stop::new(Exit::Interrupted, "interrupted before anything ran"));
+        }
+    };
     match accepted(answer.into(), terminal) {
         Ok(run) => follow(engine, run, live, terminal).await,
         Err(exit) => Ok(exit),

@@ -1,7 +1,7 @@
 //! `millpond query`: SQL over the tables, as they are or as they were.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ impl Query {
         let scratch = Scratch::new(&folder)?;
         let options = QueryOptions {
             memory_bytes: project.orders.memory_bytes as usize,
-            spill_folder: Some(scratch.0.clone()),
+            spill_folder: scratch.as_ref().map(|scratch| scratch.0.clone()),
             target_partitions: environment::cores(),
             as_of,
         };
@@ -195,13 +195,17 @@ fn as_of(text: &str, zone: &str) -> Result<AsOf, Stop> {
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(folder: &StateFolder) -> std::io::Result<Self> {
+    /// `None` on a full disk: there is no room to spill to, and most queries need none.
+    fn new(folder: &StateFolder) -> std::io::Result<Option<Self>> {
         let path = folder
             .path()
             .join("queries")
             .join(format!("{}-{}", std::process::id(), clock::now()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
+        match std::fs::create_dir_all(&path) {
+            Ok(()) => Ok(Some(Self(path))),
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

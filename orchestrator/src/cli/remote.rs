@@ -112,10 +112,11 @@ impl Remote {
         let message = serde_json::from_str::<ErrorBody>(&text)
             .map_or_else(|_| format!("the daemon answered {status}"), |body| body.error);
         Err(Stop::new(
-            if status.as_u16() == 404 || status.as_u16() == 422 {
-                Exit::NotFound
-            } else {
-                Exit::Broken
+            match status.as_u16() {
+                404 | 422 => Exit::NotFound,
+                // Sources that cannot be seen: the run would have failed.
+                409 => Exit::Failed,
+                _ => Exit::Broken,
             },
             message,
         ))

@@ -6,7 +6,7 @@ use plugins::lakehouse::{Lake, SnapshotInfo, history};
 use serde_json::json;
 use state::sqlite::queries::asset_partitions::asset_partitions;
 use state::sqlite::queries::assets::{AssetRow, asset};
-use state::sqlite::queries::checks::latest;
+use state::sqlite::queries::checks::{Standing, standing};
 use state::sqlite::queries::materializations::of_asset;
 
 use super::check::input_text;
@@ -50,7 +50,7 @@ impl Show {
         };
         let row = state::sqlite::queries::assets::asset(store, key)?;
         let failed = asset_partitions(store, key, true, None, self.limit)?;
-        let checks = latest(store, key, 100)?;
+        let checks = standing(store, key, 100)?;
         let made = of_asset(store, key, None, self.limit)?;
         let snapshots = snapshots(look, key)?;
         if terminal.json() {
@@ -63,28 +63,30 @@ impl Show {
         head(asset, health.as_ref(), row.as_ref(), terminal);
         let zone = &look.project.settings.timezone;
         if !checks.is_empty() {
-            let mut rows = vec![
-                ["check", "result", "found", "expected"]
-                    .map(|head| terminal.dim(head))
-                    .to_vec(),
-            ];
+            let mut heads = vec!["check", "result", "found", "expected"];
+            if asset.partitions.is_some() {
+                heads.push("partitions");
+            }
+            let mut rows = vec![heads.into_iter().map(|head| terminal.dim(head)).collect::<Vec<_>>()];
             for check in &checks {
-                let result = if check.result.passed {
+                let found = &check.worst.result;
+                let result = if found.passed {
                     terminal.green("passed")
-                } else if check.result.blocks() {
+                } else if found.blocks() {
                     terminal.red("failed")
                 } else {
                     terminal.yellow("warned")
                 };
-                rows.push(vec![
-                    check.result.name.clone(),
+                let mut row = vec![
+                    found.name.clone(),
                     result,
-                    check
-                        .result
-                        .figure
-                        .map_or_else(String::new, |figure| format!("{figure}")),
-                    check.result.expected.clone(),
-                ]);
+                    found.figure.map_or_else(String::new, |figure| format!("{figure}")),
+                    found.expected.clone(),
+                ];
+                if asset.partitions.is_some() {
+                    row.push(standing_text(check));
+                }
+                rows.push(row);
             }
             terminal.say(table(&rows));
         }
@@ -137,6 +139,24 @@ impl Show {
         }
         Ok(Exit::Done)
     }
+}
+
+/// `2 of 365 did not pass, such as 2013-03-01`, or how many did.
+fn standing_text(check: &Standing) -> String {
+    if check.failing == 0 {
+        return format!("all {} passed", thousands(check.partitions));
+    }
+    let such_as = check
+        .worst
+        .step
+        .partition
+        .as_ref()
+        .map_or_else(String::new, |partition| format!(", such as {partition}"));
+    format!(
+        "{} of {} did not pass{such_as}",
+        thousands(check.failing),
+        thousands(check.partitions)
+    )
 }
 
 fn head(asset: &Asset, health: Option<&Health>, row: Option<&AssetRow>, terminal: &Terminal) {

@@ -154,6 +154,9 @@ fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
                 failure.run,
                 failure.failure
             ));
+            if let Some(help) = failure.failure.help.as_ref().filter(|_| partition.failed) {
+                terminal.say(format!("    help: {help}"));
+            }
         }
     }
     if let Some(made) = &facts.made_by {

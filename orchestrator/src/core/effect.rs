@@ -11,6 +11,7 @@ use state::ids::{AttemptId, RunId};
 use state::schedule::Tick;
 
 use super::plan::PlanProblem;
+use super::world::SourceRead;
 
 /// Tells answers apart; given by whoever asks, meaningless to the core.
 pub type RequestId = u64;
@@ -149,6 +150,8 @@ pub struct StartPartition {
     pub bounds: Option<(i64, i64)>,
     /// For each input that is a table, which of its partitions the step sees.
     pub scopes: BTreeMap<AssetKey, StepScope>,
+    /// The source files whose rows the partition has already, where rows are added and not replaced.
+    pub has: Vec<SourceRead>,
 }
 
 /// Which rows of an input a step sees.

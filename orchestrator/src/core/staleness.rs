@@ -5,11 +5,13 @@
 //! rows leaves everything downstream fresh.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use assets::outcome::Staged;
-use assets::{Asset, AssetInput, AssetKey, AssetPartition, Fingerprint, InputRole, ModelReference, PartitionKey};
+use assets::{
+    Asset, AssetInput, AssetKey, AssetPartition, Fingerprint, InputRole, ModelReference, PartitionKey, WriteMode,
+};
 use state::event::Micros;
 use state::ids::{AttemptId, RunId};
 
@@ -266,7 +268,7 @@ impl<'a> Sight<'a> {
             .inputs
             .iter()
             .find_map(|input| self.input_stale(asset, input, partition, made))
-            .or_else(|| source_stale(asset_record?, partition, made))
+            .or_else(|| source_stale(asset, asset_record?, partition, made))
             .or(failed)
     }
 
@@ -341,6 +343,7 @@ fn version_of<'m>(made: impl Iterator<Item = (Option<PartitionKey>, &'m LastMate
 }
 
 fn source_stale(
+    asset: &Asset,
     record: &AssetRecord,
     partition: Option<&PartitionKey>,
     made: &LastMaterialization,
@@ -349,6 +352,13 @@ fn source_stale(
     let is = record.fed.get(&partition.cloned()).map_or(&[][..], Vec::as_slice);
     if is == made.sources || contents(is) == contents(&made.sources) {
         return None;
+    }
+    if asset.write == WriteMode::Append {
+        // What was added stays, whether or not its file does.
+        let has: BTreeSet<&str> = contents(&made.sources).into_iter().collect();
+        if contents(is).into_iter().all(|content| has.contains(content)) {
+            return None;
+        }
     }
     let (is, was) = (by_path(is), by_path(&made.sources));
     let reason = |file: &str, how| StaleReason::SourceChanged {

@@ -1,7 +1,7 @@
 //! From what the core decided to the work order that a worker gets.
 
 use assets::outcome::TablePointer;
-use plugins::step::{OrderedInput, OrderedModel, OrderedPartition, ProjectSettings, Scope, StepOrder};
+use plugins::step::{OrderedInput, OrderedModel, OrderedPartition, OrderedSource, ProjectSettings, Scope, StepOrder};
 
 use super::folder::StateFolder;
 use crate::core::{StartAttempt, StepScope};
@@ -23,6 +23,14 @@ pub fn order(
 ) -> StepOrder {
     let partitions = start.partitions.into_iter().map(|partition| OrderedPartition {
         key: partition.key,
+        has: partition
+            .has
+            .into_iter()
+            .map(|source| OrderedSource {
+                path: source.path,
+                sha256: source.sha256,
+            })
+            .collect(),
         bounds: partition.bounds,
         scopes: partition
             .scopes

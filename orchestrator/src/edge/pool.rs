@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use assets::outcome::{Failure, FailureClass, Observation};
 use assets::{Asset, PartitionKey};
+use plugins::kind::{Kind, KindSet};
 use plugins::step::{ProjectSettings, StepOrder, StepReport};
 use state::ids::AttemptId;
 use tokio::process::ChildStdout;
@@ -27,9 +28,12 @@ use crate::core::Input;
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 /// After so long without work a worker is sent home, so that an idle daemon holds no memory for nothing.
 const KEPT_WARM: Duration = Duration::from_secs(20);
-/// How long a canceled order may take to say `Ended` before its worker is killed. A program that a step runs gets an
-/// interrupt, then a request to end, then is killed; this is past that.
+/// How long a canceled order may take to say `Ended` before its worker is killed, where there is something to end in good
+/// order: a program gets an interrupt, then a request to end, then is killed, and this is past that.
 const CANCEL_GRACE: Duration = Duration::from_secs(30);
+/// The same for all other work, which is dropped where it stands. A join that is far from its next row does not notice, and
+/// a worker is soon replaced.
+const CANCEL_GRACE_OF_ROWS: Duration = Duration::from_secs(3);
 
 /// What workers may use.
 #[derive(Debug, Clone)]
@@ -136,6 +140,8 @@ enum Job {
     Steps {
         attempt: AttemptId,
         working_on: Option<Option<PartitionKey>>,
+        /// How long it may take to stop once it is asked to.
+        grace: Duration,
         deadline: Option<Instant>,
     },
     Observation(oneshot::Sender<Result<Option<Observation>, Failure>>),
@@ -238,9 +244,15 @@ impl Pool {
         let result = match taken {
             Ok(id) => {
                 let worker = self.workers.get_mut(&id).expect("the worker was just taken");
+                let stops_itself = KindSet::all().get(&order.asset.kind).is_some_and(Kind::stops_itself);
                 worker.job = Job::Steps {
                     attempt: attempt.clone(),
                     working_on: None,
+                    grace: if stops_itself {
+                        CANCEL_GRACE
+                    } else {
+                        CANCEL_GRACE_OF_ROWS
+                    },
                     deadline: None,
                 };
                 frame::write(&mut worker.process.orders, &ToWorker::Work(Box::new(order)))
@@ -298,12 +310,13 @@ impl Pool {
         for worker in self.workers.values_mut() {
             if let Job::Steps {
                 attempt: current,
+                grace,
                 deadline,
                 ..
             } = &mut worker.job
                 && current == attempt
             {
-                *deadline = Some(Instant::now() + CANCEL_GRACE);
+                *deadline = Some(Instant::now() + *grace);
                 frame::write(&mut worker.process.orders, &ToWorker::Cancel).await.ok();
             }
         }

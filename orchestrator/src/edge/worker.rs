@@ -45,7 +45,10 @@ pub fn run() -> ExitCode {
         .enable_all()
         .build();
     let Ok(runtime) = runtime else { return ExitCode::FAILURE };
-    match runtime.block_on(serve(settings)) {
+    let ended = runtime.block_on(serve(settings));
+    // A thread that reads a large file cannot be dropped. Nobody waits for what it finds, so neither does this process.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "a worker ends");

@@ -44,7 +44,7 @@ impl BadRow {
 #[non_exhaustive]
 pub enum BadReason {
     /// More or fewer fields than the header or the given names.
-    #[error("{found} fields instead of {expected}")]
+    #[error("{found} {} instead of {expected}", if *found == 1 { "field" } else { "fields" })]
     Ragged {
         /// How many fields a row has.
         expected: usize,

@@ -14,6 +14,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
+use super::added::Added;
 use super::derive::Derived;
 use super::failure::{HELP_ON_BAD_ROWS, of_format};
 use super::observe::Look;
@@ -35,11 +36,7 @@ type Rows = mpsc::Sender<Result<RecordBatch, DataFusionError>>;
 pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Failure> {
     let config: IngestConfig = context.config()?;
     let asset = context.asset();
-    let look = Look {
-        config: config.clone(),
-        root: PathBuf::from(&context.order().project.root),
-        by: asset.partitions.clone(),
-    };
+    let look = Look::of(asset, &context.order().project)?;
     let observed = usable(context.order().observation.as_ref(), asset.partitions.is_some());
     let (observation, inferred) = blocking(move || prepare(&look, observed)).await?;
     tell(context, &observation, &inferred);
@@ -56,9 +53,13 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
         .filter_map(|partition| partition.key.clone())
         .collect();
     let root = PathBuf::from(&context.order().project.root);
+    let added = Added::of(context.partitions());
+    added.judge(&observation)?;
     let feeds = |file: &&SourceFile| match &file.partitions {
-        Some(fed) => fed.iter().any(|key| wanted.contains(key)),
-        None => true,
+        Some(fed) => fed
+            .iter()
+            .any(|key| wanted.contains(key) && !added.has(&file.sha256, Some(key))),
+        None => !added.has(&file.sha256, None),
     };
     let files: Vec<Input> = observation
         .files
@@ -85,6 +86,8 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
         wanted,
         files,
         astray: Astray::default(),
+        added,
+        observation,
     };
     let (rows, received) = mpsc::channel(WAITING);
     let task = tokio::task::spawn_blocking(move || {
@@ -184,6 +187,9 @@ struct Pass {
     /// Where bad rows go; `None`: the first one is a failure.
     aside: Option<Aside>,
     astray: Astray,
+    /// What is not read again.
+    added: Added,
+    observation: Observation,
 }
 
 impl Pass {
@@ -292,7 +298,7 @@ impl Pass {
                     if !input.held.contains(key) {
                         input.held.insert(key.clone());
                     }
-                    self.wanted.contains(key)
+                    self.wanted.contains(key) && !self.added.has(&input.sha256, Some(key))
                 }
                 Place::Astray(_) => false,
             })
@@ -307,7 +313,7 @@ impl Pass {
                 continue;
             }
             let Place::Astray(what) = &routed.places[*place as usize] else {
-                // A row of a partition that is made at another time.
+                // A row of a partition that is made at another time, or that has it already.
                 continue;
             };
             let path = &input.source.path;
@@ -354,12 +360,15 @@ impl Pass {
                 partitions: partitioned.then(|| held.into_iter().collect()),
             });
         }
+        self.added.complete(&mut sources, &self.observation);
         let wanted = self.wanted;
         let names: Vec<String> = self.files.iter().map(|file| file.source.path.clone()).collect();
-        let files = self.files;
+        let (files, added) = (self.files, self.added);
         let home = |file: usize| {
             let file = &files[file];
             match file.path_key.as_ref().or(file.held.first()) {
+                // One that has the file's rows has its bad ones too.
+                Some(key) if added.has(&file.sha256, Some(key)) => None,
                 Some(key) => wanted.get(key).cloned(),
                 None => wanted.first().cloned(),
             }

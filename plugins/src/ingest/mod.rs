@@ -7,6 +7,7 @@
 //!
 //! Not here: cleaning, casting beyond the declared types, anything that looks at other assets. That is the next layer's.
 
+mod added;
 mod compile;
 mod derive;
 mod failure;

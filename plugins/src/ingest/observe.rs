@@ -1,14 +1,15 @@
 //! Looking at the files: which there are, what they hold, and which partitions each of them feeds.
 //!
-//! A file whose size and time are those of the last look is not opened. Of the others an unpartitioned asset needs the hash
+//! A file whose size and time are those of the last look is not opened, unless the asset reads its files in another way since, or
+//! has other partitions. Of the others an unpartitioned asset needs the hash
 //! alone; elsewhere the columns that tell the partition are read, computed and routed as they will be when the rows are made, so
 //! that both say the same. Rows that cannot be used do not keep a file from being looked at: they are told when it is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use assets::PartitionedBy;
 use assets::outcome::{Failure, FailureClass, Observation, SourceFile};
+use assets::{Asset, Fingerprint, PartitionedBy};
 
 use super::derive::{Derived, columns_of};
 use super::failure::of_format;
@@ -16,13 +17,10 @@ use super::route::{Place, Router, path_key};
 use super::{IngestConfig, blocking};
 use crate::formats::{self, OnBadRow, content_hash, discover, infer, read};
 use crate::kind::ObserveContext;
+use crate::step::ProjectSettings;
 
 pub(super) async fn observe(context: ObserveContext<'_>) -> Result<Observation, Failure> {
-    let look = Look {
-        config: IngestConfig::of(context.asset)?,
-        root: PathBuf::from(&context.project.root),
-        by: context.asset.partitions.clone(),
-    };
+    let look = Look::of(context.asset, context.project)?;
     let previous = context.previous.cloned().unwrap_or_default();
     blocking(move || look.files(&previous)).await
 }
@@ -32,22 +30,35 @@ pub(super) struct Look {
     pub(super) config: IngestConfig,
     pub(super) root: PathBuf,
     pub(super) by: Option<PartitionedBy>,
+    /// What decides which rows of a file belong where.
+    code: Fingerprint,
 }
 
 impl Look {
+    /// The look that an asset needs.
+    pub(super) fn of(asset: &Asset, project: &ProjectSettings) -> Result<Self, Failure> {
+        let partitions = serde_json::to_string(&asset.partitions).expect("a set of partitions has a JSON form");
+        Ok(Self {
+            config: IngestConfig::of(asset)?,
+            root: PathBuf::from(&project.root),
+            by: asset.partitions.clone(),
+            code: Fingerprint::of([asset.config.to_string().as_str(), partitions.as_str()]),
+        })
+    }
+
     /// All files, by path. Those of the previous look that are still the same are not opened.
     pub(super) fn files(&self, previous: &Observation) -> Result<Observation, Failure> {
         let found = discover(Path::new(&self.root), &self.config.path).map_err(of_format)?;
-        let known: BTreeMap<&str, &SourceFile> = previous.files.iter().map(|file| (file.path.as_str(), file)).collect();
+        let told = previous
+            .files
+            .iter()
+            .filter(|_| previous.code.as_ref() == Some(&self.code));
+        let known: BTreeMap<&str, &SourceFile> = told.map(|file| (file.path.as_str(), file)).collect();
         let mut files = Vec::with_capacity(found.len());
         let mut unknown = Vec::new();
         for file in found {
             match known.get(file.path.as_str()) {
-                Some(same)
-                    if same.bytes == file.size
-                        && same.modified_ns == file.modified_ns
-                        && same.partitions.is_some() == self.by.is_some() =>
-                {
+                Some(same) if same.bytes == file.size && same.modified_ns == file.modified_ns => {
                     files.push((*same).clone());
                 }
                 _ => unknown.push(file),
@@ -55,7 +66,10 @@ impl Look {
         }
         files.extend(self.open(&unknown)?);
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        Ok(Observation { files })
+        Ok(Observation {
+            files,
+            code: Some(self.code.clone()),
+        })
     }
 
     fn open(&self, files: &[formats::SourceFile]) -> Result<Vec<SourceFile>, Failure> {

@@ -168,7 +168,7 @@ impl LakeError {
             Self::Schema { .. } => (
                 FailureClass::Schema,
                 Some(
-                    "keep the column (`CAST(NULL AS …)` if it has no values any more), cast it to the table's type, or give the asset a new name and rebuild all its partitions"
+                    "keep the column with the table's type (in a query CAST it, as `CAST(NULL AS …)` if it has no values any more; of files, declare it in `columns`), or give the asset a new name and rebuild all its partitions"
                         .to_owned(),
                 ),
             ),

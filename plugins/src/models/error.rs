@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use assets::outcome::{Failure, FailureClass};
 
-use crate::step_run::of_io;
+use crate::step_run::{Cancellation, of_io};
 
 /// Why a model cannot be trained, saved, loaded or used.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,9 @@ pub enum ModelError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The caller wanted no model any more.
+    #[error("train: it was stopped on request")]
+    Stopped,
     /// Arrow refused a conversion.
     #[error("convert the columns of a model: {0}")]
     Arrow(#[from] ArrowError),
@@ -112,6 +115,7 @@ impl ModelError {
     /// The failure of a step that met this error.
     pub fn failure(&self) -> Failure {
         let class = match self {
+            Self::Stopped => return Cancellation::failure(),
             Self::File { action, path, source } => return of_io(&format!("{action} {}", path.display()), source),
             Self::MissingColumn { .. } | Self::UnfitType { .. } => FailureClass::Declaration,
             Self::NothingToLearn { .. }

@@ -51,4 +51,4 @@ pub use linear::{LinearRegression, LogisticRegression};
 pub use matrix::{Task, TrainingMatrix};
 pub use metrics::{METRICS, Metric, MetricError, evaluate};
 pub use settings::{Parameter, ParameterRange, Setting, SettingProblem};
-pub use train::{Trained, TrainingSpec, train};
+pub use train::{Trained, TrainingSpec, train, train_unless};

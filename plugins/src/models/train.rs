@@ -37,15 +37,29 @@ pub struct Trained {
 /// # Errors
 /// When columns are missing or unfit, nothing is left to learn from, or the target does not fit the trainer.
 pub fn train(spec: &TrainingSpec, batches: &[RecordBatch], threads: NonZeroUsize) -> Result<Trained, ModelError> {
+    train_unless(spec, batches, threads, &|| false)
+}
+
+/// [`train`], which gives up with [`ModelError::Stopped`] once `stop` says so. It is asked before every tree, and before every
+/// step of an iteration: at least every few seconds, whatever the rows.
+///
+/// # Errors
+/// Those of [`train`], and [`ModelError::Stopped`].
+pub fn train_unless(
+    spec: &TrainingSpec,
+    batches: &[RecordBatch],
+    threads: NonZeroUsize,
+    stop: &dyn Fn() -> bool,
+) -> Result<Trained, ModelError> {
     let matrix = TrainingMatrix::from_batches(batches, &spec.target, &spec.features, spec.trainer.most_categories())?;
     let (model, task, importance) = match &spec.trainer {
         Trainer::GradientBoosting(parameters) => {
-            let (ensemble, task) = gradient_boosting::fit(&matrix, parameters, threads.get())?;
+            let (ensemble, task) = gradient_boosting::fit(&matrix, parameters, threads.get(), stop)?;
             let importance = gains(&ensemble, matrix.features.len());
             (Model::Trees(ensemble), task, importance)
         }
         Trainer::LogisticRegression(parameters) => {
-            let model = parameters.fit(&matrix)?;
+            let model = parameters.fit(&matrix, stop)?;
             let importance = model.mean_contributions(&matrix);
             (Model::Linear(model), Task::Binary, importance)
         }

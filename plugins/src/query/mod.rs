@@ -7,6 +7,7 @@ mod catalog;
 mod damage;
 mod error;
 mod local_time;
+mod memory;
 mod one_way;
 mod render;
 mod session;

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use arrow::array::RecordBatch;
+use arrow::json::writer::LineDelimited;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -111,7 +112,10 @@ async fn as_json_lines(
 ) -> Result<Rendered, RenderError> {
     let mut written = Rendered { rows: 0, cut: false };
     {
-        let mut writer = arrow::json::LineDelimitedWriter::new(&mut *output);
+        // A null is written: without it a reader cannot tell the columns from one row.
+        let mut writer = arrow::json::WriterBuilder::new()
+            .with_explicit_nulls(true)
+            .build::<_, LineDelimited>(&mut *output);
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             written.rows += batch.num_rows();

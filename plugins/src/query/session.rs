@@ -1,14 +1,13 @@
 //! One session: a DataFusion context over pinned tables, read-only, bounded in memory.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use assets::outcome::{Failure, FailureClass};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -24,6 +23,7 @@ use super::catalog::{LakeCatalog, SESSION_SCHEMA, SessionTables, TableResolver};
 use super::damage::name_damaged_file;
 use super::error::{QueryError, engine_error};
 use super::local_time::bind_local_bounds;
+use super::memory::SharedMemory;
 use super::one_way::physical_rules;
 use crate::lakehouse::{Lake, LakeError};
 
@@ -84,16 +84,12 @@ impl std::fmt::Debug for QuerySession {
 impl QuerySession {
     /// A session over the lake's tables.
     pub fn new(lake: &Lake, resolver: Arc<dyn TableResolver>, options: &QueryOptions) -> Result<Self, LakeError> {
-        let pool = TrackConsumersPool::new(
-            FairSpillPool::new(options.memory_bytes),
-            NonZeroUsize::new(3).expect("three is not zero"),
-        );
         let disk = match &options.spill_folder {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::Disabled,
         };
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
+            .with_memory_pool(Arc::new(SharedMemory::new(options.memory_bytes)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
             .build_arc()?;
         let mut config = SessionConfig::new()
@@ -142,6 +138,11 @@ impl QuerySession {
     /// Plans a query: exactly one `SELECT` (or `WITH`, `VALUES`, `EXPLAIN` of one, `DESCRIBE`). Parameters are bound as values.
     pub async fn plan(&self, sql: &str, parameters: &[(String, ScalarValue)]) -> Result<LogicalPlan, QueryError> {
         let refuse = |error| engine_error(error, &self.resolver.keys());
+        // The parser and the planner recurse over the query, and a thread that runs off its stack takes the process along.
+        if let Some(deep) = assets::sql::too_deep(sql) {
+            let failure = Failure::new(FailureClass::StackOverflow, deep.message).with_help(deep.help);
+            return Err(QueryError::new(failure, Some((deep.line, deep.column))));
+        }
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(refuse)?;

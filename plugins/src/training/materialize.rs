@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use super::part::{Parts, parts};
 use super::{TrainingConfig, rows, store};
 use crate::kind::{Extras, Output, Product};
-use crate::models::{METRICS, Metric, Trained, Trainer, TrainingSpec, train};
-use crate::step_run::StepContext;
+use crate::models::{METRICS, Metric, Trained, Trainer, TrainingSpec, train_unless};
+use crate::step_run::{Cancellation, StepContext};
 
 /// Threads that one training may take.
 const MOST_THREADS: usize = 8;
@@ -30,7 +30,7 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
     {
         parameters.seed = context.seed() & LARGEST_SEED;
     }
-    let rows = rows::read(&config, context).await?;
+    let rows = context.cancel().or(rows::read(&config, context)).await?;
     let parts = parts(rows.batches, config.split.as_ref())?;
     judge_parts(&config, &parts)?;
     if parts.left_out > 0 {
@@ -40,12 +40,19 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
             parts.left_out
         ));
     }
+    let count = |batches: &[RecordBatch]| batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    context.log().info(format!(
+        "learns from {} rows and is judged by {}",
+        count(&parts.train),
+        count(&parts.test)
+    ));
     let work = Work {
         config,
         features: rows.features,
         parts,
         asset: context.asset().key.clone(),
         state_folder: PathBuf::from(&context.order().project.state_folder),
+        cancel: context.cancel().clone(),
     };
     let learned = tokio::task::spawn_blocking(move || work.run()).await;
     drop(rows.reservation);
@@ -93,6 +100,7 @@ struct Work {
     parts: Parts,
     asset: AssetKey,
     state_folder: PathBuf,
+    cancel: Cancellation,
 }
 
 impl Work {
@@ -104,7 +112,8 @@ impl Work {
             features: self.features,
             trainer: self.config.trainer.clone(),
         };
-        let trained = train(&spec, &self.parts.train, threads).map_err(|error| error.failure())?;
+        let stop = || self.cancel.is_canceled();
+        let trained = train_unless(&spec, &self.parts.train, threads, &stop).map_err(|error| error.failure())?;
         let (targets, predictions) = judged(&trained, &spec.target, &self.parts.test)?;
         let metrics = match &self.config.split {
             Some(_) => metrics(&self.config, &trained, &targets, &predictions)?,

@@ -60,6 +60,11 @@ impl Kind for Training {
         link::link(compiled, others);
     }
 
+    /// The rows are let go between batches, the learning between trees: a thread that learns cannot be dropped.
+    fn stops_itself(&self) -> bool {
+        true
+    }
+
     async fn materialize(&self, context: &StepContext<'_>) -> Result<Output, Failure> {
         materialize::materialize(context).await
     }

@@ -94,6 +94,9 @@ pub enum StateError {
         /// Why not.
         source: std::io::Error,
     },
+    /// No space left for what every start writes.
+    #[error("no space left in `{}` to open the state: free some on the disk of the state folder, then try again", .0.display())]
+    NoSpace(PathBuf),
     /// Anything else that SQLite reports.
     #[error("SQLite: {0}")]
     Sqlite(#[from] rusqlite::Error),

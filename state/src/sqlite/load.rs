@@ -233,7 +233,8 @@ const POINTERS: &str = "
          AND i.table_name = substr(p.asset, instr(p.asset, '.') + 1)";
 
 const SOURCES: &str = "
-    SELECT asset, at FROM source";
+    SELECT source.asset, source.at, event.json -> '$.observation.code'
+    FROM source LEFT JOIN event ON event.seq = source.seq";
 
 const SOURCE_FILES: &str = "
     SELECT asset, path, bytes, modified_ns, sha256, partitions FROM source_file ORDER BY asset, path";
@@ -411,7 +412,10 @@ fn observations(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedObse
             asset,
             LoadedObservation {
                 at: row.get(1)?,
-                observation: Observation::default(),
+                observation: Observation {
+                    files: Vec::new(),
+                    code: value::optional_json("event.json", row.get(2)?)?,
+                },
             },
         );
     }

@@ -1,5 +1,6 @@
 //! A connection to the state: for the one writer, for readers, or in memory for the simulator.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +40,20 @@ impl Store {
     /// A writer creates the file and its folder, brings the schema up to date, and checks the file's integrity when its
     /// last owner did not [`Store::close`] it. A reader needs a file of the current schema.
     pub fn open(path: &Path, mode: OpenMode) -> Result<Self, StateError> {
+        let (error, folder) = match (Self::open_at(path, mode, Space::Enough), path.parent()) {
+            // On a full disk SQLite speaks of a failed read or write as often as of the space.
+            (Err(error @ StateError::Sqlite(_)), Some(folder)) if is_full(folder) => (error, folder),
+            (result, _) => return result,
+        };
+        // A reader needs room as well, for the index of the write-ahead log. Without a log there is nothing to index, and
+        // nobody writes one while the disk is full.
+        if mode == OpenMode::Reader && !has_log(path) {
+            return Self::open_at(path, mode, Space::None).map_err(|_| error);
+        }
+        Err(StateError::NoSpace(folder.to_owned()))
+    }
+
+    fn open_at(path: &Path, mode: OpenMode, space: Space) -> Result<Self, StateError> {
         require_safe_library()?;
         if mode == OpenMode::Writer {
             let folder = path.parent().unwrap_or(Path::new("."));
@@ -59,7 +74,13 @@ impl Store {
             OpenMode::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
         // Without a mutex per call: a `Store` is used by one thread at a time, which `&mut` and `!Sync` ensure.
-        let mut connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let mut connection = match space {
+            Space::Enough => Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
+            Space::None => Connection::open_with_flags(
+                unchanging(path),
+                access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI,
+            )?,
+        };
         connection.busy_timeout(Duration::from_secs(5))?;
         let found = refuse_other_files(&connection, path)?;
         if mode == OpenMode::Writer {
@@ -182,6 +203,42 @@ impl Store {
         self.connection
             .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", [key, value])
     }
+}
+
+/// Whether there is room for what SQLite writes beside the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Space {
+    Enough,
+    None,
+}
+
+/// Whether the database has a write-ahead log with something in it.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+/// The database as a URI that says that nobody changes it, see <https://sqlite.org/uri.html>.
+fn unchanging(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// Whether a file of the size that SQLite begins with does not fit there.
+fn is_full(folder: &Path) -> bool {
+    let probe = folder.join(format!(".space.{}", std::process::id()));
+    let tried = std::fs::write(&probe, [1; 1 << 16]);
+    // Nobody reads it; one that stays behind is replaced by the next.
+    std::fs::remove_file(&probe).ok();
+    tried.is_err_and(|error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
 fn require_safe_library() -> Result<(), StateError> {

@@ -197,7 +197,7 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
                 .collect();
             Some(Event::SourceObserved {
                 asset: asset("bronze.raw"),
-                observation: Observation { files },
+                observation: Observation { files, code: None },
             })
         }
         16..=18 => schedule_event(model, choose),

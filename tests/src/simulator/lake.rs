@@ -45,7 +45,10 @@ impl Lake {
             .get(asset)
             .into_iter()
             .flat_map(|files| files.values().cloned());
-        Observation { files: files.collect() }
+        Observation {
+            files: files.collect(),
+            code: None,
+        }
     }
 }
 

@@ -105,6 +105,7 @@ impl World {
             partitions: vec![OrderedPartition {
                 bounds: bounds.map(|(start, end)| (start.as_microsecond(), end.as_microsecond())),
                 scopes: scopes.collect(),
+                has: Vec::new(),
                 key,
             }],
             table: self.pointers.get(&asset.key).cloned(),

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use assets::outcome::{Failure, FailureClass};
-use assets::{Asset, AssetPartition, InputRole};
+use assets::{Asset, AssetPartition, InputRole, WriteMode};
 use state::event::{Event, Micros, PinnedVersion};
 use state::status::RunStatus;
 
@@ -163,6 +163,13 @@ fn start(
             scopes: rows
                 .map(|input| (input.asset.clone(), sight.scopes().of(asset, input, key.as_ref())))
                 .collect(),
+            has: match asset.write {
+                WriteMode::Append => world
+                    .partition(&asset.key, key.as_ref())
+                    .and_then(|record| record.materialization.as_ref())
+                    .map_or_else(Vec::new, |made| made.sources.clone()),
+                WriteMode::Replace => Vec::new(),
+            },
             key,
         }
     });

@@ -31,7 +31,7 @@ pub async fn cancel_run(State(state): State<WebState>, Path(run): Path<String>) 
         .map_err(|error: state::ids::IdError| ErrorJson::not_found(error.to_string()))?;
     match state.engine.cancel(run).await? {
         Answer::Canceling { run } => Ok(Json(json!({ "canceling": run }))),
-        Answer::Refused { reasons } => Err(ErrorJson::new(StatusCode::CONFLICT, reasons.join("; "))),
+        Answer::Refused { reasons } => Err(ErrorJson::not_found(reasons.join("; "))),
         _ => Err(ErrorJson::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "an answer to another question",

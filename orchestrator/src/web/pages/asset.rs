@@ -11,7 +11,7 @@ use axum::response::Html;
 use serde::{Deserialize, Serialize};
 use state::sqlite::queries::asset_partitions::{PartitionRow, asset_partitions};
 use state::sqlite::queries::assets::{AssetRow, asset as asset_sums};
-use state::sqlite::queries::checks::{CheckRow, latest};
+use state::sqlite::queries::checks::{CheckRow, standing};
 use state::sqlite::queries::materializations::{MaterializationRow, of_asset};
 use state::sqlite::queries::sources::{SourceRow, source};
 use state::sqlite::queries::why::{WhyFacts, why};
@@ -168,7 +168,10 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
         Ok((
             asset_sums(store, &key)?,
             source(store, &key)?,
-            latest(store, &key, CHECKS)?,
+            standing(store, &key, CHECKS)?
+                .into_iter()
+                .map(|check| check.worst)
+                .collect::<Vec<_>>(),
             asset_partitions(store, &key, true, None, FAILED)?.rows,
             of_asset(store, &key, before, MATERIALIZATIONS)?,
             why.transpose()?,

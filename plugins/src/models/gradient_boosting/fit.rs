@@ -19,11 +19,12 @@ const FEATURES: u64 = 4;
 /// Fits an ensemble. A binary target is fitted by logistic loss, another one by squared error.
 ///
 /// # Errors
-/// When a binary target has one class.
+/// When a binary target has one class, or `stop` says so before a tree.
 pub(in super::super) fn fit(
     matrix: &TrainingMatrix,
     parameters: &GradientBoosting,
     threads: usize,
+    stop: &dyn Fn() -> bool,
 ) -> Result<(Ensemble, Task), ModelError> {
     let task = if matrix.binary { Task::Binary } else { Task::Regression };
     if task == Task::Binary {
@@ -52,6 +53,9 @@ pub(in super::super) fn fit(
     };
     let mut best = (loss(task, &scores, &matrix.target, &validation), 0);
     for round in 0..parameters.trees {
+        if stop() {
+            return Err(ModelError::Stopped);
+        }
         gradients.update(task, &scores, &matrix.target, threads);
         let sampled = Seed::of(parameters.seed, ROWS, round as u64);
         let sees_row = |row: u32| parameters.subsample >= 1.0 || sampled.chooses(u64::from(row), parameters.subsample);

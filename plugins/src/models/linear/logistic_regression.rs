@@ -54,8 +54,13 @@ impl LogisticRegression {
     /// Fits log-odds to a binary target.
     ///
     /// # Errors
-    /// When the target has one class or other values, or (without a penalty) no coefficients are best.
-    pub(in super::super) fn fit(&self, matrix: &TrainingMatrix) -> Result<LinearModel, ModelError> {
+    /// When the target has one class or other values, (without a penalty) no coefficients are best, or `stop` says so before
+    /// an iteration.
+    pub(in super::super) fn fit(
+        &self,
+        matrix: &TrainingMatrix,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<LinearModel, ModelError> {
         matrix.require_two_classes()?;
         let design = Design::new(matrix);
         let target = &matrix.target;
@@ -64,6 +69,9 @@ impl LogisticRegression {
         coefficients[0] = (share / (1.0 - share)).ln();
         let mut loss = self.loss(&design, target, &coefficients);
         for iterations in 0..MOST_ITERATIONS {
+            if stop() {
+                return Err(ModelError::Stopped);
+            }
             let (mut curvature, mut descent) = design.equations(|row| {
                 let probability = logistic(design.score(row, &coefficients));
                 (probability * (1.0 - probability), target[row] - probability)

@@ -162,6 +162,7 @@ impl World {
             OrderedPartition {
                 bounds: bounds.map(|(start, end)| (start.as_microsecond(), end.as_microsecond())),
                 scopes: scopes.collect(),
+                has: Vec::new(),
                 key,
             }
         };

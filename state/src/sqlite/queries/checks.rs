@@ -37,6 +37,23 @@ const LATEST: &str = concat!(
       ORDER BY c.name LIMIT ?2"
 );
 
+// The newest try of each partition, published or not; of each check the worst of these.
+const STANDING: &str = concat!(
+    "WITH newest AS (
+         SELECT CASE failed WHEN 1 THEN failed_seq ELSE seq END AS ended FROM asset_partition WHERE asset = ?1
+     ),
+     ranked AS (
+         SELECT check_result.*,
+             count(*) OVER (PARTITION BY name) AS partitions,
+             sum(1 - passed) OVER (PARTITION BY name) AS failing,
+             row_number() OVER (PARTITION BY name ORDER BY passed, severity, seq DESC) AS place
+         FROM newest JOIN check_result ON check_result.seq = newest.ended AND check_result.asset = ?1
+     )
+     SELECT ",
+    columns!(),
+    ", partitions, failing FROM ranked WHERE place = 1 ORDER BY name LIMIT ?2"
+);
+
 const HISTORY: &str = concat!(
     "SELECT ",
     columns!(),
@@ -64,6 +81,19 @@ pub struct CheckRow {
     pub published: bool,
     /// What it found.
     pub result: CheckResult,
+}
+
+/// How a check stands over all partitions of an asset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// The worst of the partitions' newest results: one that blocks before one that warns before one that passed, the newest
+    /// among equals.
+    #[serde(flatten)]
+    pub worst: CheckRow,
+    /// Partitions whose newest try was checked by it; 1 for an asset without partitions.
+    pub partitions: u64,
+    /// Those of them that did not pass.
+    pub failing: u64,
 }
 
 impl CheckRow {
@@ -98,6 +128,22 @@ impl CheckRow {
             },
         })
     }
+}
+
+/// How each check of an asset stands, by name, for at most `limit` checks. A partition whose newest try failed stands with
+/// what was found then, though readers see older rows.
+pub fn standing(store: &Store, asset: &AssetKey, limit: usize) -> Result<Vec<Standing>, StateError> {
+    let mut statement = store.connection.prepare_cached(STANDING)?;
+    collect(
+        statement.query(params![asset.as_str(), value::integer(limit as u64)])?,
+        |row| {
+            Ok(Standing {
+                worst: CheckRow::of(row)?,
+                partitions: value::count(row.get(15)?),
+                failing: value::count(row.get(16)?),
+            })
+        },
+    )
 }
 
 /// The newest result of each check of an asset, by name, for at most `limit` checks.

@@ -1,15 +1,23 @@
-//! Running the real `millpond` on a project in a folder of its own.
-#![expect(clippy::disallowed_methods, reason = "tests start the program that they test")]
+//! A project in a folder of its own, and the commands that run on it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
+use state::sqlite::{OpenMode, Store, fsck};
 use tempfile::TempDir;
+
+use super::{Running, SmallDisk};
 
 /// A project and the program to run on it.
 pub struct Project {
-    folder: TempDir,
+    home: Home,
+}
+
+/// Where it lives, for as long as the test runs.
+enum Home {
+    Folder(TempDir),
+    Disk(SmallDisk),
 }
 
 /// What the program said.
@@ -66,9 +74,19 @@ pub fn program() -> PathBuf {
 impl Project {
     /// A project of these files.
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let project = Self {
-            folder: tempfile::tempdir().expect("a temporary folder can be made"),
-        };
+        Self::at(
+            Home::Folder(tempfile::tempdir().expect("a temporary folder can be made")),
+            files,
+        )
+    }
+
+    /// A project of these files, all of it on a small disk.
+    pub fn on(disk: SmallDisk, files: &[(&str, &str)]) -> Self {
+        Self::at(Home::Disk(disk), files)
+    }
+
+    fn at(home: Home, files: &[(&str, &str)]) -> Self {
+        let project = Self { home };
         for (path, text) in files {
             project.write(path, text.as_bytes());
         }
@@ -79,7 +97,7 @@ impl Project {
     pub fn example(name: &str) -> Self {
         let project = Self::new(&[]);
         let mut command = Command::new(program());
-        let folder = project.path().to_owned();
+        let folder = project.path();
         let output = command
             .arg("init")
             .arg(folder)
@@ -91,8 +109,22 @@ impl Project {
     }
 
     /// Its folder.
-    pub fn path(&self) -> &Path {
-        self.folder.path()
+    pub fn path(&self) -> PathBuf {
+        match &self.home {
+            Home::Folder(folder) => folder.path().to_owned(),
+            Home::Disk(disk) => disk.own_path(),
+        }
+    }
+
+    /// The small disk that it is on.
+    ///
+    /// # Panics
+    /// If it is not on one.
+    pub fn disk(&self) -> &SmallDisk {
+        match &self.home {
+            Home::Disk(disk) => disk,
+            Home::Folder(_) => panic!("the project was not made on a small disk"),
+        }
     }
 
     /// Writes a file of the project.
@@ -102,11 +134,39 @@ impl Project {
         std::fs::write(path, bytes).expect("a file can be written");
     }
 
+    /// Removes a file of the project.
+    pub fn remove(&self, path: &str) {
+        std::fs::remove_file(self.path().join(path)).expect("the file is there");
+    }
+
+    /// The files below a folder of the project, by their paths from there, sorted. A folder that is not there has none.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let root = self.path().join(folder);
+        let mut found = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().map_while(Result::ok) {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.path());
+                } else {
+                    let path = entry.path();
+                    let path = path.strip_prefix(&root).expect("it was found below the folder");
+                    found.push(path.to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
     fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(program());
+        let (mut command, folder) = match &self.home {
+            Home::Folder(folder) => (Command::new(program()), folder.path()),
+            Home::Disk(disk) => (disk.command(&program()), disk.path()),
+        };
         command
             .arg("-C")
-            .arg(self.path())
+            .arg(folder)
             .args(arguments)
             .envs(variables.iter().copied())
             .stdin(Stdio::null());
@@ -151,6 +211,21 @@ impl Project {
             .stderr(Stdio::null())
             .spawn()
             .expect("the program starts")
+    }
+
+    /// Starts a command; its lines are there as they come.
+    pub fn begin(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(arguments, &[]))
+    }
+
+    /// Fails unless the state agrees with itself and no run is left open. Nobody else may own the state meanwhile.
+    #[track_caller]
+    pub fn sound(&self) {
+        let store = Store::open(&self.path().join(".millpond/state.db"), OpenMode::Writer).expect("the state opens");
+        let violations = fsck::check(&store).expect("the state can be checked");
+        assert!(violations.is_empty(), "{violations:#?}");
+        assert!(store.load().expect("the state loads").runs.is_empty(), "a run is open");
+        store.close().expect("the state closes");
     }
 
     /// The first row of a query's result.

@@ -1,4 +1,4 @@
-//! The whole program on small projects: what users see when all goes well, and when it does not.
+//! A day's work on a small project: what is fresh stays, what is edited runs, what fails keeps the old rows.
 
 use std::io::{BufRead, BufReader};
 

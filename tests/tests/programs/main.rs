@@ -1,0 +1,15 @@
+//! The whole program on small projects, one theme per file: what a user does, what goes wrong, and what the program says
+//! and leaves behind then. Everything here runs the real binary with its worker processes.
+#![expect(clippy::disallowed_methods, reason = "tests tell how long something takes")]
+
+mod append;
+mod bad_input;
+mod changing_files;
+mod everyday;
+mod full_disk;
+mod interrupt;
+mod observation;
+mod quarantine;
+mod schema_change;
+mod show;
+mod spill;
