@@ -13,6 +13,7 @@ use state::sqlite::queries::attempts::{AttemptRow, attempts};
 use state::sqlite::queries::run::{RunDetail, run};
 use state::sqlite::queries::run_steps::{StepFilter, StepRow, run_steps};
 use state::sqlite::queries::runs::RunRow;
+use state::sqlite::queries::schedules::{TickRow, tick_of_run};
 use state::status::{RunStatus, StepStatus};
 
 use super::super::WebState;
@@ -51,6 +52,8 @@ pub struct Asked {
 pub struct RunFacts {
     /// The run, its request and its assets.
     pub run: RunDetail,
+    /// The tick of a schedule that requested it.
+    pub tick: Option<TickRow>,
     /// Its attempts, oldest first; the first 500.
     pub attempts: Vec<AttemptRow>,
     /// Whether there are more attempts.
@@ -114,10 +117,11 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
             Vec::new()
         };
         let steps = run_steps(store, &asked_run, &filter, after.as_ref(), STEPS)?;
-        Ok(Some((detail, attempts, failures, steps)))
+        let tick = tick_of_run(store, &asked_run)?;
+        Ok(Some((detail, tick, attempts, failures, steps)))
     })
     .await?;
-    let (run, attempts, failures, steps) = found.ok_or_else(|| {
+    let (run, tick, attempts, failures, steps) = found.ok_or_else(|| {
         ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of runs has those that are kept")
     })?;
     let mut progress = BTreeMap::new();
@@ -137,6 +141,7 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
     }
     Ok(RunFacts {
         run,
+        tick,
         more_attempts: attempts.next.is_some(),
         attempts: attempts.rows,
         progress,
@@ -203,6 +208,8 @@ struct RunPage {
     to: String,
     asked_for: String,
     trigger: String,
+    /// Where the schedule that asked is shown, and its instant.
+    tick: Option<(String, Markup)>,
     owner: String,
     submitted: Markup,
     started: Markup,
@@ -295,6 +302,10 @@ pub async fn page(
         to,
         asked_for,
         trigger: row.trigger.clone(),
+        tick: facts.tick.as_ref().map(|tick| {
+            let pairs = [("schedule", Some(tick.schedule.clone()))];
+            (format!("/schedules{}", query(&pairs)), clock.when(tick.instant))
+        }),
         owner: row.owner.clone(),
         submitted: clock.when(row.submitted_at),
         started: clock.when_known(row.started_at),
