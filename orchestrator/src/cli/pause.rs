@@ -38,7 +38,7 @@ impl Resume {
 fn pause(run: &str, pause: bool, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
     let run = runs::parse(run)?;
     let remote = Remote::of(place)?;
-    super::runtime()?.block_on(remote.pause(&run, pause))?;
+    super::runtime()?.block_on(remote.pause_run(&run, pause))?;
     let words = if pause {
         "starts nothing more until it is resumed"
     } else {

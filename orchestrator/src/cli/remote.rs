@@ -84,7 +84,7 @@ impl Remote {
     }
 
     /// Asks that a run start nothing more for now (`pause`), or go on.
-    pub async fn pause(&self, run: &RunId, pause: bool) -> Result<(), Stop> {
+    pub async fn pause_run(&self, run: &RunId, pause: bool) -> Result<(), Stop> {
         let what = if pause { "pause" } else { "resume" };
         let _: serde_json::Value = self
             .answer(self.request(Method::POST, &format!("/runs/{run}/{what}")))

@@ -22,9 +22,9 @@ pub(super) struct Cost {
 }
 
 /// A `millpond` command on a project.
-pub(super) fn millpond(project: &Path, arguments: &[&str]) -> Command {
+pub(super) fn millpond(project: impl AsRef<Path>, arguments: &[&str]) -> Command {
     let mut command = Command::new(crate::program::program());
-    command.arg("-C").arg(project).args(arguments);
+    command.arg("-C").arg(project.as_ref()).args(arguments);
     command
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())

@@ -1,6 +1,6 @@
 //! A project in a folder of its own, and the commands that run on it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;

@@ -355,7 +355,11 @@ fn request(
             reasons.truncate(MOST_TOLD);
             tick(name, instant, TickStatus::Failed, Some(reasons.join("; ")))
         }
-        Answer::Canceling { .. } | Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => {
+        Answer::Canceling { .. }
+        | Answer::Paused { .. }
+        | Answer::Promoted { .. }
+        | Answer::Ticked { .. }
+        | Answer::Schedule { .. } => {
             unreachable!("a plan is accepted, refused, or nothing to do")
         }
     }

@@ -194,7 +194,10 @@ fn schedule_view(facts: ScheduleFacts, clock: &Clock) -> ScheduleView {
 fn tick_view(tick: TickRow, clock: &Clock) -> TickView {
     let run_tone = |status: &str| {
         let known = state::status::RunStatus::ALL.into_iter();
-        known.filter(|known| known.as_str() == status).map(run_state).next()
+        known
+            .filter(|known| known.as_str() == status)
+            .map(|status| run_state(status, false))
+            .next()
     };
     let stretch = (tick.count > 1).then(|| format!("and {} more up to", number(tick.count - 1)));
     let run = tick.run.map(|run| {
