@@ -1,7 +1,7 @@
 //! The dashboard of the real program: pages over plain HTTP as a browser without JavaScript sees them, who may ask, and (second
 //! tier) the same pages in a real browser.
 //!
-//! The second tier: `MILLPOND_CHROMIUM=chromium cargo test -p millpond --test pages -- --ignored`.
+//! The second tier: `MILLPOND_CHROMIUM=chromium cargo test --workspace --test pages -- --ignored`.
 
 #![allow(clippy::disallowed_methods, missing_docs)]
 

@@ -23,10 +23,8 @@ class Millpond:
         return self.ask("query", "--format", "json", *options, sql)
 
     def table(self, name):
-        """All figures of an asset; `None` if it has no table."""
+        """All figures of an asset's table."""
         shown = self.ask("show", name, "--json", "--limit", "1000000")[0]
-        if not shown["snapshots"]:
-            return None
         columns = [(row["column_name"], row["data_type"]) for row in self.query(f"DESCRIBE {name}")]
         row = self.query(figures.query(columns, name, figures.DATAFUSION))[0]
         # A figure of nulls alone is left out of the answer.
@@ -56,10 +54,10 @@ class Millpond:
 
 def main():
     millpond = Millpond(*figures.arguments("MILLPOND", "PROJECT"))
-    names = [shown["asset"] for shown in millpond.ask("show", "--json")]
+    listed = millpond.query("SELECT table_schema, table_name, table_type FROM information_schema.tables")
+    names = [f"{row['table_schema']}.{row['table_name']}" for row in listed if row["table_type"] == "BASE TABLE"]
     with ThreadPoolExecutor(2) as readers:
-        found = zip(names, readers.map(millpond.table, names))
-        figures.show({name: told for name, told in found if told is not None})
+        figures.show(dict(zip(names, readers.map(millpond.table, names))))
 
 
 if __name__ == "__main__":

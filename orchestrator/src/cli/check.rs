@@ -59,6 +59,15 @@ impl Check {
                     partitioning.describe()
                 ));
             }
+            for schedule in project.definitions.schedules().values() {
+                terminal.say(format!(
+                    "{}  `{}` in {}  {}",
+                    terminal.bold(&format!("[schedule.{}]", schedule.name)),
+                    schedule.crons().join("`, `"),
+                    schedule.zone,
+                    schedule.selection.as_str()
+                ));
+            }
         }
         terminal.say(terminal.green(&format!(
             "{} is in order: {}",

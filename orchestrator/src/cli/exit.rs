@@ -11,13 +11,13 @@ use crate::edge::engine::{EngineError, RequestError};
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// A run or a step failed.
+    /// A run, a step or a query failed.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
     /// The project has mistakes.
     Mistakes = 3,
-    /// No such asset, run, partition or table.
+    /// No such asset, partition, run or model.
     NotFound = 4,
     /// Another process owns the project's state.
     Owned = 5,

@@ -33,12 +33,13 @@ use terminal::Terminal;
 const AFTER_HELP: &str = "\
 Exit codes:
   0   done                              3   the project has mistakes
-  1   a run or a step failed            4   no such asset, run, partition or table
+  1   a run, a step or a query failed   4   no such asset, partition, run or model
   2   the command line is wrong         5   another process owns the project's state
   70  something broke                   130 interrupted
 
-Selections: silver.flights  +a (with all upstream)  a+ (downstream)  2+a  layer:gold  kind:sql  tag:x
-            owner:me@example.com  stale  missing  and or not ( )  *";
+Selections: silver.flights  +a (with all upstream)  a+ (with all downstream)
+            2+a  layer:gold  kind:sql  tag:x  owner:me@example.com
+            stale  missing  and or not ( )  *";
 
 /// A lakehouse in one binary: declare assets in TOML, materialize them into Iceberg tables, trust what you read.
 #[derive(Parser)]
@@ -54,39 +55,24 @@ struct Cli {
     command: Command,
 }
 
+// What a command is for is said in its own file, and shown from there.
 #[derive(Subcommand)]
 enum Command {
-    /// Make a project that runs.
     Init(init::Init),
-    /// Report every mistake of the project at once, and what was inferred.
     Check(check::Check),
-    /// Say what would run, on which partitions, and why.
     Plan(plan::Plan),
-    /// Materialize what is stale among the selected assets.
     Materialize(materialize::Materialize),
-    /// Ask a question in SQL, of tables as they are or as they were.
     Query(query::Query),
-    /// Show an asset: its state, partitions, checks and snapshots.
     Show(show::Show),
-    /// List runs, or show one.
     Runs(runs::Runs),
-    /// Print the log of a run.
     Logs(logs::Logs),
-    /// Explain why a partition is fresh or stale, and what became of it.
     Why(why::Why),
-    /// List models, their versions and metrics.
     Models(models::Models),
-    /// Point an alias at a model version.
     Promote(promote::Promote),
-    /// Stop a run.
     Cancel(cancel::Cancel),
-    /// Serve the dashboard and run what is asked for.
     Up(up::Up),
-    /// List schedules and their ticks, preview them, pause and resume them.
     Schedule(schedule::ScheduleCommand),
-    /// Print the JSON Schema of the TOML files, for editors.
     Schema(schema::Schema),
-    /// Print completions for a shell.
     Completions(completions::Completions),
     /// Take orders from a daemon (started by it, not by people).
     #[command(hide = true)]

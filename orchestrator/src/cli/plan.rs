@@ -16,16 +16,16 @@ use crate::wire::RunBody;
 /// Which assets and partitions; shared by `plan` and `materialize`.
 #[derive(Args, Clone)]
 pub struct Choice {
-    /// Which assets; everything by default.
+    /// Which assets: silver.flights, +gold.model_quality, "layer:gold and stale".
     #[arg(default_value = "*")]
     pub selection: Vec<String>,
-    /// One partition.
+    /// One partition: 2013-03-01.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["from", "to"])]
     pub partition: Option<String>,
-    /// First partition of a range.
+    /// First partition of a range; with --to.
     #[arg(long, value_name = "KEY", requires = "to")]
     pub from: Option<String>,
-    /// Last partition of a range.
+    /// Last partition of a range; with --from.
     #[arg(long, value_name = "KEY", requires = "from")]
     pub to: Option<String>,
     /// Also what is fresh.

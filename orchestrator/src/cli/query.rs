@@ -61,7 +61,12 @@ impl Query {
             .map_or(Ok(AsOf::Pinned), |text| as_of(text, &project.settings.timezone))?;
         let tables = tables(
             &folder,
-            project.definitions.ordered().iter().map(|asset| asset.key.clone()),
+            project
+                .definitions
+                .ordered()
+                .iter()
+                .filter(|asset| asset.kind != "training")
+                .map(|asset| asset.key.clone()),
         )?;
         let lake = Lake::open(&project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
         let scratch = Scratch::new(&folder)?;
@@ -129,7 +134,7 @@ fn failed(error: plugins::query::QueryError) -> Stop {
     }
 }
 
-/// The newest version of every table, and the names of assets that have none yet.
+/// The newest version of every table, and the names of assets that have none yet (`assets`; a model never has one).
 fn tables(
     folder: &StateFolder,
     assets: impl Iterator<Item = AssetKey>,

@@ -15,7 +15,7 @@ use super::terminal::{Terminal, bytes, count, moment, table, thousands};
 use super::{Exit, Stop};
 use crate::core::Health;
 
-/// Show an asset: its state, partitions, checks and snapshots; without a name, all assets.
+/// Show an asset (its state, partitions, checks and snapshots), or list all.
 #[derive(Args)]
 pub struct Show {
     /// The asset: silver.flights

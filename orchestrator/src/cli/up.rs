@@ -8,7 +8,7 @@ use state::event::OwnerMode;
 use super::init::make_example;
 use super::look::{Place, open};
 use super::materialize::materialize;
-use super::terminal::{Terminal, start_log};
+use super::terminal::{Terminal, moment, start_log};
 use super::{Exit, Stop};
 use crate::edge::clock::Stopwatch;
 use crate::edge::engine::Engine;
@@ -68,6 +68,19 @@ impl Up {
                     "  project {}   ready in {:.2} s   Ctrl-C stops",
                     root.display(),
                     started.elapsed().as_secs_f64()
+                ));
+            }
+            let coming = engine
+                .handle()
+                .driver()
+                .ask(|world, _| world.coming(1).pop())
+                .await
+                .flatten();
+            if let (Some((schedule, due)), false) = (coming, terminal.json()) {
+                let zone = &project.settings.timezone;
+                terminal.note(format!(
+                    "  next by the clock: {schedule} at {}",
+                    moment(due.instant, zone)
                 ));
             }
             let selection = self

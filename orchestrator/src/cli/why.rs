@@ -185,13 +185,20 @@ fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
             ));
         }
     }
-    for check in &facts.failed_checks {
+    // Of the newest failure, if nothing was made since: those that passed did not stop it.
+    let is_failed = facts.partition.as_ref().is_some_and(|partition| partition.failed);
+    for check in facts
+        .failed_checks
+        .iter()
+        .filter(|check| is_failed && !check.result.passed)
+    {
+        let word = if check.result.blocks() { "failed" } else { "warned" };
         let figure = check
             .result
             .figure
             .map_or_else(String::new, |figure| format!(", found {figure}"));
         terminal.say(format!(
-            "  check {} failed: expected {}{figure}",
+            "  check {} {word}: expected {}{figure}",
             check.result.name, check.result.expected
         ));
     }

@@ -95,7 +95,7 @@ impl fmt::Display for StaleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverMaterialized => write!(f, "never materialized"),
-            Self::LastFailed => write!(f, "the last try failed"),
+            Self::LastFailed => write!(f, "the last attempt failed"),
             Self::CodeChanged { was, is } => {
                 write!(
                     f,

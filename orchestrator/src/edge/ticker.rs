@@ -21,6 +21,8 @@ use crate::core::Input;
 const SLICE: Duration = Duration::from_secs(1);
 /// Longest sleep without asking the core.
 const ASK_AGAIN: Micros = 30_000_000;
+/// A clock that is this much behind what was decided last was set back, and did not just stand still for a moment.
+const SET_BACK: Micros = 60_000_000;
 /// Most schedules whose sources are looked at side by side.
 const AT_ONCE: usize = 32;
 /// How long the sources of a schedule may take to be looked at.
@@ -47,12 +49,23 @@ async fn keep(engine: EngineHandle) {
     let mut live = engine.driver().live();
     let mut looking: JoinSet<String> = JoinSet::new();
     let mut looked_after: HashSet<String> = HashSet::new();
+    let mut set_back = false;
     loop {
         let limit = AT_ONCE + looked_after.len();
         let question = engine
             .driver()
-            .ask(move |world, at| (world.due_schedules(at, limit), world.next_wake()));
-        let Some((due, wake)) = question.await else { return };
+            .ask(move |world, at| (world.due_schedules(at, limit), world.next_wake(), at));
+        let Some((due, wake, decided)) = question.await else {
+            return;
+        };
+        let behind = decided - clock::now();
+        if behind > SET_BACK && !set_back {
+            tracing::warn!(
+                seconds = behind / 1_000_000,
+                "the clock was set back: what is decided already is not decided again, and schedules wait until it is there"
+            );
+        }
+        set_back = behind > SET_BACK;
         for name in due {
             if looked_after.len() < AT_ONCE && looked_after.insert(name.clone()) {
                 let engine = engine.clone();

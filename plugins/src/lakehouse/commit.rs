@@ -132,18 +132,40 @@ pub async fn prepare_commit(
         metadata: base_metadata.as_deref(),
         shape: &shape,
     };
-    // A draft tells the ids that schema and partition spec get.
+    let mut random = StdRng::seed_from_u64(seed);
+    let snapshot_id = fresh_snapshot_id(&mut random, base_metadata.as_deref());
+    let sequence = base_metadata
+        .as_ref()
+        .map_or(1, |metadata| metadata.next_sequence_number());
+    let parent_id = parent.as_ref().map(|parent| parent.snapshot_id());
+    // Never before the version that it is built on, even if the clock was set back.
+    let timestamp_ms = base_metadata.as_ref().map_or(now_ms, |metadata| {
+        let last = metadata.history().last().map_or(0, |entry| entry.timestamp_ms());
+        now_ms.max(metadata.last_updated_ms()).max(last)
+    });
+    // A draft tells the ids that schema and partition spec get. It has a snapshot for its time alone: without one the builder
+    // would take the machine's, and refuse it where that was set back.
+    let in_draft = Snapshot::builder()
+        .with_snapshot_id(snapshot_id)
+        .with_parent_snapshot_id(parent_id)
+        .with_sequence_number(sequence)
+        .with_timestamp_ms(timestamp_ms)
+        .with_manifest_list(String::new())
+        .with_summary(Summary {
+            operation: Operation::Append,
+            additional_properties: HashMap::new(),
+        })
+        .build();
     let draft = start
         .builder(seed)?
-        .build()
+        .set_branch_snapshot(in_draft, "main")
+        .and_then(TableMetadataBuilder::build)
         .map_err(|error| refuse(table, error))?
         .metadata;
     check_ids(table, &shape.schema, draft.current_schema())?;
     let schema = Arc::clone(draft.current_schema());
     let spec = Arc::clone(draft.default_partition_spec());
 
-    let mut random = StdRng::seed_from_u64(seed);
-    let snapshot_id = fresh_snapshot_id(&mut random, base_metadata.as_deref());
     let names = FreeNames::find(lake, &draft, base, snapshot_id, &mut random).await?;
     let waiting = SealTogether::new(lake.storage().clone());
     let mut summary = SnapshotSummaryCollector::default();
@@ -174,17 +196,9 @@ pub async fn prepare_commit(
     )
     .await?;
 
-    let sequence = base_metadata
-        .as_ref()
-        .map_or(1, |metadata| metadata.next_sequence_number());
-    let parent_id = parent.as_ref().map(|parent| parent.snapshot_id());
     write_manifest_list(&waiting, &names.list, snapshot_id, parent_id, sequence, next.list)
         .await
         .map_err(|error| LakeError::iceberg("write", &names.list, error))?;
-    let timestamp_ms = base_metadata.as_ref().map_or(now_ms, |metadata| {
-        let last = metadata.history().last().map_or(0, |entry| entry.timestamp_ms());
-        now_ms.max(metadata.last_updated_ms()).max(last)
-    });
     let snapshot = Snapshot::builder()
         .with_snapshot_id(snapshot_id)
         .with_parent_snapshot_id(parent_id)

@@ -101,6 +101,8 @@ impl SchemaProvider for Layer {
         let keys = self.resolver.keys();
         keys.iter()
             .filter(|key| key.layer() == self.name)
+            // `information_schema` opens all that is listed.
+            .filter(|key| self.resolver.resolve(key).is_some_and(|table| table.pointer.is_some()))
             .map(|key| key.name().to_owned())
             .collect()
     }

@@ -2,7 +2,8 @@
 //! nothing.
 
 use orchestrator::core::{Input, World};
-use state::event::{Event, Recorded};
+use state::event::{Event, OwnerMode, Recorded};
+use state::schedule::TickStatus;
 use state::status::StepStatus;
 
 /// A bug.
@@ -28,11 +29,17 @@ pub enum Sabotage {
     PublishOnAnOldBase,
     /// An event is applied and not stored.
     ForgetToStore,
+    /// Instants that nobody was there for are not told.
+    ForgetWhatWasMissed,
+    /// A schedule counts from each start of the daemon instead of from where it was.
+    CountFromEachStart,
+    /// A schedule that is paused ticks.
+    TickWhilePaused,
 }
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::SkipTheFence,
         Self::ApplyTwice,
         Self::LoseTheRequeue,
@@ -43,6 +50,9 @@ impl Sabotage {
         Self::TakeStaleForFresh,
         Self::PublishOnAnOldBase,
         Self::ForgetToStore,
+        Self::ForgetWhatWasMissed,
+        Self::CountFromEachStart,
+        Self::TickWhilePaused,
     ];
 
     /// Changes an input before the core sees it.
@@ -186,6 +196,38 @@ impl Sabotage {
                 };
                 from.metadata_location.push_str(".old");
                 Some(changed)
+            }
+            Self::ForgetWhatWasMissed => {
+                without(|event| matches!(event, Event::Ticked { tick } if tick.status == TickStatus::Missed))
+            }
+            Self::CountFromEachStart => {
+                let Input::Recover { mode, .. } = input else {
+                    return None;
+                };
+                let again = before.schedules().filter(|(_, record)| record.declared);
+                let again = again.map(|(name, record)| Recorded {
+                    at,
+                    event: Event::ScheduleDeclared {
+                        schedule: name.clone(),
+                        times: record.times.clone(),
+                        paused: record.paused.is_some(),
+                    },
+                });
+                let mut changed = events.to_vec();
+                changed.extend(again);
+                (*mode == OwnerMode::Daemon && changed.len() > events.len()).then_some(changed)
+            }
+            Self::TickWhilePaused => {
+                let Input::ResumeSchedule { .. } = input else {
+                    return None;
+                };
+                let mut changed = events.to_vec();
+                changed.iter_mut().for_each(|recorded| {
+                    if let Event::Ticked { tick } = &mut recorded.event {
+                        tick.status = TickStatus::Missed;
+                    }
+                });
+                (changed != events).then_some(changed)
             }
             Self::IgnoreTheCheck | Self::ForgetToStore => None,
         }

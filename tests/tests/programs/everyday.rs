@@ -235,6 +235,21 @@ fn one_project_has_one_daemon_and_commands_go_through_it() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_stops_nothing() {
+    let toy = toy();
+    let ahead = [("MILLPOND_CLOCK_OFFSET", "400000")];
+    toy.run_with(&["materialize"], &ahead).expect(0);
+    toy.write("sql/days.sql", DAYS.replace("(1, 3)", "(1, 4)").as_bytes());
+    toy.run(&["materialize"]).expect(0);
+    assert_eq!(
+        toy.row("SELECT * FROM gold.everything"),
+        json!({ "days": 5, "total": 50 })
+    );
+    let again = toy.run(&["--json", "materialize"]).expect(0).answer();
+    assert_eq!(again["run"], json!(null));
+}
+
+#[test]
 fn a_state_of_a_newer_release_is_left_alone() {
     let toy = toy();
     toy.run(&["materialize"]).expect(0);

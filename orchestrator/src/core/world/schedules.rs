@@ -85,6 +85,12 @@ impl World {
         due.take(limit).map(|(_, name)| name.clone()).collect()
     }
 
+    /// What comes next by the clock, at most `limit` instants of as many schedules.
+    pub fn coming(&self, limit: usize) -> Vec<(String, Due)> {
+        let order = self.agenda.order.iter().take(limit);
+        order.map(|(_, name)| (name.clone(), self.agenda.due[name])).collect()
+    }
+
     /// When the next schedule is due: nothing happens by the clock before.
     pub fn next_wake(&self) -> Option<Micros> {
         self.agenda.order.first().map(|(at, _)| *at)

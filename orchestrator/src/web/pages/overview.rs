@@ -5,6 +5,7 @@ use assets::AssetKey;
 use axum::extract::State;
 use axum::response::Html;
 use serde::Serialize;
+use state::event::Micros;
 use state::sqlite::queries::runs::{RunFilter, RunRow, runs};
 use state::status::RunStatus;
 
@@ -13,7 +14,7 @@ use super::super::reply::ErrorPage;
 use super::assets_state::{AssetLine, asset_lines, by_layer};
 use super::figures::{NOTHING, bytes, count, number};
 use super::frame::{Frame, Section, page_clock};
-use super::markup::Markup;
+use super::markup::{Markup, query};
 use super::runs::RunLine;
 use super::tone::{Tone, asset_state, bar, health_parts, in_words};
 use super::{read, render};
@@ -21,6 +22,8 @@ use crate::core::HealthState;
 
 const RECENT: usize = 8;
 const OPEN: usize = 20;
+/// How many schedules to come are told.
+const SOON: usize = 3;
 
 /// What the page says.
 #[derive(Debug, Clone, Serialize)]
@@ -29,10 +32,21 @@ pub struct OverviewFacts {
     pub open: Vec<RunRow>,
     /// The newest runs that are.
     pub recent: Vec<RunRow>,
+    /// What starts next by the clock.
+    pub coming: Vec<Coming>,
     /// Every asset.
     pub assets: Vec<AssetLine>,
     /// Why nothing can be committed, if so.
     pub trouble: Option<String>,
+}
+
+/// A schedule and its next instant.
+#[derive(Debug, Clone, Serialize)]
+pub struct Coming {
+    /// The schedule.
+    pub schedule: String,
+    /// When it is due.
+    pub instant: Micros,
 }
 
 /// A number with its state.
@@ -63,6 +77,7 @@ struct OverviewPage {
     frame: Frame,
     open: Vec<RunLine>,
     recent: Vec<RunLine>,
+    coming: Vec<(String, String, Markup)>,
     tiles: Vec<Tile>,
     layers: Vec<(String, Vec<Card>)>,
     totals: String,
@@ -93,11 +108,17 @@ pub async fn facts(state: &WebState) -> Result<OverviewFacts, ErrorPage> {
         Ok((open, recent))
     })
     .await?;
+    let coming = state.engine.driver().ask(|world, _| world.coming(SOON)).await;
+    let coming = coming.unwrap_or_default().into_iter().map(|(schedule, due)| Coming {
+        schedule,
+        instant: due.instant,
+    });
     let assets = asset_lines(state).await?;
     let trouble = state.engine.driver().trouble().borrow().clone();
     Ok(OverviewFacts {
         open,
         recent,
+        coming: coming.collect(),
         assets,
         trouble,
     })
@@ -143,6 +164,14 @@ pub async fn page(State(state): State<WebState>) -> Result<Html<String>, ErrorPa
         frame: Frame::new(&state, "Overview", Section::Overview),
         open: lines(&facts.open),
         recent: lines(&facts.recent),
+        coming: facts
+            .coming
+            .into_iter()
+            .map(|coming| {
+                let href = format!("/schedules{}", query(&[("schedule", Some(coming.schedule.clone()))]));
+                (coming.schedule, href, clock.when(coming.instant))
+            })
+            .collect(),
         tiles,
         layers: by_layer(cards.collect(), |card| &card.key),
         totals,

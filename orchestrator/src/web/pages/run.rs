@@ -12,6 +12,7 @@ use state::ids::AttemptId;
 use state::sqlite::queries::attempts::{AttemptRow, attempts};
 use state::sqlite::queries::run::{RunDetail, run};
 use state::sqlite::queries::run_steps::{StepFilter, StepRow, run_steps};
+use state::sqlite::queries::schedules::{TickRow, tick_of_run};
 use state::status::{RunStatus, StepStatus};
 
 use super::super::WebState;
@@ -50,6 +51,8 @@ pub struct Asked {
 pub struct RunFacts {
     /// The run, its request and its assets.
     pub run: RunDetail,
+    /// The tick of a schedule that requested it.
+    pub tick: Option<TickRow>,
     /// Its attempts, oldest first; the first 500.
     pub attempts: Vec<AttemptRow>,
     /// Whether there are more attempts.
@@ -113,10 +116,11 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
             Vec::new()
         };
         let steps = run_steps(store, &asked_run, &filter, after.as_ref(), STEPS)?;
-        Ok(Some((detail, attempts, failures, steps)))
+        let tick = tick_of_run(store, &asked_run)?;
+        Ok(Some((detail, tick, attempts, failures, steps)))
     })
     .await?;
-    let (run, attempts, failures, steps) = found.ok_or_else(|| {
+    let (run, tick, attempts, failures, steps) = found.ok_or_else(|| {
         ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of runs has those that are kept")
     })?;
     let mut progress = BTreeMap::new();
@@ -136,6 +140,7 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
     }
     Ok(RunFacts {
         run,
+        tick,
         more_attempts: attempts.next.is_some(),
         attempts: attempts.rows,
         progress,
@@ -199,6 +204,8 @@ struct RunPage {
     to: String,
     asked_for: String,
     trigger: String,
+    /// Where the schedule that asked is shown, and its instant.
+    tick: Option<(String, Markup)>,
     owner: String,
     submitted: Markup,
     started: Markup,
@@ -283,6 +290,10 @@ pub async fn page(
         to,
         asked_for,
         trigger: row.trigger.clone(),
+        tick: facts.tick.as_ref().map(|tick| {
+            let pairs = [("schedule", Some(tick.schedule.clone()))];
+            (format!("/schedules{}", query(&pairs)), clock.when(tick.instant))
+        }),
         owner: row.owner.clone(),
         submitted: clock.when(row.submitted_at),
         started: clock.when_known(row.started_at),

@@ -72,7 +72,6 @@ pub struct ScheduleFacts {
 
 struct ScheduleView {
     facts: ScheduleFacts,
-    crons: String,
     state: Markup,
     next: Vec<Markup>,
     href: String,
@@ -184,7 +183,6 @@ fn schedule_view(facts: ScheduleFacts, clock: &Clock) -> ScheduleView {
         None => Tone::Good.state("on"),
     };
     ScheduleView {
-        crons: facts.cron.join("   "),
         state,
         next: facts.next.iter().map(|at| clock.when(*at)).collect(),
         href: format!("/schedules{}", query(&[("schedule", Some(facts.schedule.clone()))])),
