@@ -27,6 +27,8 @@ use super::{clock, fault, frame};
 /// Stack of the threads that plan and run queries. Planning recurses over the query; DataFusion grows the stack where it
 /// knows that it recurses, and this much is for where it does not.
 const STACK_BYTES: usize = 16 << 20;
+/// Most threads for work that waits on files. A query that merges many spilled files on a slow disk would have hundreds.
+const FILE_THREADS: usize = 32;
 
 /// Runs a worker until its input ends.
 pub fn run() -> ExitCode {
@@ -38,9 +40,12 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    limit_memory(settings.memory_limit_bytes);
+    // The system counts a stack whole, however little of it is used.
+    let stacks = (settings.threads.max(1) + FILE_THREADS) * STACK_BYTES;
+    limit_memory(settings.memory_limit_bytes + stacks as u64);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads.max(1))
+        .max_blocking_threads(FILE_THREADS)
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build();
