@@ -45,11 +45,17 @@ pub(super) fn cost(mut command: Command) -> Result<Cost, BenchError> {
         return Err(format!(
             "{command:?} ended with {}: {}",
             output.status,
-            String::from_utf8_lossy(&output.stderr)
+            last_lines(&String::from_utf8_lossy(&output.stderr))
         )
         .into());
     }
     Ok(Cost { seconds, peak_mb })
+}
+
+/// The end of what a program said: its summary stands there.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(5)..].join("\n")
 }
 
 /// Seconds of a command; see [`cost`].
