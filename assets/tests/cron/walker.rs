@@ -78,6 +78,9 @@ const OF_THE_DAY: [&str; 12] = [
     "0 */6 * JAN-APR,SEP-DEC *",
 ];
 
+/// Minutes walked beyond what is compared: longer than any time that comes twice. Vostok went back by seven hours in 1994.
+const MARGIN: i64 = 8 * 60;
+
 /// Every hour of the day, walked for three hours.
 const ELAPSED: [&str; 4] = ["0 * * * *", "*/15 * * * *", "7,37 0-23 * * *", "20 * * * MON,7"];
 
@@ -258,7 +261,7 @@ fn expected(named: &[(&Step, bool)], cron: &Plain, repeated: Repeated) -> Vec<i6
 fn compare(zone: &TimeZone, name: &str, change: i64, hours: i64, texts: &[&str]) -> usize {
     // A margin, so that the walker knows what it has seen before and will see again.
     let (from, until) = (change - hours * 60, change + hours * 60);
-    let steps = walk(zone, from - 4 * 60, until + 4 * 60);
+    let steps = walk(zone, from - MARGIN, until + MARGIN);
     let mut ticks = 0;
     for text in texts {
         let plain = Plain::read(text);
@@ -315,10 +318,6 @@ fn walk_zone(name: &str) -> (usize, usize) {
     for (index, change) in changes.into_iter().enumerate() {
         let offset = |minute: i64| zone.to_offset(Timestamp::from_second(minute * 60).unwrap()).seconds();
         let shift = (offset(change) - offset(change - 1)).abs() / 3600;
-        assert!(
-            shift < 4 || offset(change) > offset(change - 1),
-            "the margin is wide enough"
-        );
         let hours = if shift < 4 { 14 } else { 30 };
         ticks += compare(&zone, name, change, hours, &OF_THE_DAY);
         if index % 4 < 2 {
