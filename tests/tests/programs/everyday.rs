@@ -260,3 +260,28 @@ fn a_state_of_a_newer_release_is_left_alone() {
     let said = toy.run(&["materialize"]);
     assert!(said.code != Some(0) && said.err.contains("1000"), "{said:#?}");
 }
+
+#[test]
+fn a_program_may_need_one_that_writes_no_rows() {
+    let assets = r#"
+[asset.jobs.first]
+kind = "command"
+command = ["true"]
+
+[asset.jobs.second]
+kind = "command"
+command = ["sh", "-c", "echo done >> done.txt"]
+needs = ["jobs.first"]
+"#;
+    let project = Project::new(&[
+        ("millpond.toml", "[project]\nname = \"jobs\"\n"),
+        ("assets/jobs.toml", assets),
+    ]);
+    project.run(&["materialize"]).expect(0);
+    let again = project.run(&["--json", "materialize"]).expect(0).answer();
+    assert_eq!(again["run"], serde_json::Value::Null, "both are fresh");
+    assert_eq!(
+        std::fs::read_to_string(project.path().join("done.txt")).unwrap(),
+        "done\n"
+    );
+}
