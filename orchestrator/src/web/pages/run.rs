@@ -19,7 +19,7 @@ use state::status::{RunStatus, StepStatus};
 use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::failures::{self, Failed, FailureView, step_href};
-use super::figures::{Clock, NOTHING, bytes, count, duration, figure, number};
+use super::figures::{Clock, NOTHING, bytes, count, duration, number};
 use super::frame::{Frame, Section, page_clock};
 use super::gantt::{Stretch, draw};
 use super::log::{self, LEVELS, LogFacts, tail_offset};
@@ -357,15 +357,16 @@ fn rate(row: &RunRow, now: Micros) -> Option<String> {
     let over = row.steps.over();
     let left = row.steps.total() - over;
     let elapsed = now - row.started_at?;
-    if row.ended_at.is_some() || over < 10 || elapsed < 2_000_000 {
+    if row.ended_at.is_some() || row.paused || over < 10 || elapsed < 2_000_000 {
         return None;
     }
     let per_second = over as f64 / (elapsed as f64 / 1e6);
     let rest = duration((left as f64 / per_second * 1e6) as i64);
-    Some(format!(
-        "{} steps a second, about {rest} left",
-        figure((per_second * 10.0).round() / 10.0)
-    ))
+    // Slow steps are counted by the minute: "0.0 steps a second" says nothing.
+    Some(match per_second {
+        0.5.. => format!("{per_second:.1} steps a second, about {rest} left"),
+        _ => format!("{:.1} steps a minute, about {rest} left", per_second * 60.0),
+    })
 }
 
 fn choice(value: &str, text: &str, chosen: Option<&str>) -> Choice {
