@@ -110,7 +110,7 @@ partitions = { use = "daily", column = "day" }
     assert_eq!(again["run"], Value::Null, "nothing is missing");
 }
 
-/// Two raw files are wrong: their days fail, what is below them is skipped, and a retry runs these and no others.
+/// Two raw files are wrong: their days, each a pass of its own over the files, fail, what is below them is skipped, and a retry runs these and no others.
 #[test]
 fn a_retry_runs_what_failed_and_what_was_skipped_for_it() {
     let assets = r#"
@@ -133,7 +133,16 @@ partitions = { use = "daily", column = "day" }
         write(day, if day == 3 || day == 5 { "many" } else { "1" });
     }
     project
-        .run(&["backfill", "*", "--from", "2026-01-01", "--to", "2026-01-06"])
+        .run(&[
+            "backfill",
+            "*",
+            "--from",
+            "2026-01-01",
+            "--to",
+            "2026-01-06",
+            "--batch",
+            "1",
+        ])
         .expect(1);
     let failed = newest(&project);
     let run = failed["run"].as_str().expect("a run has an id").to_owned();

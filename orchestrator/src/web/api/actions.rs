@@ -55,7 +55,7 @@ async fn pause(state: &WebState, run: &str, pause: bool) -> Result<Json<Value>, 
         .map_err(|error: state::ids::IdError| ErrorJson::not_found(error.to_string()))?;
     match state.engine.pause_run(run, pause).await? {
         Answer::Paused { run, paused } => Ok(Json(json!({ "run": run, "paused": paused }))),
-        Answer::Refused { reasons } => Err(ErrorJson::new(StatusCode::CONFLICT, reasons.join("; "))),
+        Answer::Refused { reasons } => Err(ErrorJson::not_found(reasons.join("; "))),
         _ => Err(ErrorJson::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "an answer to another question",
