@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -17,8 +18,14 @@ use nix::unistd::Pid;
 use plugins::command::{MARK_VARIABLE, Pipe, ProcessDoor, ProcessEnd, ProcessOrder, RunningProcess, Signal};
 use tokio::process::{Child, Command};
 
-/// How often the marked processes are looked for: one that forks while it is looked for is met in a later round.
-const SWEEPS: usize = 5;
+/// How many looks in a row must find nothing: one that forks while it is looked for is met by a later look.
+const QUIET_LOOKS: usize = 2;
+/// Time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// Looks until a killed process counts as one that cannot be ended: two seconds, for machines with more work than processors.
+const LOOKS: usize = 2_000;
+/// Looks during which a process without an environment may still be in the middle of `exec`.
+const SETTLING_LOOKS: usize = 10;
 
 /// Starts programs of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -119,40 +126,70 @@ pub fn end_marked(attempt: &str) {
     });
 }
 
+/// Kills what bears a wanted mark, and returns when all of it is gone: a signal that was sent is not yet a process that ended.
 fn end_where(wanted: impl Fn(&[u8]) -> bool) {
-    for _ in 0..SWEEPS {
-        let marked = marked(&wanted);
-        if marked.is_empty() {
-            return;
-        }
-        for process in marked {
-            if let Err(error) = kill(process, UnixSignal::SIGKILL)
+    let mut quiet = 0;
+    for look in 0..LOOKS {
+        let swept = sweep(&wanted);
+        for process in &swept.marked {
+            if let Err(error) = kill(*process, UnixSignal::SIGKILL)
                 && error != Errno::ESRCH
             {
                 tracing::warn!(%process, %error, "failed to kill a process that a program left behind");
             }
         }
+        let in_doubt = swept.unsettled && look < SETTLING_LOOKS;
+        quiet = if swept.marked.is_empty() && !in_doubt {
+            quiet + 1
+        } else {
+            0
+        };
+        if quiet == QUIET_LOOKS {
+            return;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the system tells only a parent when a process is gone"
+        )]
+        std::thread::sleep(BETWEEN_LOOKS);
     }
+    tracing::warn!("a process that a program left behind was killed and is still not gone");
 }
 
-/// The living processes with a mark that is wanted. Empty where there is no `/proc`.
-fn marked(wanted: &impl Fn(&[u8]) -> bool) -> Vec<Pid> {
+/// What one look over all processes found.
+struct Swept {
+    /// The living processes with a mark that is wanted.
+    marked: Vec<Pid>,
+    /// Some living process shows no environment: it may be in the middle of `exec`, or have none.
+    unsettled: bool,
+}
+
+/// Looks at every process once. Finds nothing where there is no `/proc`.
+fn sweep(wanted: &impl Fn(&[u8]) -> bool) -> Swept {
     let variable = format!("{MARK_VARIABLE}=").into_bytes();
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
+    let mut swept = Swept {
+        marked: Vec::new(),
+        unsettled: false,
     };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|id| {
-            // Gone, a zombie, or someone else's: nothing to read, nothing to kill.
-            let Ok(environment) = fs::read(format!("/proc/{id}/environ")) else {
-                return false;
-            };
-            environment
-                .split(|byte| *byte == 0)
-                .filter_map(|entry| entry.strip_prefix(&variable[..]))
-                .any(wanted)
-        })
-        .map(Pid::from_raw)
-        .collect()
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return swept;
+    };
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    for id in ids {
+        // Gone, or someone else's: nothing to read, nothing to kill.
+        let Ok(environment) = fs::read(format!("/proc/{id}/environ")) else {
+            continue;
+        };
+        if environment.is_empty() {
+            // Neither a zombie nor a thread of the kernel has a program.
+            swept.unsettled |= fs::read_link(format!("/proc/{id}/exe")).is_ok();
+        } else if environment
+            .split(|byte| *byte == 0)
+            .filter_map(|entry| entry.strip_prefix(&variable[..]))
+            .any(wanted)
+        {
+            swept.marked.push(Pid::from_raw(id));
+        }
+    }
+    swept
 }
