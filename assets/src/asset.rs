@@ -10,6 +10,7 @@ use crate::check::Check;
 use crate::fingerprint::Fingerprint;
 use crate::key::AssetKey;
 use crate::partition::{PartitionMapping, Partitioning};
+use crate::step_rules::StepRules;
 
 /// One asset of a project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Asset {
     pub checks: Vec<Check>,
     /// How old the newest materialization may be, in seconds.
     pub freshness_seconds: Option<u64>,
+    /// How its steps are run.
+    #[serde(default)]
+    pub rules: StepRules,
     /// The kind's own part, checked, in the kind's own form. Holds the text of SQL files, not their paths alone.
     pub config: Value,
     /// What the code is: changes when a step would compute something else.

@@ -23,6 +23,7 @@ pub mod schema;
 pub mod selection;
 pub mod span;
 pub mod sql;
+pub mod step_rules;
 pub mod table;
 
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
@@ -32,3 +33,4 @@ pub use key::{AssetKey, AssetPartition};
 pub use partition::PartitionKey;
 pub use project::{Loaded, Project, load};
 pub use schedule::Schedule;
+pub use step_rules::StepRules;

@@ -101,12 +101,62 @@ pub enum FailureClass {
     DiskFull,
     /// Reading or writing failed for another reason.
     Io,
+    /// The step took longer than it may.
+    Timeout,
     /// Someone asked to stop.
     Canceled,
     /// The process that owned the run ended; nothing of the step was published.
     Interrupted,
     /// A promise of ours was broken; a bug.
     Internal,
+}
+
+impl FailureClass {
+    /// Every class.
+    pub const ALL: [Self; 18] = [
+        Self::Declaration,
+        Self::Data,
+        Self::Schema,
+        Self::Check,
+        Self::MissingInput,
+        Self::Changed,
+        Self::Memory,
+        Self::StackOverflow,
+        Self::Panic,
+        Self::Killed,
+        Self::Crash,
+        Self::Command,
+        Self::DiskFull,
+        Self::Io,
+        Self::Timeout,
+        Self::Canceled,
+        Self::Interrupted,
+        Self::Internal,
+    ];
+
+    /// The persisted word, which is also the one of TOML; never renamed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Declaration => "declaration",
+            Self::Data => "data",
+            Self::Schema => "schema",
+            Self::Check => "check",
+            Self::MissingInput => "missing_input",
+            Self::Changed => "changed",
+            Self::Memory => "memory",
+            Self::StackOverflow => "stack_overflow",
+            Self::Panic => "panic",
+            Self::Killed => "killed",
+            Self::Crash => "crash",
+            Self::Command => "command",
+            Self::DiskFull => "disk_full",
+            Self::Io => "io",
+            Self::Timeout => "timeout",
+            Self::Canceled => "canceled",
+            Self::Interrupted => "interrupted",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// Why a step failed, for a person.
@@ -246,5 +296,17 @@ impl Staged {
     /// The first check that blocks publishing.
     pub fn blocked_by(&self) -> Option<&CheckResult> {
         self.checks.iter().find(|check| check.blocks())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_written_to_the_store_as_it_is_called() {
+        for class in FailureClass::ALL {
+            assert_eq!(serde_json::to_value(class).unwrap(), class.as_str());
+        }
     }
 }

@@ -82,6 +82,16 @@ pub fn bytes(text: &str) -> Result<u64, QuantityError> {
     }
 }
 
+/// A length of time as users write it, in the largest unit that leaves no rest: `26h`, `90s`, `2 days`.
+pub fn length(seconds: u64) -> String {
+    match seconds {
+        _ if seconds >= 172_800 && seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
+        _ if seconds >= 3600 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        _ if seconds >= 60 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +120,21 @@ mod tests {
             "99999999999999999999h",
         ] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_so_that_they_can_be_read() {
+        for (length_of, text) in [
+            (1, "1s"),
+            (90, "90s"),
+            (1800, "30m"),
+            (93_600, "26h"),
+            (604_800, "7 days"),
+            (86_400, "24h"),
+        ] {
+            assert_eq!(length(length_of), text);
+            assert_eq!(seconds(text), Ok(length_of));
         }
     }
 

@@ -7,11 +7,15 @@
 //! | `web` | the dashboard and the HTTP interface |
 //! | [`cli`] | the commands |
 //! | [`figures`] | numbers, sizes and lengths of time in words |
+//! | [`rate`] | how fast a run goes |
+//! | [`waiting`] | what waits, and for what, in words |
 //! | [`wire`] | the shapes that a command and the daemon exchange |
 
 pub mod cli;
 pub mod core;
 pub mod edge;
 pub mod figures;
+pub mod rate;
+pub mod waiting;
 pub mod web;
 pub mod wire;

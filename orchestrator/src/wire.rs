@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use assets::{AssetKey, PartitionKey};
+use assets::{AssetKey, AssetPartition, PartitionKey};
 use serde::{Deserialize, Serialize};
 use state::event::{Only, OwnerMode, Pace, PartitionChoice, RunRequest};
 use state::ids::RunId;
@@ -24,6 +24,12 @@ pub struct RunBody {
     /// Last partition of a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<PartitionKey>,
+    /// Any partitions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<PartitionKey>,
+    /// Exactly these partitions of these assets, instead of those that are selected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<AssetPartition>,
     /// Run also what is fresh.
     #[serde(default)]
     pub force: bool,
@@ -41,7 +47,17 @@ pub struct RunBody {
 impl RunBody {
     /// The request to the core, or why the choice of partitions is not one.
     pub fn request(self, owner: OwnerMode, trigger: &str) -> Result<RunRequest, String> {
+        let ways = [
+            self.partition.is_some() || self.from.is_some() || self.to.is_some(),
+            !self.keys.is_empty(),
+            !self.steps.is_empty(),
+        ];
+        if ways.into_iter().filter(|given| *given).count() > 1 {
+            return Err("give one partition, a range, keys or steps, and only one of these".to_owned());
+        }
         let partitions = match (self.partition, self.from, self.to) {
+            (None, None, None) if !self.keys.is_empty() => Some(PartitionChoice::Keys(self.keys)),
+            (None, None, None) if !self.steps.is_empty() => Some(PartitionChoice::Steps(self.steps)),
             (Some(one), None, None) => Some(PartitionChoice::One(one)),
             (None, Some(from), Some(to)) => Some(PartitionChoice::Range(from, to)),
             (None, None, None) => None,

@@ -1,4 +1,4 @@
-//! A large project is planned while a person waits: 35 assets of 10,000 partitions.
+//! A large project is planned while a person waits: 35 assets of 10,000 partitions, and one of a million.
 //!
 //! `cargo test --release -p millpond --test plan_speed -- --ignored --nocapture`
 
@@ -62,6 +62,7 @@ fn asset(number: usize) -> Asset {
         inputs,
         checks: Vec::new(),
         freshness_seconds: None,
+        rules: assets::StepRules::default(),
         config: Value::Null,
         fingerprint: Fingerprint::of([number.to_string().as_str()]),
         declared_at: Location {
@@ -74,6 +75,38 @@ fn asset(number: usize) -> Asset {
 
 fn key(number: usize) -> AssetKey {
     format!("layer.a{number:02}").parse().unwrap()
+}
+
+#[test]
+#[ignore = "a measurement: without optimization it says nothing"]
+#[allow(clippy::disallowed_methods)] // It measures.
+fn a_million_partitions_of_one_asset() {
+    let mut minutes = asset(0);
+    let start = date(2020, 1, 1).at(0, 0, 0, 0);
+    let by = minutes.partitions.as_mut().unwrap();
+    by.partitioning = Partitioning::Time(TimePartitions {
+        grain: Grain::Minute,
+        start,
+        end: None,
+        zone: "UTC".to_owned(),
+    });
+    let begins = start
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .unwrap()
+        .timestamp()
+        .as_microsecond();
+    let at = begins + 1_000_000 * 60_000_000 + 1;
+    let mut world = World::new(1);
+    let graph = AssetGraph::new([minutes]).unwrap();
+    world.set_definitions(Arc::new(Definitions::new(graph, CoreSettings::default())));
+    let request = PlanRequest {
+        assets: [key(0)].into(),
+        ..PlanRequest::default()
+    };
+    let begun = std::time::Instant::now();
+    let planned = plan(&world, at, &request);
+    println!("{} steps are planned in {:?}", planned.steps.len(), begun.elapsed());
+    assert_eq!(planned.steps.len(), 1_000_000);
 }
 
 #[test]

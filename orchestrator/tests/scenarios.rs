@@ -185,6 +185,7 @@ impl Scenario {
             }),
             checks: Vec::new(),
             freshness_seconds: None,
+            rules: assets::StepRules::default(),
             config: json!({ "promote": { "alias": "champion", "when": "score >= champion.score" } }),
             fingerprint: Fingerprint::of([key]),
             declared_at: Location {
@@ -278,6 +279,7 @@ impl Scenario {
                 newest_first: paced.contains("newest"),
                 max_in_flight: number_after(paced, "room="),
                 batch: number_after(paced, "batch="),
+                priority: None,
             },
             owner: OwnerMode::Foreground,
             trigger: "scenario".to_owned(),

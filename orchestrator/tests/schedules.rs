@@ -52,6 +52,7 @@ fn asset(key: &str, partitioning: Option<Partitioning>) -> Asset {
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness_seconds: None,
+        rules: assets::StepRules::default(),
         fingerprint: Fingerprint::of([key]),
         config: serde_json::Value::Null,
         declared_at: place(),

@@ -117,6 +117,35 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
+    /// A step failed in an attempt, which published nothing of it, and is to be tried again: it waits.
+    StepUpForRetry {
+        /// The run.
+        run: RunId,
+        /// The attempt that failed.
+        attempt: AttemptId,
+        /// The step.
+        step: AssetPartition,
+        /// Why it failed.
+        failure: Failure,
+        /// Which retry it waits for; 1 is the first.
+        retry: u32,
+        /// Until when it waits.
+        due: Micros,
+    },
+    /// The wait of a step that is tried again is over.
+    StepRetryDue {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: AssetPartition,
+    },
+    /// An attempt took longer over steps than it may: it is being stopped.
+    AttemptTimedOut {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The partitions that it took too long over; its other steps are not to blame.
+        partitions: Vec<Option<PartitionKey>>,
+    },
     /// A worker has nothing more to say about an attempt.
     AttemptEnded {
         /// The attempt.
@@ -278,6 +307,16 @@ impl RunRequest {
     pub fn runs_fresh(&self) -> bool {
         self.force || self.only == Some(Only::Failed)
     }
+
+    /// Its place among the runs that wait for a worker: the higher comes first.
+    pub fn priority(&self) -> i32 {
+        let own = ["schedule ", "sensor ", "automation"];
+        self.pace.priority.unwrap_or(match self.trigger.as_str() {
+            "backfill" => BACKFILL_PRIORITY,
+            trigger if own.iter().any(|start| trigger.starts_with(start)) => OWN_PRIORITY,
+            _ => ASKED_PRIORITY,
+        })
+    }
 }
 
 /// A part of the chosen partitions, by what became of them so far.
@@ -302,7 +341,17 @@ pub struct Pace {
     /// Most partitions that one worker takes at a time; chosen by their number if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<u32>,
+    /// Its place among the runs that wait for a worker: the higher comes first. That of what asked for it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
 }
+
+/// The priority of runs that someone asks for, unless they say another.
+pub const ASKED_PRIORITY: i32 = 0;
+/// The priority of runs that start by themselves: schedules, sensors, automation.
+pub const OWN_PRIORITY: i32 = -10;
+/// The priority of backfills.
+pub const BACKFILL_PRIORITY: i32 = -20;
 
 impl Pace {
     /// Whether nothing was asked for.
@@ -319,6 +368,10 @@ pub enum PartitionChoice {
     One(PartitionKey),
     /// From one key to another, both included.
     Range(PartitionKey, PartitionKey),
+    /// These keys.
+    Keys(Vec<PartitionKey>),
+    /// These partitions of these assets, whatever else is selected: what another run left undone.
+    Steps(Vec<AssetPartition>),
 }
 
 /// One step of a run's plan.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::checks::{CHECK, read_checks};
 use super::inputs::{DeclaredMapping, INPUT, read_inputs};
+use super::step_rules::{RETRY, read_rules};
 use super::{CompileContext, ReadFiles};
 use crate::asset::{PartitionedBy, WriteMode};
 use crate::check::Check;
@@ -13,6 +14,7 @@ use crate::key::AssetKey;
 use crate::kind::{CompiledKind, KindCompiler};
 use crate::partition::Partitioning;
 use crate::span::{Sources, Span, Spanned};
+use crate::step_rules::StepRules;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 use super::settings::Settings;
@@ -49,6 +51,22 @@ pub(crate) static ASSET: TableSpec = TableSpec {
             "What must hold before readers see the rows.",
         ),
         FieldSpec::optional("freshness", FieldType::Table(&FRESHNESS), "How old it may be."),
+        FieldSpec::optional(
+            "retry",
+            RETRY,
+            "When a step that failed is tried again: a number of times, or a table; 0 is never.",
+        ),
+        FieldSpec::optional("timeout", FieldType::Duration, "How long a step may take: `30 min`."),
+        FieldSpec::optional(
+            "pool",
+            FieldType::STRINGS,
+            "The pools, declared as `[pool.NAME]`, in which an attempt takes a place while it is under way.",
+        ),
+        FieldSpec::optional(
+            "memory",
+            FieldType::ByteSize,
+            "Memory that the queries of a step may use: `1 GB`.",
+        ),
     ],
 };
 
@@ -87,6 +105,7 @@ pub(crate) struct AssetDraft {
     /// Assets that checks read, and where they are named.
     pub(crate) check_reads: Vec<(AssetKey, Span)>,
     pub(crate) freshness_seconds: Option<u64>,
+    pub(crate) rules: StepRules,
     /// `None` if the kind found something wrong.
     pub(crate) compiled: Option<CompiledKind>,
     /// Values of the parameters that its queries use.
@@ -190,6 +209,12 @@ pub(crate) fn read_asset(
         freshness_seconds: table
             .table("freshness")
             .and_then(|freshness| Some(freshness.duration("within")?.value)),
+        rules: read_rules(
+            &table,
+            &surrounding.settings.execution.rules,
+            &surrounding.settings.pools,
+            surrounding.project_complete,
+        ),
         compiled,
         params,
         partitions_known,

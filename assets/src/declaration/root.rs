@@ -3,6 +3,7 @@
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
 use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
+use super::step_rules::POOL;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
@@ -39,6 +40,11 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
             "partitions",
             FieldType::Map(&FieldType::Table(&PARTITIONS)),
             "Sets of partitions, one table each: `[partitions.NAME]`.",
+        ),
+        FieldSpec::optional(
+            "pool",
+            FieldType::Map(&FieldType::Table(&POOL)),
+            "Pools, one table each: `[pool.NAME]`.",
         ),
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,

@@ -9,7 +9,10 @@ use crate::diagnostic::{Code, Diagnostic, closest};
 use crate::key::is_name;
 use crate::span::Spanned;
 use crate::sql::STEP_PARAMETERS;
+use crate::step_rules::StepRules;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
+
+use super::step_rules::{Pools, RETRY, read_defaults, read_pools};
 
 pub(super) static PROJECT: TableSpec = TableSpec {
     name: "project",
@@ -46,7 +49,22 @@ pub(super) static EXECUTION: TableSpec = TableSpec {
         FieldSpec::optional(
             "memory",
             FieldType::ByteSize,
-            "Memory that the queries of one worker may use: `1 GB`.",
+            "Memory that the queries of one step may use, where its asset does not say: `1 GB`.",
+        ),
+        FieldSpec::optional(
+            "total_memory",
+            FieldType::ByteSize,
+            "Memory that the queries of all steps under way may use together; half of the machine's if left out.",
+        ),
+        FieldSpec::optional(
+            "retry",
+            RETRY,
+            "When a step that failed is tried again, where its asset does not say.",
+        ),
+        FieldSpec::optional(
+            "timeout",
+            FieldType::Duration,
+            "How long a step may take, where its asset does not say: `2h`.",
         ),
     ],
 };
@@ -60,12 +78,16 @@ pub(super) const PARAM: FieldType = FieldType::OneOf(&[
 ]);
 
 /// What the project's steps may use of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Execution {
     /// Steps at the same time; `None` is one per core.
     pub workers: Option<u32>,
-    /// Bytes that the queries of one worker may use; `None` leaves it to the program.
+    /// Bytes that the queries of one step may use; `None` leaves it to the program.
     pub memory_bytes: Option<u64>,
+    /// Bytes that the queries of all steps under way may use together; `None` leaves it to the program.
+    pub total_memory_bytes: Option<u64>,
+    /// What holds for the steps of assets that say nothing else.
+    pub rules: StepRules,
 }
 
 /// Everything of `millpond.toml` that is one value.
@@ -74,6 +96,7 @@ pub(crate) struct Settings {
     pub(crate) timezone: String,
     pub(crate) warehouse: String,
     pub(crate) execution: Execution,
+    pub(crate) pools: Pools,
     pub(crate) params: BTreeMap<String, Value>,
 }
 
@@ -85,12 +108,15 @@ pub(crate) fn read_settings(root: &TableReader<'_>) -> Settings {
     let execution = root.table("execution").map(|execution| Execution {
         workers: execution.integer("workers").map(|workers| workers.value as u32),
         memory_bytes: execution.byte_size("memory").map(|bytes| bytes.value),
+        total_memory_bytes: execution.byte_size("total_memory").map(|bytes| bytes.value),
+        rules: read_defaults(&execution),
     });
     Settings {
         name: text("name").map_or_else(String::new, |name| name.value.to_owned()),
         timezone: timezone.map_or_else(|| "UTC".to_owned(), |zone| zone.value.to_owned()),
         warehouse: read_warehouse(root).unwrap_or_else(|| "lake".to_owned()),
         execution: execution.unwrap_or_default(),
+        pools: read_pools(root),
         params: read_params(root),
     }
 }

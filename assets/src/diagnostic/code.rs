@@ -78,6 +78,8 @@ codes! {
     UnknownKind = "unknown-kind", Error;
     /// A set of partitions is named that is not declared.
     UnknownPartitions = "unknown-partitions", Error;
+    /// A pool is named that is not declared.
+    UnknownPool = "unknown-pool", Error;
     /// An asset is named that is not declared.
     UnknownAsset = "unknown-asset", Error;
     /// An asset is declared twice.

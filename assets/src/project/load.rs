@@ -128,6 +128,7 @@ impl Loader<'_> {
             timezone,
             warehouse,
             execution,
+            pools,
             params,
         } = settings;
         let partitions = partitions
@@ -139,6 +140,7 @@ impl Loader<'_> {
             timezone,
             warehouse,
             execution,
+            pools,
             params,
             partitions,
             schedules,

@@ -19,6 +19,7 @@ use crate::graph::AssetGraph;
 use crate::partition::Partitioning;
 use crate::schedule::Schedule;
 use crate::span::Sources;
+use crate::step_rules::Pool;
 
 pub use crate::declaration::Execution;
 
@@ -39,6 +40,8 @@ pub struct Project {
     pub warehouse: String,
     /// What its steps may use of the machine.
     pub execution: Execution,
+    /// Its pools, by name.
+    pub pools: BTreeMap<String, Pool>,
     /// Values that queries use as `$name`.
     pub params: BTreeMap<String, Value>,
     /// Declared sets of partitions.

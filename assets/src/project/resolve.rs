@@ -281,6 +281,7 @@ fn finish(draft: AssetDraft, edges: Vec<Edge>, sources: &Sources) -> Option<Asse
         inputs,
         checks: draft.checks,
         freshness_seconds: draft.freshness_seconds,
+        rules: draft.rules,
         config: compiled.config,
         fingerprint,
     })

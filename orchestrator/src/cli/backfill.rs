@@ -58,6 +58,7 @@ impl Backfill {
             newest_first: self.newest_first,
             max_in_flight: self.max_in_flight,
             batch: self.batch,
+            priority: self.choice.priority,
         };
         body.trigger = Some("backfill".to_owned());
         if !self.detach {

@@ -23,6 +23,7 @@ pub struct Follower<'a> {
     index: HashMap<AssetKey, usize>,
     attempts: HashMap<AttemptId, usize>,
     failures: usize,
+    retries: usize,
     began: Option<Micros>,
     /// How it ended, once it has.
     pub ended: Option<RunStatus>,
@@ -55,6 +56,7 @@ impl<'a> Follower<'a> {
             index: HashMap::new(),
             attempts: HashMap::new(),
             failures: 0,
+            retries: 0,
             began: None,
             ended: None,
             seconds: 0,
@@ -136,6 +138,20 @@ impl<'a> Follower<'a> {
             Event::StepCanceled { run, step } if *run == self.run => {
                 self.update(&step.asset, at, |asset| asset.canceled += 1);
             }
+            Event::StepUpForRetry {
+                run,
+                step,
+                failure,
+                retry,
+                due,
+                ..
+            } if *run == self.run => {
+                self.retries += 1;
+                if self.retries <= TOLD_FAILURES && !self.terminal.json() {
+                    let wait = duration(due - at);
+                    self.line(&format!("retry {retry} of {step} in {wait}: {}", failure.message));
+                }
+            }
             Event::RunPaused { run } if *run == self.run && !self.terminal.json() => {
                 self.line(&format!("paused; it goes on with: millpond resume {run}"));
             }
@@ -159,14 +175,16 @@ impl<'a> Follower<'a> {
             | Event::StepSkipped { run, .. }
             | Event::StepCanceled { run, .. }
             | Event::StepRequeued { run, .. }
+            | Event::StepUpForRetry { run, .. }
+            | Event::StepRetryDue { run, .. }
             | Event::RunPaused { run }
             | Event::RunResumed { run }
             | Event::RunCancelRequested { run }
             | Event::ModelRegistered { run, .. }
             | Event::RunEnded { run, .. } => *run == self.run,
-            Event::AttemptEnded { attempt, .. } | Event::StepStaged { attempt, .. } => {
-                self.attempts.contains_key(attempt)
-            }
+            Event::AttemptEnded { attempt, .. }
+            | Event::AttemptTimedOut { attempt, .. }
+            | Event::StepStaged { attempt, .. } => self.attempts.contains_key(attempt),
             Event::AliasMoved { .. } => true,
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }

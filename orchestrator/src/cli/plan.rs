@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use assets::{AssetKey, PartitionKey};
 use clap::Args;
 use serde_json::json;
-use state::event::PartitionChoice;
+use state::event::{OwnerMode, Pace, PartitionChoice};
 
 use super::look::{Look, Place};
 use super::terminal::{Terminal, count};
@@ -19,9 +19,9 @@ pub struct Choice {
     /// Which assets: silver.flights, +gold.model_quality, "layer:gold and stale".
     #[arg(default_value = "*")]
     pub selection: Vec<String>,
-    /// One partition: 2013-03-01.
+    /// One partition: 2013-03-01. May be given several times.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["from", "to"])]
-    pub partition: Option<String>,
+    pub partition: Vec<String>,
     /// First partition of a range; with --to.
     #[arg(long, value_name = "KEY", requires = "to")]
     pub from: Option<String>,
@@ -31,34 +31,37 @@ pub struct Choice {
     /// Also what is fresh.
     #[arg(long)]
     pub force: bool,
+    /// Its place among the runs that wait for a worker: the higher comes first. Left out, 0; schedules have -10, backfills -20.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    pub priority: Option<i32>,
 }
 
 impl Choice {
     /// The same as a request.
     pub fn body(&self) -> Result<RunBody, Stop> {
-        let key = |text: &Option<String>| {
-            text.as_deref()
-                .map(PartitionKey::new)
-                .transpose()
-                .map_err(|error| Stop::new(Exit::Usage, error.to_string()))
-        };
+        let read = |text: &String| PartitionKey::new(text).map_err(|error| Stop::new(Exit::Usage, error.to_string()));
+        let key = |text: &Option<String>| text.as_ref().map(read).transpose();
+        let mut keys = self.partition.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let partition = (keys.len() == 1).then(|| keys.remove(0));
         Ok(RunBody {
             selection: self.selection.join(" or "),
-            partition: key(&self.partition)?,
+            partition,
+            keys,
             from: key(&self.from)?,
             to: key(&self.to)?,
             force: self.force,
+            pace: Pace {
+                priority: self.priority,
+                ..Pace::default()
+            },
             ..RunBody::default()
         })
     }
 
     fn partitions(&self) -> Result<Option<PartitionChoice>, Stop> {
-        let body = self.body()?;
-        Ok(match (body.partition, body.from, body.to) {
-            (Some(key), _, _) => Some(PartitionChoice::One(key)),
-            (_, Some(from), Some(to)) => Some(PartitionChoice::Range(from, to)),
-            _ => None,
-        })
+        let request = self.body()?.request(OwnerMode::Foreground, "plan");
+        let request = request.map_err(|error| Stop::new(Exit::Usage, error))?;
+        Ok(request.partitions)
     }
 }
 

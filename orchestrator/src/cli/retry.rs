@@ -1,18 +1,19 @@
 //! `millpond retry`: run again what a run left undone.
 
 use clap::Args;
-use state::event::PartitionChoice;
-use state::sqlite::queries::run;
+use serde_json::json;
+use state::sqlite::Store;
 
-use super::look::{Look, Place};
+use super::look::Place;
 use super::materialize::here_or_there;
 use super::terminal::{Terminal, start_log};
 use super::{Exit, Stop, runs};
-use crate::wire::RunBody;
+use crate::edge::folder::StateFolder;
+use crate::edge::retry::{Retry as Again, retry};
 
 /// Run again what failed, was skipped or was canceled in a run.
 ///
-/// A new run of the same selection, partitions and pace: what succeeded since, or needs no run any more, is left out.
+/// A new run of those steps alone, at the same pace. What is fresh by now is left out, unless the run was one with --force.
 #[derive(Args)]
 pub struct Retry {
     /// The run: run_…
@@ -23,31 +24,25 @@ impl Retry {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         start_log("warn");
         let id = runs::parse(&self.run)?;
-        let body = {
-            let look = Look::new(place, terminal)?;
-            let detail = run::run(look.store()?, &id)?.ok_or_else(|| runs::missing(&id))?;
-            if !detail.row.status.is_terminal() {
+        let root = place.root()?;
+        let store = Store::open_reader(&StateFolder::of(&root).database())?;
+        let body = match retry(&store, &id)? {
+            Again::NoRun => return Err(runs::missing(&id)),
+            Again::NotOver => {
                 return Err(Stop::not_found(format!("{id} is not over yet"))
                     .with_help(format!("wait for it, or stop it: millpond cancel {id}")));
             }
-            let request = detail.request;
-            let (partition, from, to) = match request.partitions {
-                None => (None, None, None),
-                Some(PartitionChoice::One(key)) => (Some(key), None, None),
-                Some(PartitionChoice::Range(from, to)) => (None, Some(from), Some(to)),
-            };
-            RunBody {
-                selection: request.selection,
-                partition,
-                from,
-                to,
-                // What succeeded is fresh now, and a second run of it is not what was asked for.
-                force: false,
-                only: None,
-                pace: request.pace,
-                trigger: Some(format!("retry of {id}")),
+            Again::NothingLeft => {
+                if terminal.json() {
+                    terminal.answer(&json!({ "run": null, "fresh": 0, "problems": [] }));
+                } else {
+                    terminal.note(format!("nothing to do: every step of {id} succeeded"));
+                }
+                return Ok(Exit::Done);
             }
+            Again::Of(body) => *body,
         };
+        drop(store);
         here_or_there(place, body, terminal)
     }
 }

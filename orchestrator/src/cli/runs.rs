@@ -1,6 +1,7 @@
 //! `millpond runs`: the list of runs, or one run.
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 use state::ids::RunId;
 use state::sqlite::queries::run_steps::{StepFilter, run_steps};
@@ -11,7 +12,10 @@ use state::status::{RunStatus, StepStatus};
 use super::look::{Look, Place};
 use super::terminal::{Terminal, count, duration, moment, table};
 use super::{Exit, Stop};
+use crate::core::waits;
 use crate::edge::clock;
+use crate::rate::Rate;
+use crate::waiting::WaitFact;
 
 /// List runs, or show one.
 #[derive(Args)]
@@ -59,7 +63,12 @@ impl Runs {
             .transpose()?;
         let page = runs(look.store()?, &RunFilter { status, asset }, None, self.limit)?;
         if terminal.json() {
-            page.rows.iter().for_each(|row| terminal.answer(row));
+            for row in &page.rows {
+                terminal.answer(&Listed {
+                    waits: told_waits(look, row),
+                    row,
+                });
+            }
             return Ok(Exit::Done);
         }
         let mut rows = vec![
@@ -78,11 +87,37 @@ impl Runs {
             ]);
         }
         terminal.say(table(&rows));
+        let idle = |row: &&RunRow| !row.status.is_terminal() && row.steps.running + row.steps.publishing == 0;
+        for row in page.rows.iter().filter(idle) {
+            if let Some(wait) = told_waits(look, row).first() {
+                terminal.say(format!("{} {}", row.run, wait.text));
+            }
+        }
         if page.next.is_some() {
             terminal.say(terminal.dim(&format!("older runs: --limit {}", self.limit * 5)));
         }
         Ok(Exit::Done)
     }
+}
+
+/// A run of the list, for programs.
+#[derive(Serialize)]
+struct Listed<'r> {
+    #[serde(flatten)]
+    row: &'r RunRow,
+    /// What its steps wait for, by asset.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits: Vec<WaitFact>,
+}
+
+/// What the steps of a run wait for, as the state has it.
+fn told_waits(look: &Look, row: &RunRow) -> Vec<WaitFact> {
+    if row.status.is_terminal() {
+        return Vec::new();
+    }
+    let zone = &look.project.settings.timezone;
+    let told = waits(&look.world, look.at, &row.run).into_iter();
+    told.map(|wait| WaitFact::new(wait, |at| moment(at, zone))).collect()
 }
 
 fn took(row: &RunRow) -> String {
@@ -129,7 +164,10 @@ fn one(look: &Look, id: &str, terminal: &Terminal) -> Result<Exit, Stop> {
     let failures = run_steps(store, &id, &failed, None, 20)?;
     let tries = attempts::attempts(store, &id, None, None, 1000)?;
     if terminal.json() {
-        terminal.answer(&json!({ "run": detail, "failures": failures.rows, "attempts": tries.rows }));
+        let waits = told_waits(look, &detail.row);
+        terminal.answer(&json!({
+            "run": detail, "rate": Rate::of(&detail.row, clock::now()), "waits": waits, "failures": failures.rows, "attempts": tries.rows
+        }));
         return Ok(Exit::Done);
     }
     let row = &detail.row;
@@ -146,6 +184,12 @@ fn one(look: &Look, id: &str, terminal: &Terminal) -> Result<Exit, Stop> {
         row.trigger
     ));
     terminal.say(format!("  took       {}", took(row)));
+    let now = clock::now();
+    if let Some(rate) = Rate::of(row, now) {
+        let end = moment(rate.expected_end, zone);
+        terminal.say(format!("  rate       {}, until {end}", rate.words(now)));
+    }
+    terminal.say(format!("  priority   {}", detail.request.priority()));
     let mut rows = vec![
         ["asset", "steps", "failed", "skipped", "log"]
             .map(|head| terminal.dim(head))
@@ -162,6 +206,10 @@ fn one(look: &Look, id: &str, terminal: &Terminal) -> Result<Exit, Stop> {
         ]);
     }
     terminal.say(table(&rows));
+    for fact in told_waits(look, row) {
+        let steps = count(fact.wait.steps as u64, "step", "steps");
+        terminal.say(format!("{} of {} {}", steps, fact.wait.asset, fact.text));
+    }
     for step in &failures.rows {
         if let Some(failure) = &step.failure {
             terminal.say(format!("{} {}: {failure}", terminal.red("failed"), step.step));

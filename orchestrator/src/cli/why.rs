@@ -12,7 +12,8 @@ use super::check::input_text;
 use super::look::{Look, Place};
 use super::terminal::{Terminal, count, moment};
 use super::{Exit, Stop};
-use crate::core::{PlanRequest, plan};
+use crate::core::{PlanRequest, plan, waits_of};
+use crate::waiting::words;
 
 /// Explain why a partition is fresh or stale, and what became of it.
 #[derive(Args)]
@@ -54,10 +55,13 @@ impl Why {
         }
         let step = AssetPartition::new(asset.key.clone(), partition);
         let facts = look.store.as_ref().map(|store| why(store, &step, 5)).transpose()?;
+        let waiting = waiting(&look, &step);
         let reason = plan.steps.first().map(|step| step.reason.to_string());
         let problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
         if terminal.json() {
-            terminal.answer(&json!({ "step": step, "stale": reason, "problems": problems, "facts": facts }));
+            terminal.answer(&json!({
+                "step": step, "stale": reason, "problems": problems, "waiting": waiting, "facts": facts
+            }));
             return Ok(Exit::Done);
         }
         match (&reason, problems.first()) {
@@ -80,6 +84,9 @@ impl Why {
         for input in &asset.inputs {
             terminal.say(format!("  reads {}", input_text(input)));
         }
+        for wait in &waiting {
+            terminal.say(format!("  {} {wait}", terminal.yellow("waiting:")));
+        }
         if let Some(facts) = &facts {
             history(facts, &look.project.settings.timezone, terminal);
         }
@@ -93,6 +100,17 @@ impl Why {
         }
         Ok(Exit::Done)
     }
+}
+
+/// In which open runs a step waits, and for what.
+fn waiting(look: &Look, step: &AssetPartition) -> Vec<String> {
+    let zone = &look.project.settings.timezone;
+    let each = look.world.open_runs().filter_map(|run| {
+        let told = waits_of(&look.world, look.at, &run.id, std::slice::from_ref(step));
+        let wait = told.into_iter().next().flatten()?;
+        Some(format!("in {} it {}", run.id, words(&wait, |at| moment(at, zone))))
+    });
+    each.collect()
 }
 
 /// A whole partitioned asset: how many partitions are stale and for which reasons.

@@ -25,6 +25,12 @@ pub struct CoreSettings {
     pub largest_batch: usize,
     /// Kinds whose wanted partitions are all worked on in one attempt, because one pass over their sources makes them all.
     pub together: BTreeSet<String>,
+    /// Places of each pool.
+    pub pools: BTreeMap<String, u32>,
+    /// Bytes of memory that the attempts in flight may be given together.
+    pub memory_bytes: u64,
+    /// Bytes that an attempt is given where its asset does not say.
+    pub step_memory_bytes: u64,
 }
 
 impl Default for CoreSettings {
@@ -33,6 +39,9 @@ impl Default for CoreSettings {
             slots: 2,
             largest_batch: 64,
             together: BTreeSet::from(["ingest".to_owned()]),
+            pools: BTreeMap::new(),
+            memory_bytes: u64::MAX,
+            step_memory_bytes: 0,
         }
     }
 }

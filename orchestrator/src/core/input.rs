@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use assets::outcome::{Failure, Observation, Staged, TablePointer};
 use assets::{AssetKey, AssetPartition, PartitionKey};
-use state::event::{OwnerMode, RunRequest};
+use state::event::{Micros, OwnerMode, RunRequest};
 use state::ids::{AttemptId, RunId};
 
 use super::definitions::Definitions;
@@ -98,6 +98,18 @@ pub enum Input {
         schedule: String,
         /// Who asked, for the record.
         by: String,
+    },
+    /// Waits for retries may be over. Nothing comes of it if none is, so it may come too often.
+    RetriesDue {
+        /// Those that last until then are.
+        until: Micros,
+    },
+    /// A worker takes longer over a step than its attempt may.
+    AttemptTimedOut {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The partition it had last turned to; `None` if it had not begun.
+        working_on: Option<Option<PartitionKey>>,
     },
     /// A worker staged one step; its checks have run and may have failed. The caller keeps `staged` by attempt and step until
     /// the step ends or is requeued.

@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assets::AssetPartition;
+use state::event::Micros;
 use state::status::{RunStatus, StepStatus};
 
 use super::decide::schedule_of;
-use super::world::{Broken, Run, World};
+use super::limits::InUse;
+use super::queue::Queue;
+use super::world::{Broken, Run, Step, World};
 
 /// The promises of the core, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,11 +57,20 @@ pub enum InvariantId {
     InstantsAreToldOnce,
     /// Runs of one schedule are never under way side by side.
     OneRunOfASchedule,
+    /// A step is tried again as often as its asset says, and no sooner than it says.
+    RetriesAreBounded,
+    /// No more attempts are in flight than their pools and the memory have place for.
+    PoolsAreBounded,
+    /// What is said that a step waits for is what keeps it from starting.
+    ReasonsAreTrue,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
+        Self::ReasonsAreTrue,
+        Self::PoolsAreBounded,
+        Self::RetriesAreBounded,
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -111,6 +123,9 @@ impl InvariantId {
                 "every instant of a schedule is told once: requested, skipped, missed or failed"
             }
             Self::OneRunOfASchedule => "runs of one schedule are never under way side by side",
+            Self::ReasonsAreTrue => "what is said that a step waits for is what keeps it from starting",
+            Self::PoolsAreBounded => "no more attempts are in flight than their pools and the memory have place for",
+            Self::RetriesAreBounded => "a step is tried again as often as its asset says, and no sooner than it says",
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }
@@ -124,6 +139,8 @@ pub fn check(world: &World) -> Result<(), Broken> {
     slots(world)?;
     attempts(world)?;
     schedules(world)?;
+    retries(world)?;
+    limits(world)?;
     for run in world.open_runs() {
         counts(run)?;
         dependencies(run)?;
@@ -135,30 +152,25 @@ pub fn check(world: &World) -> Result<(), Broken> {
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_settled(world: &World) -> Result<(), Broken> {
+pub fn check_settled(world: &World, at: Micros) -> Result<(), Broken> {
     check(world)?;
     if world.slots_used() >= world.definitions().settings.slots {
         return Ok(());
     }
-    let mut earlier: Vec<&Run> = Vec::new();
-    for run in world.open_runs() {
-        let schedule = schedule_of(run);
-        let waits = schedule.is_some() && earlier.iter().any(|other| schedule_of(other) == schedule);
-        for group in run
-            .groups
-            .iter()
-            .filter(|group| group.has_ready() && run.status != RunStatus::Canceling && run.room() > 0 && !waits)
-        {
+    let queue = Queue::of(world, at);
+    for run in world.open_runs().filter(|run| run.status != RunStatus::Canceling) {
+        for group in run.groups.iter().filter(|group| group.has_ready()) {
+            if queue.held(run, group).is_some() {
+                continue;
+            }
             for &position in &group.ready {
                 let name = run.name(position);
-                let claimed = |other: &&Run| other.step(&name).is_some_and(|step| !step.status.is_terminal());
-                if !earlier.iter().any(claimed) {
+                if queue.claimed(run, &name).is_none() {
                     let found = format!("{name} of {} is ready and a worker is free", run.id);
                     return Err(Broken::new(InvariantId::NoIdleWorker, found));
                 }
             }
         }
-        earlier.push(run);
     }
     Ok(())
 }
@@ -205,6 +217,7 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
                 run.open,
                 run.attempts,
                 run.failed,
+                run.last_start,
                 run.request.clone(),
             )
         };
@@ -212,7 +225,8 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
             return differs(format!("{} is {:?}, was {:?}", was.id, plain(is), plain(was)));
         }
         for (position, (step, other)) in was.steps.iter().zip(&is.steps).enumerate() {
-            if (step.status, step.tries, &step.attempt) != (other.status, other.tries, &other.attempt) {
+            let plain = |step: &Step| (step.status, step.tries, step.retries, step.attempt.clone());
+            if plain(step) != plain(other) {
                 return differs(format!(
                     "{} of {}: {other:?} was {step:?}",
                     was.name(position as u32),
@@ -235,10 +249,20 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
             return differs(format!("what waits in {} differs", was.id));
         }
     }
+    let waits = |world: &World| world.open_runs().map(|run| run.delayed.clone()).collect::<Vec<_>>();
+    if live.retries != recovered.retries || waits(live) != waits(recovered) {
+        return differs(format!(
+            "{:?} wait for a retry, were {:?}",
+            recovered.retries, live.retries
+        ));
+    }
     let attempts = |world: &World| {
         let all = world.attempts();
-        all.map(|a| (a.id.clone(), a.run.clone(), a.steps.clone(), a.open, a.number, a.ended))
-            .collect::<Vec<_>>()
+        all.map(|a| {
+            let fence = (a.id.clone(), a.run.clone(), a.steps.clone(), a.timed_out.clone());
+            (fence, a.open, a.number, a.ended)
+        })
+        .collect::<Vec<_>>()
     };
     if attempts(live) != attempts(recovered) {
         return differs(format!(
@@ -262,6 +286,32 @@ fn slots(world: &World) -> Result<(), Broken> {
             InvariantId::SlotsAreBounded,
             format!("{used} attempts are in flight, {most} slots exist"),
         ));
+    }
+    Ok(())
+}
+
+/// More attempts than places, or more memory than there is, is given away by nobody. A project that was read again may allow
+/// less; what is in flight is not stopped for it.
+fn limits(world: &World) -> Result<(), Broken> {
+    let all = || {
+        let of_runs = world.open_runs().map(|run| &run.definitions.settings);
+        of_runs.chain(std::iter::once(&world.definitions().settings))
+    };
+    let in_use = InUse::of(world);
+    for (pool, used) in in_use.pools() {
+        // Where the pool is not declared there is no limit.
+        let most = all()
+            .map(|settings| settings.pools.get(pool).copied().unwrap_or(u32::MAX))
+            .max();
+        if most.is_some_and(|most| used > most as usize) {
+            let found = format!("{used} attempts have a place in the pool {pool}");
+            return Err(Broken::new(InvariantId::PoolsAreBounded, found));
+        }
+    }
+    let most = all().map(|settings| settings.memory_bytes).max();
+    if most.is_some_and(|most| in_use.memory_bytes() > most) {
+        let found = format!("{} bytes of memory are given away", in_use.memory_bytes());
+        return Err(Broken::new(InvariantId::PoolsAreBounded, found));
     }
     Ok(())
 }
@@ -307,6 +357,37 @@ fn attempts(world: &World) -> Result<(), Broken> {
             let found = format!("{} counts {} open steps, has {open}", attempt.id, attempt.open);
             return Err(Broken::new(InvariantId::CountsAgree, found));
         }
+    }
+    Ok(())
+}
+
+/// Steps are tried again as often as their assets say, and only those that wait are waited for.
+fn retries(world: &World) -> Result<(), Broken> {
+    let mut listed = BTreeSet::new();
+    for run in world.open_runs() {
+        for (&position, &due) in &run.delayed {
+            listed.insert((due, run.id.clone(), position));
+            if run.steps[position as usize].status != StepStatus::Waiting {
+                let found = format!(
+                    "{} of {} is to be tried again, and does not wait",
+                    run.name(position),
+                    run.id
+                );
+                return Err(Broken::new(InvariantId::RetriesAreBounded, found));
+            }
+        }
+        if let Some(position) = run.steps.iter().position(|step| step.retries > step.tries) {
+            let found = format!(
+                "{} of {} has more retries than attempts",
+                run.name(position as u32),
+                run.id
+            );
+            return Err(Broken::new(InvariantId::RetriesAreBounded, found));
+        }
+    }
+    if listed != world.retries {
+        let found = format!("{listed:?} wait for a retry, {:?} are listed", world.retries);
+        return Err(Broken::new(InvariantId::CountsAgree, found));
     }
     Ok(())
 }
@@ -421,7 +502,7 @@ fn dependencies(run: &Run) -> Result<(), Broken> {
             if waits != step.waits_for {
                 return broken(InvariantId::CountsAgree, position, "miscounts what it waits for");
             }
-            let ready = waits == 0 && step.status == StepStatus::Waiting;
+            let ready = waits == 0 && step.status == StepStatus::Waiting && !run.delayed.contains_key(&position);
             if ready != group.ready.contains(&position) {
                 return broken(
                     InvariantId::CountsAgree,

@@ -19,7 +19,9 @@ mod effect;
 mod health;
 mod input;
 mod invariants;
+mod limits;
 mod plan;
+mod queue;
 mod scope;
 mod staleness;
 mod world;
@@ -32,7 +34,9 @@ pub use effect::{
 pub use health::{Health, HealthState};
 pub use input::{Input, PreparedMember, PreparedTable};
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
+pub use limits::InUse;
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
+pub use queue::{Wait, WaitsFor, waits, waits_of};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use world::{
     AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,

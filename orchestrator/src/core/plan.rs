@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 
 use assets::partition::{Mapped, PartitionMapping, Partitioning, RangeError};
 use assets::{Asset, AssetKey, AssetPartition, InputRole, ModelReference, PartitionKey};
@@ -210,8 +211,13 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
         .filter(|asset| request.assets.contains(&asset.key))
     {
         let wanted = match (&choice, &asset.partitions) {
+            (Some(Chosen::Steps(steps)), _) => {
+                let mine = steps.get(&asset.key).into_iter().flatten();
+                let exists = |key: &&Option<PartitionKey>| sight.scopes().exists(asset, key.as_ref());
+                mine.filter(exists).cloned().collect()
+            }
             (_, None) => vec![None],
-            (Some(choice), Some(by)) => choice.of(&by.partitioning, sight.scopes().now()),
+            (Some(Chosen::Stretches(stretches)), Some(by)) => union(stretches, &by.partitioning, sight.scopes().now()),
             (None, Some(by)) => match existing.iter().find(|(known, _)| **known == by.partitioning) {
                 Some((_, keys)) => keys.clone(),
                 None => {
@@ -367,11 +373,26 @@ pub fn reference_text(reference: &ModelReference) -> String {
     }
 }
 
-/// A choice of partitions, understood by the first selected asset that knows its keys.
-struct Chosen {
-    from: PartitionKey,
-    to: PartitionKey,
-    by: Partitioning,
+/// A choice of partitions.
+enum Chosen {
+    /// Stretches of keys, which mean something to each asset.
+    Stretches(Vec<Stretch>),
+    /// Named one by one, by asset, in the order of their keys.
+    Steps(BTreeMap<AssetKey, BTreeSet<Option<PartitionKey>>>),
+}
+
+/// The existing partitions of a set that are in any of the stretches, in their order.
+fn union(stretches: &[Stretch], partitioning: &Partitioning, now: Timestamp) -> Vec<Option<PartitionKey>> {
+    let mut ranges: Vec<Range<usize>> = stretches.iter().map(|stretch| stretch.of(partitioning, now)).collect();
+    ranges.sort_by_key(|range| range.start);
+    let mut next = 0;
+    let mut keys = Vec::new();
+    for range in ranges {
+        let fresh = range.start.max(next)..range.end;
+        next = next.max(range.end);
+        keys.extend(fresh.filter_map(|index| partitioning.key_at(index)).map(Some));
+    }
+    keys
 }
 
 impl Chosen {
@@ -381,10 +402,43 @@ impl Chosen {
         request: &PlanRequest,
         now: Timestamp,
     ) -> Result<Self, PlanProblem> {
-        let (from, to) = match choice {
-            PartitionChoice::One(key) => (key, key),
-            PartitionChoice::Range(from, to) => (from, to),
-        };
+        let stretch = |from, to| Stretch::new(from, to, definitions, request, now);
+        Ok(match choice {
+            PartitionChoice::One(key) => Self::Stretches(vec![stretch(key, key)?]),
+            PartitionChoice::Range(from, to) => Self::Stretches(vec![stretch(from, to)?]),
+            PartitionChoice::Keys(keys) => {
+                let each = keys.iter().map(|key| stretch(key, key));
+                Self::Stretches(each.collect::<Result<_, _>>()?)
+            }
+            PartitionChoice::Steps(steps) => {
+                let mut by_asset: BTreeMap<AssetKey, BTreeSet<Option<PartitionKey>>> = BTreeMap::new();
+                for step in steps {
+                    by_asset
+                        .entry(step.asset.clone())
+                        .or_default()
+                        .insert(step.partition.clone());
+                }
+                Self::Steps(by_asset)
+            }
+        })
+    }
+}
+
+/// Keys from one to another, understood by the first selected asset that knows them.
+struct Stretch {
+    from: PartitionKey,
+    to: PartitionKey,
+    by: Partitioning,
+}
+
+impl Stretch {
+    fn new(
+        from: &PartitionKey,
+        to: &PartitionKey,
+        definitions: &Definitions,
+        request: &PlanRequest,
+        now: Timestamp,
+    ) -> Result<Self, PlanProblem> {
         let unknown = |message: String| Err(PlanProblem::UnknownPartition { message });
         let mut error: Option<RangeError> = None;
         for asset in definitions
@@ -418,7 +472,7 @@ impl Chosen {
 
     /// The existing partitions of another set that the choice means: the same keys, those that cover the same time, or all
     /// where the two sets have nothing to do with each other.
-    fn of(&self, partitioning: &Partitioning, now: Timestamp) -> Vec<Option<PartitionKey>> {
+    fn of(&self, partitioning: &Partitioning, now: Timestamp) -> Range<usize> {
         let exist = partitioning.count(now);
         let range = match partitioning.range(&self.from, &self.to) {
             Ok(range) => range,
@@ -435,9 +489,6 @@ impl Chosen {
                 }
             }
         };
-        (range.start..range.end.min(exist))
-            .filter_map(|index| partitioning.key_at(index))
-            .map(Some)
-            .collect()
+        range.start..range.end.min(exist)
     }
 }

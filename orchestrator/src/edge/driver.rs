@@ -7,7 +7,7 @@
 //! another program moved a table's pointer, the world is loaded again and the same inputs are decided anew.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use state::ids::AttemptId;
 use state::sqlite::{CommitError, Store};
 use tokio::sync::{broadcast, oneshot, watch};
 
-use super::clock;
+use super::clock::{self, Stopwatch};
 use super::committer::Committer;
 use super::folder::StateFolder;
 use super::order::{OrderSettings, order};
@@ -31,6 +31,8 @@ use crate::core::{Answer, Definitions, Effect, Input, RequestId, World, turn};
 const LARGEST_GROUP: usize = 4096;
 /// How long to wait before a commit is tried again after the disk was full or another program held the store.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Longest sleep without a look at the time of day, which goes on while a machine sleeps.
+const SLICE: Duration = Duration::from_secs(1);
 /// Events that a slow listener may lag behind before it has to read the store again.
 const LIVE_EVENTS: usize = 4096;
 
@@ -183,6 +185,7 @@ impl DriverSeat {
             requests: HashMap::new(),
             next_request: 0,
             last_at: 0,
+            alarm: None,
         };
         driver.load()?;
         let received = self.received;
@@ -211,6 +214,15 @@ struct Driver {
     requests: HashMap<RequestId, oneshot::Sender<Answer>>,
     next_request: RequestId,
     last_at: Micros,
+    alarm: Option<Alarm>,
+}
+
+/// The first wait for a retry that ends.
+#[derive(Debug, Clone, Copy)]
+struct Alarm {
+    due: Micros,
+    set: Stopwatch,
+    wait: Duration,
 }
 
 impl Driver {
@@ -237,8 +249,38 @@ impl Driver {
         self.last_at
     }
 
+    /// The next thing that someone says, or that a wait for a retry is over; `None` when nobody is left to say anything.
+    fn next(&mut self, received: &Receiver<Message>) -> Option<Message> {
+        loop {
+            let Some(due) = self.world.next_retry() else {
+                self.alarm = None;
+                return received.recv().ok();
+            };
+            let at = self.at();
+            let alarm = match self.alarm {
+                Some(alarm) if alarm.due == due => alarm,
+                _ => *self.alarm.insert(Alarm {
+                    due,
+                    set: Stopwatch::start(),
+                    wait: Duration::from_micros((due - at).max(0).unsigned_abs()),
+                }),
+            };
+            // Whichever comes first: a clock that is set back makes no wait longer, a machine that slept has waited.
+            let left = alarm.wait.saturating_sub(alarm.set.elapsed());
+            if left.is_zero() || clock::now() >= due {
+                self.alarm = None;
+                return Some(Message::Input(Box::new(Input::RetriesDue { until: due })));
+            }
+            match received.recv_timeout(left.min(SLICE)) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
     fn run(mut self, received: &Receiver<Message>) -> Result<Store, DriverError> {
-        while let Ok(first) = received.recv() {
+        while let Some(first) = self.next(received) {
             let mut inputs = Vec::new();
             let mut next = Some(first);
             let mut stop = false;
@@ -371,7 +413,8 @@ impl Driver {
                     attempt: Some(attempt),
                     step,
                     ..
-                } => self.unstage(attempt, step),
+                }
+                | Event::StepUpForRetry { attempt, step, .. } => self.unstage(attempt, step),
                 Event::AttemptEnded { attempt, .. } => {
                     self.handle
                         .progress

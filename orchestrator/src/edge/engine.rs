@@ -13,6 +13,7 @@ use plugins::lakehouse::{Lake, LakeError};
 use plugins::step::ProjectSettings;
 use state::event::{OwnerMode, RunRequest};
 use state::ids::RunId;
+use state::sqlite::queries::attempts::open_attempts;
 use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
 
 use super::committer::Committer;
@@ -21,6 +22,7 @@ use super::environment;
 use super::folder::StateFolder;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
+use super::processes::end_left_behind;
 use super::ticker::Ticker;
 use crate::core::{Answer, Definitions, Input, selected};
 
@@ -97,6 +99,8 @@ impl Engine {
         write_gitignore(&folder)?;
         let mut store = Store::open(&folder.database(), OpenMode::Writer)?;
         store.remember_project(&project.name)?;
+        // What an owner that was killed had started goes on by itself, and must not work beside the next try.
+        end_left_behind(&open_attempts(&store)?);
         // Spill files of attempts that a dead process left.
         match std::fs::remove_dir_all(folder.scratch_root()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),

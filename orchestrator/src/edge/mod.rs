@@ -33,6 +33,7 @@ pub mod opened;
 mod order;
 mod pool;
 pub mod processes;
+pub mod retry;
 mod ticker;
 pub mod worker;
 mod worker_process;

@@ -73,7 +73,8 @@ fn open(root: &Path, project: Project) -> OpenedProject {
         .execution
         .memory_bytes
         .unwrap_or_else(|| share.clamp(128 << 20, DEFAULT_QUERY_MEMORY));
-    let limit = memory_bytes + BESIDE_QUERIES;
+    let said = project.graph.topological().filter_map(|asset| asset.rules.memory_bytes);
+    let limit = said.fold(memory_bytes, u64::max) + BESIDE_QUERIES;
     let folder = StateFolder::of(root);
     let settings = ProjectSettings {
         root: root.to_string_lossy().into_owned(),
@@ -90,6 +91,20 @@ fn open(root: &Path, project: Project) -> OpenedProject {
     let core = CoreSettings {
         slots,
         together,
+        pools: project
+            .pools
+            .iter()
+            .map(|(name, pool)| (name.clone(), pool.limit))
+            .collect(),
+        // Shares that follow from the machine fit into it; those that the project chose need not.
+        memory_bytes: project.execution.total_memory_bytes.unwrap_or_else(|| {
+            let shares = match project.execution.memory_bytes {
+                Some(_) => 0,
+                None => memory_bytes * slots as u64,
+            };
+            (environment::memory_bytes() / 2).max(shares)
+        }),
+        step_memory_bytes: memory_bytes,
         ..CoreSettings::default()
     };
     OpenedProject {
@@ -104,7 +119,8 @@ fn open(root: &Path, project: Project) -> OpenedProject {
                 memory_limit_bytes: limit * 2,
                 threads: cores.clamp(1, 8),
             },
-            resident_limit_bytes: limit,
+            beside_queries_bytes: BESIDE_QUERIES,
+            usual_query_bytes: memory_bytes,
         },
         orders: OrderSettings { memory_bytes },
         settings,

@@ -9,7 +9,7 @@ use crate::core::{StartAttempt, StepScope};
 /// Limits that every order carries.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderSettings {
-    /// Bytes that queries of a step may use before they spill or fail.
+    /// Bytes that queries of a step may use before they spill or fail, where its asset does not say.
     pub memory_bytes: u64,
 }
 
@@ -72,7 +72,7 @@ pub fn order(
         project: project.clone(),
         observation: start.observation,
         seed: start.seed,
-        memory_bytes: settings.memory_bytes,
+        memory_bytes: start.asset.rules.memory_bytes.unwrap_or(settings.memory_bytes),
         log_file: folder
             .log_file(&start.run, &start.attempt)
             .to_string_lossy()

@@ -35,13 +35,18 @@ const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// a worker is soon replaced.
 const CANCEL_GRACE_OF_ROWS: Duration = Duration::from_secs(3);
 
+/// How long a worker may take to take an order in: one that does not read is stuck, and must not hold up the others.
+const ORDER_TAKEN: Duration = Duration::from_secs(10);
+
 /// What workers may use.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
     /// At start: warehouse, memory limit, threads.
     pub worker: WorkerSettings,
-    /// Resident bytes at which a worker is ended.
-    pub resident_limit_bytes: u64,
+    /// Resident bytes, beside those that the queries of its order may use, at which a worker is ended.
+    pub beside_queries_bytes: u64,
+    /// Bytes that queries may use in a worker that has no order of its own to say so (a look at sources).
+    pub usual_query_bytes: u64,
 }
 
 /// Talks to the pool. Cheap to clone.
@@ -143,6 +148,13 @@ enum Job {
         /// How long it may take to stop once it is asked to.
         grace: Duration,
         deadline: Option<Instant>,
+        /// How long it may take over one step, and since when it works on the one it turned to last.
+        limit: Option<Duration>,
+        turned: Instant,
+        /// It took longer, and the core knows.
+        overdue: bool,
+        /// Resident bytes at which it is ended.
+        resident_limit_bytes: u64,
     },
     Observation(oneshot::Sender<Result<Option<Observation>, Failure>>),
 }
@@ -244,6 +256,8 @@ impl Pool {
         let result = match taken {
             Ok(id) => {
                 let worker = self.workers.get_mut(&id).expect("the worker was just taken");
+                let limit = order.asset.rules.timeout_seconds.map(Duration::from_secs);
+                let resident_limit_bytes = order.memory_bytes + self.settings.beside_queries_bytes;
                 let stops_itself = KindSet::all().get(&order.asset.kind).is_some_and(Kind::stops_itself);
                 worker.job = Job::Steps {
                     attempt: attempt.clone(),
@@ -254,11 +268,13 @@ impl Pool {
                         CANCEL_GRACE_OF_ROWS
                     },
                     deadline: None,
+                    limit,
+                    turned: Instant::now(),
+                    overdue: false,
+                    resident_limit_bytes,
                 };
-                frame::write(&mut worker.process.orders, &ToWorker::Work(Box::new(order)))
-                    .await
-                    // A write that fails means that the worker died; its silence is heard and told.
-                    .or(Ok(()))
+                say(&mut worker.process, &ToWorker::Work(Box::new(order))).await;
+                Ok(())
             }
             Err(error) => Err(error),
         };
@@ -284,16 +300,12 @@ impl Pool {
             Ok(id) => {
                 let worker = self.workers.get_mut(&id).expect("the worker was just taken");
                 worker.job = Job::Observation(answer);
-                frame::write(
-                    &mut worker.process.orders,
-                    &ToWorker::Observe {
-                        asset,
-                        project,
-                        previous,
-                    },
-                )
-                .await
-                .ok();
+                let order = ToWorker::Observe {
+                    asset,
+                    project,
+                    previous,
+                };
+                say(&mut worker.process, &order).await;
             }
             Err(error) => {
                 answer
@@ -316,8 +328,9 @@ impl Pool {
             } = &mut worker.job
                 && current == attempt
             {
-                *deadline = Some(Instant::now() + *grace);
-                frame::write(&mut worker.process.orders, &ToWorker::Cancel).await.ok();
+                // Asking again does not give it more time.
+                deadline.get_or_insert(Instant::now() + *grace);
+                say(&mut worker.process, &ToWorker::Cancel).await;
             }
         }
     }
@@ -335,14 +348,20 @@ impl Pool {
             }
             FromWorker::Report { report } => {
                 let Job::Steps {
-                    attempt, working_on, ..
+                    attempt,
+                    working_on,
+                    turned,
+                    ..
                 } = &mut worker.job
                 else {
                     return;
                 };
                 let attempt = attempt.clone();
                 match report {
-                    StepReport::Started { partition } => *working_on = Some(partition),
+                    StepReport::Started { partition } => {
+                        *working_on = Some(partition);
+                        *turned = Instant::now();
+                    }
                     StepReport::Staged { staged } => self.driver.send(Input::Staged { attempt, staged }),
                     StepReport::Failed { partition, failure } => {
                         self.driver.send(Input::StepFailed {
@@ -396,25 +415,55 @@ impl Pool {
 
     fn watch(&mut self) {
         let now = Instant::now();
+        let beside = self.settings.beside_queries_bytes;
         for worker in self.workers.values_mut() {
-            match &worker.job {
+            let most = match &mut worker.job {
                 Job::Idle => {
                     if now.duration_since(worker.since) > KEPT_WARM {
                         worker.process.kill();
                     }
+                    continue;
                 }
-                Job::Steps { deadline, .. } if deadline.is_some_and(|deadline| now > deadline) => worker.process.kill(),
-                Job::Steps { .. } | Job::Observation(_) => {
-                    if worker
-                        .process
-                        .resident_bytes()
-                        .is_some_and(|bytes| bytes > self.settings.resident_limit_bytes)
-                    {
-                        worker.process.end_over_memory();
+                Job::Steps {
+                    deadline: Some(deadline),
+                    ..
+                } if now > *deadline => {
+                    worker.process.kill();
+                    continue;
+                }
+                Job::Steps {
+                    attempt,
+                    working_on,
+                    limit,
+                    turned,
+                    overdue,
+                    resident_limit_bytes,
+                    ..
+                } => {
+                    // By a clock that nobody sets and that stands still while the machine sleeps.
+                    if limit.is_some_and(|limit| now.duration_since(*turned) > limit) && !*overdue {
+                        *overdue = true;
+                        self.driver.send(Input::AttemptTimedOut {
+                            attempt: attempt.clone(),
+                            working_on: working_on.clone(),
+                        });
                     }
+                    *resident_limit_bytes
                 }
+                Job::Observation(_) => self.settings.usual_query_bytes + beside,
+            };
+            if worker.process.resident_bytes().is_some_and(|bytes| bytes > most) {
+                worker.process.end_over_memory();
             }
         }
+    }
+}
+
+/// Tells a worker something. One that died is heard by its silence, and one that does not listen is ended.
+async fn say(process: &mut WorkerProcess, message: &ToWorker) {
+    let told = tokio::time::timeout(ORDER_TAKEN, frame::write(&mut process.orders, message)).await;
+    if told.is_err() {
+        process.kill();
     }
 }
 

@@ -4,6 +4,7 @@
 //! step kills the group first and then, found by their mark in `/proc`, those that moved to another group or session. A
 //! process that clears its environment and leaves its group escapes; the step ends all the same.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -16,6 +17,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal as UnixSignal, kill, killpg};
 use nix::unistd::Pid;
 use plugins::command::{MARK_VARIABLE, Pipe, ProcessDoor, ProcessEnd, ProcessOrder, RunningProcess, Signal};
+use state::ids::AttemptId;
 use tokio::process::{Child, Command};
 
 /// How many looks in a row must find nothing: one that forks while it is looked for is met by a later look.
@@ -123,6 +125,18 @@ pub fn end_marked(attempt: &str) {
     end_where(|mark| {
         mark.strip_prefix(attempt.as_bytes())
             .is_some_and(|rest| rest.is_empty() || rest[0] == b'@')
+    });
+}
+
+/// Kills every process that steps of attempts of a daemon left behind that is gone, before any of them is tried again.
+pub fn end_left_behind(attempts: &[AttemptId]) {
+    if attempts.is_empty() {
+        return;
+    }
+    let known: HashSet<&[u8]> = attempts.iter().map(|attempt| attempt.as_str().as_bytes()).collect();
+    end_where(|mark| {
+        let attempt = mark.split(|byte| *byte == b'@').next().unwrap_or_default();
+        known.contains(attempt)
     });
 }
 

@@ -75,6 +75,8 @@ pub struct LoadedRun {
     pub submitted_at: Micros,
     /// When its first attempt started.
     pub started_at: Option<Micros>,
+    /// When its newest attempt started.
+    pub last_start: Option<Micros>,
     /// Every step, upstream first.
     pub steps: Vec<LoadedStep>,
     /// The attempts that are open or hold a step that is running or publishing, oldest first.
@@ -100,6 +102,10 @@ pub struct LoadedStep {
     pub failure: Option<Failure>,
     /// The failed step for which it was skipped.
     pub because: Option<AssetPartition>,
+    /// How often it was given another try after a failure.
+    pub retries: u32,
+    /// Until when it waits to be tried again.
+    pub retry_at: Option<Micros>,
 }
 
 /// An attempt of an open run.
@@ -119,6 +125,8 @@ pub struct LoadedAttempt {
     pub started_at: Micros,
     /// When its worker had nothing more to say.
     pub ended_at: Option<Micros>,
+    /// The partitions that it took too long over, once it did.
+    pub timed_out: Option<Vec<Option<PartitionKey>>>,
 }
 
 /// Where one partition stands.
@@ -207,15 +215,16 @@ const LAST: &str = "
     SELECT seq, at FROM event ORDER BY seq DESC LIMIT 1";
 
 const OPEN_RUNS: &str = "
-    SELECT id, seq, status, request, submitted_at, started_at, paused FROM run
+    SELECT id, seq, status, request, submitted_at, started_at, paused,
+           (SELECT max(started_at) FROM attempt WHERE attempt.run = run.id) FROM run
     WHERE status IN ('queued', 'running', 'canceling') ORDER BY seq";
 
 const STEPS: &str = "
-    SELECT asset, partition, reason, status, attempt, number, rows, failure, because FROM step
+    SELECT asset, partition, reason, status, attempt, number, rows, failure, because, retries, retry_at FROM step
     WHERE run = ?1 ORDER BY position";
 
 const ATTEMPTS: &str = "
-    SELECT id, asset, partitions, number, inputs, started_at, ended_at FROM attempt
+    SELECT id, asset, partitions, number, inputs, started_at, ended_at, timed_out FROM attempt
     WHERE run = ?1 AND (ended_at IS NULL OR id IN
           (SELECT attempt FROM step WHERE run = ?1 AND status IN ('running', 'publishing')))
     ORDER BY seq";
@@ -296,6 +305,7 @@ fn open_runs(connection: &Connection) -> Result<Vec<LoadedRun>, StateError> {
             submitted_at: row.get(4)?,
             started_at: row.get(5)?,
             paused: row.get(6)?,
+            last_start: row.get(7)?,
             steps: steps(connection, &run)?,
             attempts: attempts(connection, &run)?,
             run,
@@ -324,6 +334,8 @@ fn steps(connection: &Connection, run: &RunId) -> Result<Vec<LoadedStep>, StateE
             rows: row.get::<_, Option<i64>>(6)?.map(value::count),
             failure: value::optional_json("step.failure", row.get(7)?)?,
             because: value::optional_json("step.because", row.get(8)?)?,
+            retries: row.get(9)?,
+            retry_at: row.get(10)?,
         });
     }
     Ok(steps)
@@ -342,6 +354,7 @@ fn attempts(connection: &Connection, run: &RunId) -> Result<Vec<LoadedAttempt>, 
             inputs: value::json("attempt.inputs", row.get_ref(4)?.as_str().unwrap_or_default())?,
             started_at: row.get(5)?,
             ended_at: row.get(6)?,
+            timed_out: value::optional_json("attempt.timed_out", row.get(7)?)?,
         });
     }
     Ok(attempts)

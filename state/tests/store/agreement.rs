@@ -161,6 +161,7 @@ fn runs_agree(store: &Store, model: &Model) {
             );
             assert_eq!((row.started_at, row.ended_at), (expected.started_at, expected.ended_at));
             assert_eq!(row.requeued, expected.requeued);
+            assert_eq!((row.retries, row.retry_at), (expected.retries, expected.retry_at));
         }
         for status in StepStatus::ALL {
             for filter_asset in [None, Some(asset("silver.flights"))] {
@@ -429,6 +430,7 @@ pub(crate) fn load_agrees(store: &Store, model: &Model) {
                 (&step.failure, &step.because, step.rows),
                 (&expected.failure, &expected.because, expected.rows)
             );
+            assert_eq!((step.retries, step.retry_at), (expected.retries, expected.retry_at));
         }
         let held = |attempt: &_| {
             let in_hand = [StepStatus::Running, StepStatus::Publishing];
@@ -447,11 +449,11 @@ pub(crate) fn load_agrees(store: &Store, model: &Model) {
             found
                 .attempts
                 .iter()
-                .map(|one| (&one.attempt, &one.partitions, one.ended_at))
+                .map(|one| (&one.attempt, &one.partitions, one.ended_at, &one.timed_out))
                 .collect::<Vec<_>>(),
             expected
                 .iter()
-                .map(|(attempt, one)| (*attempt, &one.partitions, one.ended_at))
+                .map(|(attempt, one)| (*attempt, &one.partitions, one.ended_at, &one.timed_out))
                 .collect::<Vec<_>>()
         );
     }

@@ -31,6 +31,8 @@ pub(crate) struct ModelStep {
     pub(crate) failure: Option<Failure>,
     pub(crate) because: Option<AssetPartition>,
     pub(crate) requeued: Option<String>,
+    pub(crate) retries: u32,
+    pub(crate) retry_at: Option<i64>,
     pub(crate) started_at: Option<i64>,
     pub(crate) ended_at: Option<i64>,
 }
@@ -46,6 +48,7 @@ pub(crate) struct ModelAttempt {
     pub(crate) ended_at: Option<i64>,
     pub(crate) failure: Option<Failure>,
     pub(crate) step_failures: BTreeMap<AssetPartition, Failure>,
+    pub(crate) timed_out: Option<Vec<Option<PartitionKey>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +121,8 @@ impl Model {
                         failure: None,
                         because: None,
                         requeued: None,
+                        retries: 0,
+                        retry_at: None,
                         started_at: None,
                         ended_at: None,
                     };
@@ -169,6 +174,7 @@ impl Model {
                     ended_at,
                     failure,
                     step_failures,
+                    timed_out: None,
                 };
                 self.attempts.insert(attempt, started);
             }
@@ -187,6 +193,7 @@ impl Model {
                 step.status = StepStatus::Succeeded;
                 step.rows = Some(materialization.rows);
                 step.ended_at = Some(at);
+                step.retry_at = None;
                 self.check(seq, &materialization.step, &materialization.checks, true);
                 self.made.push(Made {
                     seq,
@@ -207,6 +214,7 @@ impl Model {
                 its_step.status = StepStatus::Failed;
                 its_step.failure = Some(failure.clone());
                 its_step.ended_at = Some(at);
+                step.retry_at = None;
                 if let Some(attempt) = attempt {
                     let attempt = self.attempts.get_mut(&attempt).unwrap();
                     attempt.step_failures.insert(step.clone(), failure.clone());
@@ -224,17 +232,20 @@ impl Model {
                 let step = self.step(&run, &step);
                 step.status = StepStatus::Succeeded;
                 step.ended_at = Some(at);
+                step.retry_at = None;
             }
             Event::StepSkipped { run, step, because } => {
                 let step = self.step(&run, &step);
                 step.status = StepStatus::Skipped;
                 step.because = Some(because);
                 step.ended_at = Some(at);
+                step.retry_at = None;
             }
             Event::StepCanceled { run, step } => {
                 let step = self.step(&run, &step);
                 step.status = StepStatus::Canceled;
                 step.ended_at = Some(at);
+                step.retry_at = None;
             }
             Event::StepRequeued { run, step, reason } => {
                 let step = self.step(&run, &step);
@@ -243,6 +254,33 @@ impl Model {
                 step.started_at = None;
                 step.rows = None;
                 step.requeued = Some(reason);
+            }
+            Event::StepUpForRetry {
+                run,
+                attempt,
+                step,
+                failure,
+                retry,
+                due,
+            } => {
+                let failed = failure.clone();
+                self.attempts
+                    .get_mut(&attempt)
+                    .unwrap()
+                    .step_failures
+                    .insert(step.clone(), failed);
+                let step = self.step(&run, &step);
+                step.status = StepStatus::Waiting;
+                step.attempt = None;
+                step.started_at = None;
+                step.rows = None;
+                step.requeued = Some(failure.message);
+                step.retries = retry;
+                step.retry_at = Some(due);
+            }
+            Event::StepRetryDue { run, step } => self.step(&run, &step).retry_at = None,
+            Event::AttemptTimedOut { attempt, partitions } => {
+                self.attempts.get_mut(&attempt).unwrap().timed_out = Some(partitions);
             }
             Event::AttemptEnded { attempt, failure } => {
                 let attempt = self.attempts.get_mut(&attempt).unwrap();
@@ -330,6 +368,13 @@ impl Model {
                 result: result.clone(),
             });
         }
+    }
+
+    /// Steps of a run that may be given to a worker.
+    pub(crate) fn startable(&self, run: &RunId) -> Vec<AssetPartition> {
+        let mut waiting = self.steps_in(run, &[StepStatus::Waiting]);
+        waiting.retain(|step| self.steps[&(run.clone(), step.clone())].retry_at.is_none());
+        waiting
     }
 
     /// Steps of a run in the given states.

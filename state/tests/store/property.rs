@@ -54,15 +54,15 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         .collect();
     let open_run = |choose: &mut Choices<'_>| choose.one(&open);
     let in_hand = [StepStatus::Running, StepStatus::Publishing];
-    match choose.below(19) {
+    match choose.below(20) {
         0 | 1 => {
             let steps: Vec<_> = universe().into_iter().filter(|_| choose.below(3) > 0).collect();
             Some(submitted(&run(model.runs.len() as u64 + 1), &steps))
         }
         2..=4 => {
             let run = open_run(choose).filter(|run| model.runs[run].status != RunStatus::Canceling)?;
-            let first = choose.one(&model.steps_in(&run, &[StepStatus::Waiting]))?;
-            let mut batch = model.steps_in(&run, &[StepStatus::Waiting]);
+            let first = choose.one(&model.startable(&run))?;
+            let mut batch = model.startable(&run);
             batch.retain(|step| step.asset == first.asset);
             batch.truncate(1 + choose.below(3));
             Some(started(
@@ -122,7 +122,23 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         10 => {
             let run = open_run(choose)?;
             let step = choose.one(&model.steps_in(&run, &in_hand))?;
-            match choose.below(4) {
+            let known = &model.steps[&(run.clone(), step.clone())];
+            match choose.below(6) {
+                4 => Some(Event::StepUpForRetry {
+                    attempt: known.attempt.clone()?,
+                    retry: known.retries + 1,
+                    due: choose.below(5_000) as i64,
+                    failure: failure("the share is gone"),
+                    run,
+                    step,
+                }),
+                5 => {
+                    let attempt = known.attempt.clone()?;
+                    let tried = &model.attempts[&attempt];
+                    let open = tried.ended_at.is_none() && tried.timed_out.is_none();
+                    let partitions = tried.partitions[..1].to_vec();
+                    open.then_some(Event::AttemptTimedOut { attempt, partitions })
+                }
                 0 => Some(Event::StepCanceled { run, step }),
                 3 => match &model.runs[&run] {
                     known if known.status == RunStatus::Canceling => None,
@@ -201,6 +217,13 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
             })
         }
         16..=18 => schedule_event(model, choose),
+        19 => {
+            let run = open_run(choose)?;
+            let mut waiting = model.steps_in(&run, &[StepStatus::Waiting]);
+            waiting.retain(|step| model.steps[&(run.clone(), step.clone())].retry_at.is_some());
+            let step = choose.one(&waiting)?;
+            Some(Event::StepRetryDue { run, step })
+        }
         _ => {
             let model_key = asset("models.delay");
             let newest = model
@@ -376,7 +399,23 @@ fn impossible(model: &Model) -> Vec<Event> {
                     step: step.clone(),
                 });
             }
+            if one.retry_at.is_none() {
+                events.push(Event::StepRetryDue {
+                    run: run.clone(),
+                    step: step.clone(),
+                });
+            } else {
+                events.push(started(&run, &attempt(1 << 51), std::slice::from_ref(&step), 1));
+            }
             // The fence: another attempt has no say.
+            events.push(Event::StepUpForRetry {
+                run: run.clone(),
+                attempt: attempt(1 << 50),
+                step: step.clone(),
+                failure: failure("late"),
+                retry: 1,
+                due: 0,
+            });
             let materialization = materialization(&step, 1, vec![]);
             events.push(Event::StepSucceeded {
                 run,

@@ -54,7 +54,7 @@ fn idle() -> Result<(f64, f64), BenchError> {
 }
 
 /// A daemon on a free port, and its address.
-fn start(project: &Project) -> Result<(Child, String), BenchError> {
+pub(super) fn start(project: &Project) -> Result<(Child, String), BenchError> {
     let mut command = millpond(project.path(), &["--json", "up", "--port", "0"]);
     let mut daemon = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut line = String::new();

@@ -11,6 +11,7 @@ mod large_project;
 mod peer;
 mod point_in_time;
 mod processes;
+mod queue;
 mod scan;
 mod steps;
 
@@ -68,6 +69,10 @@ pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("large_project_memory", LIMIT, "MB", 1.0, large_project::megabytes),
     benchmark("no_op_chain", "one fsync", "ms", 1.5, steps::no_op_chain),
     benchmark("no_op_wide", LIMIT, "ms", 1.0, steps::no_op_wide),
+    benchmark("backfill_one_by_one", LIMIT, "s", 1.0, queue::backfill_one_by_one),
+    benchmark("backfill_batched", LIMIT, "s", 1.0, queue::backfill_batched),
+    benchmark("run_requests", LIMIT, "ms", 1.0, queue::run_requests),
+    benchmark("no_op_runs", LIMIT, "ms", 1.0, queue::no_op_runs),
     benchmark("small_table_chain", "one fsync", "ms", 12.0, steps::small_table_chain),
     benchmark("flights_time", LIMIT, "s", 1.0, flights::cold_seconds),
     benchmark("flights_memory", LIMIT, "MB", 1.0, flights::cold_megabytes),

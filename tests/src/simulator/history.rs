@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assets::outcome::TablePointer;
-use assets::{AssetKey, AssetPartition, InputRole};
-use orchestrator::core::{Broken, Definitions, InvariantId, Sight, StepScope, World};
+use assets::outcome::{FailureClass, TablePointer};
+use assets::{AssetKey, AssetPartition, InputRole, StepRules};
+use orchestrator::core::{Broken, Definitions, Input, InvariantId, Sight, StepScope, WaitsFor, World, waits};
 use state::event::{Event, Micros, Recorded};
 use state::ids::{AttemptId, RunId};
-use state::status::StepStatus;
+use state::status::{RunStatus, StepStatus};
 
 use super::instants::Instants;
 
@@ -21,13 +21,24 @@ struct Told {
     over: bool,
     paused: bool,
     max_in_flight: usize,
+    /// How often each step was tried again, and until when it waits for that now.
+    retries: BTreeMap<AssetPartition, (u32, Option<Micros>)>,
+}
+
+/// What the machine and the project allow.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    pub(super) slots: usize,
+    pub(super) pools: BTreeMap<String, u32>,
+    pub(super) memory: u64,
+    pub(super) step_memory: u64,
 }
 
 /// All that happened.
 #[derive(Default)]
 pub(super) struct History {
     runs: BTreeMap<RunId, Told>,
-    in_flight: BTreeMap<AttemptId, RunId>,
+    in_flight: BTreeMap<AttemptId, (RunId, AssetKey)>,
     worked_on: BTreeMap<AssetPartition, (RunId, AttemptId)>,
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
@@ -50,14 +61,14 @@ impl History {
     }
 
     /// Takes the events of one turn in. `world` lends its mappings and its definitions.
-    pub(super) fn tell(&mut self, world: &World, slots: usize, events: &[Recorded]) -> Result<(), Broken> {
+    pub(super) fn tell(&mut self, world: &World, limits: &Limits, events: &[Recorded]) -> Result<(), Broken> {
         for recorded in events {
-            self.one(world, slots, recorded)?;
+            self.one(world, limits, recorded)?;
         }
         Ok(())
     }
 
-    fn one(&mut self, world: &World, slots: usize, recorded: &Recorded) -> Result<(), Broken> {
+    fn one(&mut self, world: &World, limits: &Limits, recorded: &Recorded) -> Result<(), Broken> {
         match &recorded.event {
             Event::RunSubmitted { run, steps, request } => {
                 let told = Told {
@@ -70,6 +81,7 @@ impl History {
                     published: BTreeSet::new(),
                     over: false,
                     paused: false,
+                    retries: BTreeMap::new(),
                     max_in_flight: request.pace.max_in_flight.map_or(usize::MAX, |most| most as usize),
                 };
                 self.runs.insert(run.clone(), told);
@@ -81,8 +93,9 @@ impl History {
                 partitions,
                 ..
             } => {
-                self.in_flight.insert(attempt.clone(), run.clone());
-                if self.in_flight.len() > slots {
+                self.in_flight.insert(attempt.clone(), (run.clone(), asset.clone()));
+                self.places_are_kept(limits, run, asset)?;
+                if self.in_flight.len() > limits.slots {
                     return broken(
                         InvariantId::SlotsAreBounded,
                         format!("{} attempts", self.in_flight.len()),
@@ -97,6 +110,10 @@ impl History {
                         );
                     }
                     self.upstream_first(world, run, &step)?;
+                    if let Some((_, Some(due))) = self.told(run)?.retries.get(&step) {
+                        let found = format!("{step} of {run} was to wait until {due}");
+                        return broken(InvariantId::RetriesAreBounded, found);
+                    }
                     self.moves(run, &step, StepStatus::Running)?;
                 }
                 self.keeps_its_pace(run)?;
@@ -155,6 +172,37 @@ impl History {
                 self.worked_on.remove(step);
                 self.moves(run, step, StepStatus::Waiting)?;
             }
+            Event::StepUpForRetry {
+                run,
+                attempt,
+                step,
+                failure,
+                retry,
+                due,
+            } => {
+                if self.worked_on.remove(step) != Some((run.clone(), attempt.clone())) {
+                    let found = format!("{step} is tried again for a stale attempt");
+                    return broken(InvariantId::OneCurrentAttempt, found);
+                }
+                self.moves(run, step, StepStatus::Waiting)?;
+                self.may_be_tried_again(run, step, failure.class, *retry)?;
+                self.told(run)?.retries.insert(step.clone(), (*retry, Some(*due)));
+            }
+            Event::StepRetryDue { run, step } => match self.told(run)?.retries.get_mut(step) {
+                Some((_, due @ Some(_))) => *due = None,
+                _ => {
+                    return broken(
+                        InvariantId::RetriesAreBounded,
+                        format!("{step} of {run} waits for no retry"),
+                    );
+                }
+            },
+            Event::AttemptTimedOut { attempt, .. } => {
+                if !self.in_flight.contains_key(attempt) {
+                    let found = format!("{attempt} took too long and was not in flight");
+                    return broken(InvariantId::TerminalIsFinal, found);
+                }
+            }
             Event::AttemptEnded { attempt, .. } => {
                 if self.in_flight.remove(attempt).is_none() {
                     return broken(
@@ -171,7 +219,7 @@ impl History {
                 if told.steps.values().any(|status| !status.is_terminal()) {
                     return broken(InvariantId::TerminalIsFinal, format!("{run} ended with open steps"));
                 }
-                if self.in_flight.values().any(|of| of == run) {
+                if self.in_flight.values().any(|(of, _)| of == run) {
                     return broken(InvariantId::SlotsAreBounded, format!("{run} ended and holds a worker"));
                 }
             }
@@ -251,6 +299,134 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// The rules of the assets that attempts in flight work on, as their runs know them.
+    fn rules_in_flight(&self) -> Vec<(&RunId, StepRules)> {
+        let rules = self.in_flight.values().map(|(run, asset)| {
+            let known = self.runs[run].definitions.get(asset);
+            (run, known.map(|asset| asset.rules.clone()).unwrap_or_default())
+        });
+        rules.collect()
+    }
+
+    /// No wait for a retry ends before its time.
+    pub(super) fn waited_long_enough(&self, input: &Input, events: &[Recorded]) -> Result<(), Broken> {
+        let over = match input {
+            Input::RetriesDue { until } => *until,
+            _ => Micros::MIN,
+        };
+        for recorded in events {
+            let Event::StepRetryDue { run, step } = &recorded.event else {
+                continue;
+            };
+            let known = self.runs.get(run).and_then(|told| told.retries.get(step));
+            if known.is_none_or(|(_, due)| due.is_none_or(|due| due > over)) {
+                let found = format!("{step} of {run} was to wait longer: {known:?}");
+                return broken(InvariantId::RetriesAreBounded, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many have a place in a pool, and how much memory is given away.
+    fn used(&self, limits: &Limits, pool: &str) -> (usize, u64) {
+        let rules = self.rules_in_flight();
+        let memory = |rules: &StepRules| rules.memory_bytes.unwrap_or(limits.step_memory).min(limits.memory);
+        let places = rules
+            .iter()
+            .filter(|(_, rules)| rules.pools.iter().any(|other| other == pool));
+        (places.count(), rules.iter().map(|(_, rules)| memory(rules)).sum())
+    }
+
+    /// The attempt that has just started has its places within the limits in force, which may have been lowered under others.
+    fn places_are_kept(&self, limits: &Limits, run: &RunId, asset: &AssetKey) -> Result<(), Broken> {
+        let all = self.rules_in_flight();
+        let Some(newest) = self.runs[run].definitions.get(asset) else {
+            return Ok(());
+        };
+        for pool in &newest.rules.pools {
+            let (used, _) = self.used(limits, pool);
+            let limit = limits.pools.get(pool).copied().unwrap_or(u32::MAX);
+            if used > limit as usize {
+                return broken(
+                    InvariantId::PoolsAreBounded,
+                    format!("{used} of {limit} in {pool}: {all:?}"),
+                );
+            }
+        }
+        let (_, memory) = self.used(limits, "");
+        if memory > limits.memory {
+            return broken(InvariantId::PoolsAreBounded, format!("{memory} bytes: {all:?}"));
+        }
+        Ok(())
+    }
+
+    /// What the core says that runs wait for is so.
+    pub(super) fn reasons_are_true(&self, world: &World, limits: &Limits, at: Micros) -> Result<(), Broken> {
+        for (id, told) in self.runs.iter().filter(|(_, told)| !told.over) {
+            let said = waits(world, at, id);
+            let waiting = told
+                .steps
+                .values()
+                .filter(|status| **status == StepStatus::Waiting)
+                .count();
+            let steps: usize = said.iter().map(|wait| wait.steps).sum();
+            let canceling = world.run(id).is_some_and(|run| run.status == RunStatus::Canceling);
+            if !canceling && steps != waiting {
+                let found = format!("{waiting} steps of {id} wait, and reasons are given for {steps}: {said:?}");
+                return broken(InvariantId::ReasonsAreTrue, found);
+            }
+            for wait in said {
+                let is_true = match &wait.waits_for {
+                    WaitsFor::Resume => told.paused,
+                    WaitsFor::EarlierRun { run } | WaitsFor::Partition { run } | WaitsFor::KeptFree { run } => {
+                        run != id && self.runs.get(run).is_some_and(|other| !other.over)
+                    }
+                    WaitsFor::Upstream { asset } => told
+                        .steps
+                        .iter()
+                        .any(|(step, status)| step.asset == *asset && *status != StepStatus::Succeeded),
+                    WaitsFor::Retry { retry, due } => told.retries.values().any(|known| *known == (*retry, Some(*due))),
+                    WaitsFor::Pace { max_in_flight } => *max_in_flight as usize == told.max_in_flight,
+                    WaitsFor::Pool { pool, limit, used, .. } => {
+                        self.used(limits, pool).0 == *used && used >= &(*limit as usize)
+                    }
+                    WaitsFor::Memory { needs, used, total, .. } => {
+                        self.used(limits, "").1 == *used && used + needs > *total
+                    }
+                    WaitsFor::Worker { workers, .. } => {
+                        *workers == limits.slots && self.in_flight.len() >= limits.slots
+                    }
+                };
+                if !is_true {
+                    return broken(InvariantId::ReasonsAreTrue, format!("{id}: {wait:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_be_tried_again(
+        &mut self,
+        run: &RunId,
+        step: &AssetPartition,
+        class: FailureClass,
+        retry: u32,
+    ) -> Result<(), Broken> {
+        let told = self.told(run)?;
+        let before = told.retries.get(step).map_or(0, |(retries, _)| *retries);
+        let rule = told
+            .definitions
+            .get(&step.asset)
+            .and_then(|asset| asset.rules.retry.as_ref());
+        match rule {
+            Some(rule) if retry == before + 1 && retry <= rule.max && rule.on.contains(&class) => Ok(()),
+            _ => broken(
+                InvariantId::RetriesAreBounded,
+                format!("retry {retry} of {step} in {run} after {class:?}, by {rule:?}"),
+            ),
+        }
     }
 
     /// A run that has just started an attempt may do so.

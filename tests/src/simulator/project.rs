@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use assets::cron::{Cron, Repeated, Timetable};
+use assets::outcome::FailureClass;
 use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, WindowEnd};
 use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
 use assets::selection::Selection;
+use assets::step_rules::{Backoff, Retry};
 use assets::{
     Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
-    PartitionedBy, WriteMode,
+    PartitionedBy, StepRules, WriteMode,
 };
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
@@ -132,6 +134,37 @@ fn mapping(dice: &mut Dice, down: Option<&Partitioning>, up: Option<&Partitionin
     fitting[choice.saturating_sub(1)].clone()
 }
 
+/// Pools that assets may need a place in; one of them the project never declares.
+pub(super) const POOLS: [&str; 3] = ["database", "gone", "share"];
+
+/// Some assets are tried again, some may not take long, some need a place or much memory.
+fn rules(dice: &mut Dice) -> StepRules {
+    let on = [
+        FailureClass::Crash,
+        FailureClass::Io,
+        FailureClass::Killed,
+        FailureClass::Timeout,
+    ];
+    let retry = Retry {
+        max: 1 + dice.below(3) as u32,
+        delay_seconds: *dice.pick(&[1, 60, 900]),
+        backoff: *dice.pick(&[Backoff::Constant, Backoff::Linear, Backoff::Exponential]),
+        max_delay_seconds: 1800,
+        jitter: 0.3,
+        on: on.to_vec(),
+    };
+    StepRules {
+        retry: dice.percent(50).then_some(retry),
+        timeout_seconds: dice.percent(40).then(|| *dice.pick(&[60, 600, 1800])),
+        pools: POOLS
+            .iter()
+            .filter(|_| dice.percent(20))
+            .map(|pool| (*pool).to_owned())
+            .collect(),
+        memory_bytes: dice.percent(50).then(|| 1 + dice.below(5) as u64),
+    }
+}
+
 impl Project {
     /// A project of 3 to 15 assets.
     pub(super) fn random(dice: &mut Dice) -> Self {
@@ -193,6 +226,7 @@ impl Project {
                 inputs,
                 checks: Vec::new(),
                 freshness_seconds: None,
+                rules: rules(dice),
                 config,
                 declared_at: Location {
                     file: "assets/all.toml".to_owned(),

@@ -35,11 +35,20 @@ pub enum Sabotage {
     CountFromEachStart,
     /// A schedule that is paused ticks.
     TickWhilePaused,
+    /// A step that is to wait before it is tried again does not.
+    RetryAtOnce,
+    /// A step is tried again whatever its failure was and however often that was so.
+    RetryForEver,
+    /// One more than there are places gets into a pool.
+    OvercrowdAPool,
 }
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
+        Self::RetryAtOnce,
+        Self::RetryForEver,
+        Self::OvercrowdAPool,
         Self::SkipTheFence,
         Self::ApplyTwice,
         Self::LoseTheRequeue,
@@ -229,7 +238,48 @@ impl Sabotage {
                 });
                 (changed != events).then_some(changed)
             }
-            Self::IgnoreTheCheck | Self::ForgetToStore => None,
+            Self::RetryAtOnce => {
+                let put_off = events
+                    .iter()
+                    .position(|r| matches!(r.event, Event::StepUpForRetry { .. }))?;
+                let Event::StepUpForRetry { run, step, .. } = &events[put_off].event else {
+                    return None;
+                };
+                let event = Event::StepRetryDue {
+                    run: run.clone(),
+                    step: step.clone(),
+                };
+                let mut changed = events.to_vec();
+                changed.insert(put_off + 1, Recorded { at, event });
+                Some(changed)
+            }
+            Self::RetryForEver => {
+                let Input::StepFailed { .. } = input else { return None };
+                let failed = events
+                    .iter()
+                    .position(|r| matches!(&r.event, Event::StepFailed { attempt: Some(_), .. }))?;
+                let Event::StepFailed {
+                    run,
+                    attempt: Some(attempt),
+                    step,
+                    failure,
+                    ..
+                } = &events[failed].event
+                else {
+                    return None;
+                };
+                let known = before.run(run)?.step(step)?;
+                let event = Event::StepUpForRetry {
+                    run: run.clone(),
+                    attempt: attempt.clone(),
+                    step: step.clone(),
+                    failure: failure.clone(),
+                    retry: known.retries + 1,
+                    due: at,
+                };
+                Some(vec![Recorded { at, event }])
+            }
+            Self::IgnoreTheCheck | Self::ForgetToStore | Self::OvercrowdAPool => None,
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) enum Word {
         partition: Option<PartitionKey>,
         class: FailureClass,
     },
+    /// The pool sees that it takes too long.
+    Overdue { working_on: Option<Option<PartitionKey>> },
     /// Nothing more comes.
     Ended,
     /// The worker is gone.
@@ -86,10 +88,20 @@ impl Workers {
                 dice.between(1, 30)
             };
             let key = partition.key.clone();
+            let limit = order.asset.rules.timeout_seconds.map_or(i64::MAX, |limit| limit as i64);
+            let turned = words.last().map_or(0, |(at, _)| *at);
+            if after - turned > limit {
+                words.push((
+                    turned + limit,
+                    Word::Overdue {
+                        working_on: Some(key.clone()),
+                    },
+                ));
+            }
             let word = match dice.below(100) as u64 {
                 chance if chance < faults.share / 3 => Word::Failed {
                     partition: key,
-                    class: FailureClass::Data,
+                    class: *dice.pick(&[FailureClass::Data, FailureClass::Io, FailureClass::Command]),
                 },
                 chance if chance < faults.share / 2 => Word::Staged {
                     partition: key,
@@ -129,6 +141,10 @@ impl Workers {
     pub(super) fn hear(&mut self, attempt: &AttemptId, word: &Word, lake: &Lake) -> Input {
         let order = &self.orders[attempt];
         match word {
+            Word::Overdue { working_on } => Input::AttemptTimedOut {
+                attempt: attempt.clone(),
+                working_on: working_on.clone(),
+            },
             Word::Ended => Input::AttemptEnded {
                 attempt: attempt.clone(),
             },

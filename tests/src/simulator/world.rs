@@ -16,7 +16,7 @@ use state::event::{Event, Micros, Only, OwnerMode, Pace, PartitionChoice, RunReq
 use state::ids::{AttemptId, RunId};
 
 use super::dice::Dice;
-use super::history::History;
+use super::history::{History, Limits};
 use super::lake::{Lake, make};
 use super::project::Project;
 use super::sabotage::Sabotage;
@@ -74,6 +74,10 @@ enum Happening {
     Edit,
     Crash,
     ClockJumps,
+    /// The wait for a retry is over.
+    Retries {
+        until: Micros,
+    },
     /// The daemon looks at its agenda.
     Look,
     /// Someone pauses, resumes or ticks a schedule.
@@ -111,11 +115,13 @@ struct Simulation {
     store: Store,
     world: World,
     history: History,
-    slots: usize,
+    limits: Limits,
     requests: u64,
     answers: BTreeMap<u64, Answer>,
     /// What the newest published result of each partition is.
     contents: BTreeMap<AssetPartition, String>,
+    /// The wait for a retry for which a wake-up is in the heap.
+    alarm: Option<Micros>,
     outcome: Outcome,
     lately: Vec<String>,
 }
@@ -158,10 +164,19 @@ impl Simulation {
             store: Store::in_memory().expect("a store in memory opens"),
             world: World::new(seed),
             history: History::default(),
-            slots: 1 + dice.below(4),
+            limits: Limits {
+                slots: 1 + dice.below(4),
+                pools: BTreeMap::from([("database", 1 + dice.below(2)), ("share", 1 + dice.below(3))])
+                    .into_iter()
+                    .map(|(pool, limit)| (pool.to_owned(), limit as u32))
+                    .collect(),
+                memory: *dice.pick(&[3, 6, u64::MAX]),
+                step_memory: 1,
+            },
             requests: 0,
             answers: BTreeMap::new(),
             contents: BTreeMap::new(),
+            alarm: None,
             outcome: Outcome::default(),
             lately: Vec::new(),
             dice,
@@ -250,6 +265,7 @@ impl Simulation {
         let definitions = self.definitions();
         self.history.recovered(&definitions);
         self.world = World::from_loaded(loaded, definitions, self.dice.roll());
+        self.alarm = None;
         self.recover(OwnerMode::Daemon)?;
         for schedule in self.history.instants.paused() {
             let request = self.requests;
@@ -311,11 +327,17 @@ impl Simulation {
     }
 
     fn definitions(&self) -> Arc<Definitions> {
-        let settings = CoreSettings {
-            slots: self.slots,
+        let mut settings = CoreSettings {
+            slots: self.limits.slots,
             largest_batch: 8,
+            pools: self.limits.pools.clone(),
+            memory_bytes: self.limits.memory,
+            step_memory_bytes: self.limits.step_memory,
             ..CoreSettings::default()
         };
+        if self.sabotage == Some(Sabotage::OvercrowdAPool) {
+            settings.pools.values_mut().for_each(|limit| *limit += 1);
+        }
         Arc::new(Definitions::new(self.project.graph(), settings).with_schedules(self.project.schedules()))
     }
 
@@ -357,6 +379,11 @@ impl Simulation {
             }
             Happening::Edit => {
                 self.project.edit(&mut self.dice);
+                if self.dice.percent(30) {
+                    self.limits
+                        .pools
+                        .insert("share".to_owned(), 1 + self.dice.below(3) as u32);
+                }
                 self.take(Input::DefinitionsLoaded(self.definitions()))
             }
             Happening::Crash => self.crash(),
@@ -364,6 +391,10 @@ impl Simulation {
                 self.skew += self.dice.between(-30 * 3600, 30 * 3600) * SECOND;
                 self.note("the clock jumps");
                 Ok(())
+            }
+            Happening::Retries { until } => {
+                self.alarm = None;
+                self.take(Input::RetriesDue { until })
             }
             Happening::Look => self.look(),
             Happening::Schedule => {
@@ -492,6 +523,7 @@ impl Simulation {
             pace.newest_first = self.dice.percent(50);
             pace.max_in_flight = self.dice.percent(50).then(|| 1 + self.dice.below(4) as u32);
             pace.batch = self.dice.percent(50).then(|| 1 + self.dice.below(3) as u32);
+            pace.priority = self.dice.percent(50).then(|| *self.dice.pick(&[-20, 0, 5]));
         }
         self.submit_run(RunRequest {
             selection,
@@ -623,7 +655,12 @@ impl Simulation {
                 format!("the store refused what was decided: {error}"),
             )
         })?;
-        self.history.tell(&self.world, self.slots, &turn.events)?;
+        let limits = self.limits.clone();
+        self.history.waited_long_enough(&input, &turn.events)?;
+        self.history.tell(&self.world, &limits, &turn.events)?;
+        if self.dice.percent(10) {
+            self.history.reasons_are_true(&self.world, &limits, at)?;
+        }
         for recorded in &turn.events {
             self.published(&recorded.event)?;
         }
@@ -633,7 +670,20 @@ impl Simulation {
         for effect in turn.effects {
             self.perform(effect);
         }
+        self.set_alarm();
         Ok(())
+    }
+
+    /// As the driver does: wakes when the first wait for a retry is over, however the clock was set meanwhile.
+    fn set_alarm(&mut self) {
+        let next = self.world.next_retry();
+        if next != self.alarm {
+            self.alarm = next;
+            if let Some(due) = next {
+                let wait = (due - self.clock()).max(0);
+                self.at(self.now + wait, Happening::Retries { until: due });
+            }
+        }
     }
 
     fn published(&mut self, event: &Event) -> Result<(), Broken> {
@@ -753,6 +803,7 @@ impl Simulation {
         let loaded = self.store.load().expect("the store can be read");
         self.history.recovered(&definitions);
         self.world = World::from_loaded(loaded, definitions, self.dice.roll());
+        self.alarm = None;
         if self.dice.percent(80) {
             self.workers.kept.clear();
         }

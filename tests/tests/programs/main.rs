@@ -4,6 +4,7 @@
 
 mod append;
 mod backfill;
+mod backfill_kills;
 mod bad_input;
 mod changing_files;
 mod everyday;
@@ -11,6 +12,8 @@ mod full_disk;
 mod interrupt;
 mod observation;
 mod quarantine;
+mod queue;
+mod retries;
 mod schema_change;
 mod show;
 mod spill;

@@ -1,6 +1,6 @@
-//! Which waiting steps go to a free worker next. Runs take turns: the one with the fewest workers comes first, then the
-//! older one. Within a run, upstream comes first; a run that goes newest first begins with what is furthest downstream, so that
-//! its newest partitions come through before it turns to older ones.
+//! Which waiting steps go to a free worker next. Runs take turns ([`super::super::queue`]). Within a run, upstream comes first; a
+//! run that goes newest first begins with what is furthest downstream, so that its newest partitions come through before it
+//! turns to older ones. What has no place in its pools is passed over.
 //! Runs of one schedule are never under way side by side: the later waits.
 //!
 //! A step that is fresh by now ends without running: its upstream made the same rows again, or another run made it.
@@ -10,13 +10,12 @@ use std::collections::BTreeSet;
 use assets::outcome::{Failure, FailureClass};
 use assets::{Asset, AssetPartition, InputRole, WriteMode};
 use state::event::{Event, Micros, PinnedVersion};
-use state::status::RunStatus;
 
 use super::super::effect::{Decision, Effect, StartAttempt, StartInput, StartModel, StartPartition};
 use super::super::plan::reference_text;
+use super::super::queue::Queue;
 use super::super::staleness::Sight;
 use super::super::world::{Group, Run, World, split_mix};
-use super::schedule::schedule_of;
 use assets::check::CheckRule;
 
 /// The next attempt, or steps that end without one; nothing when no worker is free or nothing is ready.
@@ -25,16 +24,13 @@ pub(super) fn next(world: &World, at: Micros) -> Decision {
     if world.slots_used() >= slots {
         return Decision::default();
     }
-    let mut schedules = BTreeSet::new();
-    let mut runs: Vec<&Run> = world
-        .open_runs()
-        .filter(|run| schedule_of(run).is_none_or(|schedule| schedules.insert(schedule)))
-        .filter(|run| run.status != RunStatus::Canceling && run.room() > 0)
-        .collect();
-    runs.sort_by_key(|run| (run.attempts, run.number));
-    for run in runs {
+    let queue = Queue::of(world, at);
+    for run in &queue.turns {
         let sight = Sight::new(world, &run.definitions, at);
         for group in run.groups_in_turn().filter(|group| group.has_ready()) {
+            if queue.held(run, group).is_some() {
+                continue;
+            }
             let decision = from_group(world, at, &sight, run, group);
             if !decision.events.is_empty() {
                 return decision;

@@ -9,9 +9,11 @@ mod pause;
 mod promote;
 mod publish;
 mod recover;
+mod retry;
 mod schedule;
 mod staged;
 mod submit;
+mod timeout;
 mod turn;
 
 pub use schedule::schedule_of;
@@ -45,23 +47,25 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
+        Input::RetriesDue { until } => retry::due(world, *until),
+        Input::AttemptTimedOut { attempt, working_on } => timeout::timed_out(world, attempt, working_on.as_ref()),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,
             partition,
             failure,
-        } => ended::step_failed(world, attempt, partition, failure),
-        Input::AttemptEnded { attempt } => ended::attempt_ended(world, attempt),
+        } => ended::step_failed(world, at, attempt, partition, failure),
+        Input::AttemptEnded { attempt } => ended::attempt_ended(world, at, attempt),
         Input::WorkerLost {
             attempt,
             failure,
             working_on,
-        } => ended::worker_lost(world, attempt, failure, working_on.as_ref()),
+        } => ended::worker_lost(world, at, attempt, failure, working_on.as_ref()),
         Input::CommitPrepared { asset, tables, members } => publish::prepared(world, asset, tables, members),
         Input::CommitFailed {
             asset,
             members,
             failure,
-        } => publish::failed(world, asset, members, failure),
+        } => publish::failed(world, at, asset, members, failure),
     }
 }

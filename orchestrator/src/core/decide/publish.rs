@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use assets::outcome::Failure;
 use assets::{Asset, AssetKey};
-use state::event::{Event, Materialization};
+use state::event::{Event, Materialization, Micros};
 use state::status::StepStatus;
 
 use super::super::effect::{Decision, Effect, Member};
@@ -13,7 +13,7 @@ use super::super::input::{PreparedMember, PreparedTable};
 use super::super::staleness::data_version;
 use super::super::world::{ModelVersion, World};
 use super::ended::known;
-use super::promote;
+use super::{promote, retry};
 
 /// The staged steps of an asset that wait to be published.
 pub(super) fn publishing(world: &World, asset: &AssetKey) -> Vec<Member> {
@@ -149,7 +149,7 @@ fn publish(
     registered.versions.insert(version, ModelVersion::from(model));
 }
 
-pub(super) fn failed(world: &World, asset: &AssetKey, members: &[Member], failure: &Failure) -> Decision {
+pub(super) fn failed(world: &World, at: Micros, asset: &AssetKey, members: &[Member], failure: &Failure) -> Decision {
     let mut decision = Decision::default();
     let mut left = publishing(world, asset);
     for member in members
@@ -160,13 +160,13 @@ pub(super) fn failed(world: &World, asset: &AssetKey, members: &[Member], failur
             continue;
         };
         left.retain(|waiting| waiting != member);
-        decision.events.push(Event::StepFailed {
-            run: run.id.clone(),
-            attempt: Some(attempt.id.clone()),
-            step: member.step.clone(),
-            failure: failure.clone(),
-            checks: Vec::new(),
-        });
+        let position = run
+            .position(&member.step)
+            .expect("the attempt's word counts for this step of its run");
+        let checks = Vec::new();
+        decision
+            .events
+            .push(retry::failed(at, attempt, run, position, failure.clone(), checks));
     }
     if !left.is_empty() {
         decision.effects.push(Effect::Prepare {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assets::AssetKey;
 use assets::selection::{AssetState, Selection, SelectionError};
-use state::event::{Event, Micros, PlannedStep, RunRequest};
+use state::event::{Event, Micros, PartitionChoice, PlannedStep, RunRequest};
 
 use super::super::effect::{Answer, Decision, Effect, RequestId};
 use super::super::plan::{Plan, PlanProblem, PlanRequest, plan};
@@ -13,7 +13,7 @@ use super::super::world::World;
 
 pub(super) fn submit(world: &World, at: Micros, request: RequestId, run: &RunRequest) -> Decision {
     let mut decision = Decision::default();
-    let answer = match selected(world, at, &run.selection) {
+    let answer = match wanted(world, at, run) {
         Err(error) => Answer::Refused {
             reasons: vec![error.render()],
         },
@@ -33,6 +33,15 @@ pub(super) fn submit(world: &World, at: Micros, request: RequestId, run: &RunReq
     };
     decision.effects.push(Effect::Reply { request, answer });
     decision
+}
+
+/// The assets that a request is about.
+fn wanted(world: &World, at: Micros, run: &RunRequest) -> Result<BTreeSet<AssetKey>, SelectionError> {
+    match &run.partitions {
+        // They were selected once; what was stale or missing then need not be so now.
+        Some(PartitionChoice::Steps(steps)) => Ok(steps.iter().map(|step| step.asset.clone()).collect()),
+        _ => selected(world, at, &run.selection),
+    }
 }
 
 pub(super) fn accept(world: &World, at: Micros, request: &RunRequest, plan: Plan, events: &mut Vec<Event>) -> Answer {

@@ -55,7 +55,7 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
         turn.take(world, at, admitted, &mut touched)?;
     }
     if cfg!(debug_assertions) {
-        invariants::check_settled(world)?;
+        invariants::check_settled(world, at)?;
     }
     Ok(turn)
 }
@@ -130,6 +130,9 @@ fn run_of(event: &Event) -> Option<&RunId> {
         Event::AttemptStarted { .. }
         | Event::StepStaged { .. }
         | Event::StepRequeued { .. }
+        | Event::StepUpForRetry { .. }
+        | Event::StepRetryDue { .. }
+        | Event::AttemptTimedOut { .. }
         | Event::AttemptEnded { .. }
         | Event::RunEnded { .. }
         | Event::PointerMoved { .. }

@@ -123,6 +123,16 @@ impl World {
             Event::StepSkipped { run, step, .. } => self.end_step(run, step, None, End::Skipped)?,
             Event::StepCanceled { run, step } => self.end_step(run, step, None, End::Canceled)?,
             Event::StepRequeued { run, step, .. } => self.requeue_step(run, step)?,
+            Event::StepUpForRetry {
+                run,
+                attempt,
+                step,
+                retry,
+                due,
+                ..
+            } => self.step_up_for_retry(run, step, attempt, *retry, *due)?,
+            Event::StepRetryDue { run, step } => self.step_retry_due(run, step)?,
+            Event::AttemptTimedOut { attempt, partitions } => self.attempt_timed_out(attempt, partitions)?,
             Event::AttemptEnded { attempt, .. } => {
                 let ended = self
                     .attempts
@@ -285,6 +295,7 @@ impl World {
             steps.push(position);
         }
         run.attempts += 1;
+        run.last_start = run.last_start.max(at);
         if run.status == RunStatus::Queued {
             run.status = RunStatus::Running;
         }
@@ -298,6 +309,7 @@ impl World {
             inputs: inputs.to_vec(),
             versions,
             started_at: at,
+            timed_out: None,
             ended: false,
         };
         if self.attempts.insert(attempt.id.clone(), attempt).is_some() {
@@ -323,7 +335,7 @@ impl World {
     }
 
     /// The open step of that name, if `attempt` is the one whose word counts (or none claims to speak).
-    fn current(
+    pub(super) fn current(
         &mut self,
         run: &RunId,
         name: &AssetPartition,
@@ -371,6 +383,8 @@ impl World {
         run.open -= 1;
         run.failed |= end == End::Failed;
         run.step_ended(position, end == End::Succeeded);
+        let id = run.id.clone();
+        self.forget_retry(&id, position);
         self.release(released);
         Ok(())
     }
@@ -391,7 +405,7 @@ impl World {
     }
 
     /// One step of the attempt is no longer its business.
-    fn release(&mut self, attempt: Option<AttemptId>) {
+    pub(super) fn release(&mut self, attempt: Option<AttemptId>) {
         let Some(id) = attempt else { return };
         let attempt = self
             .attempts

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use ::assets::PartitionKey;
+
 use state::Loaded;
 use state::sqlite::load::{LoadedAttempt, LoadedRun};
 use state::status::StepStatus;
@@ -88,11 +90,13 @@ impl World {
         );
         run.status = loaded.status;
         run.paused = loaded.paused;
+        run.last_start = loaded.last_start.map_or(run.last_start, |at| at.max(run.last_start));
         for (position, step) in loaded.steps.into_iter().enumerate() {
             let held = matches!(step.status, StepStatus::Running | StepStatus::Publishing);
             let known = &mut run.steps[position];
             known.status = step.status;
             known.tries = step.number;
+            known.retries = step.retries;
             known.attempt = step.attempt.filter(|_| held);
             run.failed |= step.status == StepStatus::Failed;
             if step.status.is_terminal() {
@@ -102,6 +106,11 @@ impl World {
                 run.in_flight += 1;
                 let group = known.group as usize;
                 run.groups[group].ready.remove(&(position as u32));
+            } else if let Some(due) = step.retry_at {
+                let group = known.group as usize;
+                run.groups[group].ready.remove(&(position as u32));
+                run.delayed.insert(position as u32, due);
+                self.retries.insert((due, run.id.clone(), position as u32));
             }
         }
         run.attempts = loaded
@@ -137,7 +146,13 @@ impl World {
             Some(asset) => sight.input_versions(asset, run.steps[position as usize].partition.as_ref()),
             None => std::collections::BTreeMap::new(),
         });
+        let of_partitions = |partitions: Vec<Option<PartitionKey>>| {
+            let mine = steps.iter().copied();
+            mine.filter(|&position| partitions.contains(&run.steps[position as usize].partition))
+                .collect()
+        };
         Attempt {
+            timed_out: loaded.timed_out.map(of_partitions),
             run: run.id.clone(),
             versions: versions.collect(),
             open: steps.iter().filter(current).count(),

@@ -8,6 +8,7 @@ mod apply;
 mod assets;
 mod ids;
 mod load;
+mod retries;
 mod runs;
 mod schedules;
 
@@ -21,11 +22,12 @@ pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::assets::outcome::TablePointer;
 use ::assets::{AssetKey, PartitionKey};
+use state::event::Micros;
 use state::ids::{AttemptId, RunId};
 
 use super::definitions::Definitions;
@@ -44,6 +46,8 @@ pub struct World {
     pub(super) order: BTreeMap<u64, RunId>,
     pub(super) submitted: u64,
     pub(super) attempts: BTreeMap<AttemptId, Attempt>,
+    /// Until when steps wait to be tried again: when, and the run and position of the step.
+    pub(super) retries: BTreeSet<(Micros, RunId, u32)>,
     /// Schedules that were ever declared, by name.
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
@@ -66,6 +70,7 @@ impl World {
             order: BTreeMap::new(),
             submitted: 0,
             attempts: BTreeMap::new(),
+            retries: BTreeSet::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
             daemon: false,

@@ -41,6 +41,10 @@ pub struct Run {
     pub in_flight: usize,
     /// Whether it starts nothing more until it is resumed.
     pub paused: bool,
+    /// When it last got a worker, or was submitted.
+    pub last_start: Micros,
+    /// The steps that failed and wait to be tried again, by position, and until when.
+    pub delayed: BTreeMap<u32, Micros>,
 }
 
 /// The steps of one asset in a run.
@@ -79,6 +83,8 @@ pub struct Step {
     pub attempt: Option<AttemptId>,
     /// The number of its newest attempt; 0 before the first.
     pub tries: u32,
+    /// How often it was given another try after a failure.
+    pub retries: u32,
     /// How many steps upstream in this run have not succeeded yet, besides those of whole groups.
     pub waits_for: u32,
     /// The steps that count this one in `waits_for`.
@@ -112,6 +118,7 @@ impl Run {
                 status: StepStatus::Waiting,
                 attempt: None,
                 tries: 0,
+                retries: 0,
                 waits_for: 0,
                 needed_by: Vec::new(),
             });
@@ -132,6 +139,8 @@ impl Run {
             failed: false,
             in_flight: 0,
             paused: false,
+            last_start: submitted_at,
+            delayed: BTreeMap::new(),
         };
         run.connect();
         for (position, step) in run.steps.iter().enumerate() {
@@ -330,6 +339,8 @@ pub struct Attempt {
     pub versions: Vec<BTreeMap<AssetKey, Fingerprint>>,
     /// When it was given to a worker.
     pub started_at: Micros,
+    /// The steps that it took too long over, once it did: its worker is being stopped.
+    pub timed_out: Option<BTreeSet<u32>>,
     /// Whether the worker has said its last word: the slot is free, and what is staged waits for the committer.
     pub ended: bool,
 }

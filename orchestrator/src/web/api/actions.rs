@@ -9,8 +9,10 @@ use state::event::OwnerMode;
 use state::ids::RunId;
 
 use super::super::WebState;
+use super::super::pages::read;
 use super::super::reply::ErrorJson;
 use crate::core::Answer;
+use crate::edge::retry::{Retry, retry};
 use crate::wire::{AliasBody, RunAnswer, RunBody};
 
 /// `POST /api/v1/runs`
@@ -18,6 +20,25 @@ pub async fn submit_run(
     State(state): State<WebState>,
     Json(body): Json<RunBody>,
 ) -> Result<Json<RunAnswer>, ErrorJson> {
+    let request = body
+        .request(OwnerMode::Daemon, "api")
+        .map_err(|error| ErrorJson::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
+    Ok(Json(state.engine.submit(request).await?.into()))
+}
+
+/// `POST /api/v1/runs/{run}/retry`
+pub async fn retry_run(State(state): State<WebState>, Path(run): Path<String>) -> Result<Json<RunAnswer>, ErrorJson> {
+    let id: RunId = run
+        .parse()
+        .map_err(|error: state::ids::IdError| ErrorJson::not_found(error.to_string()))?;
+    let asked = id.clone();
+    let conflict = |message: String| Err(ErrorJson::new(StatusCode::CONFLICT, message));
+    let body = match read(&state.engine, move |store| retry(store, &asked)).await? {
+        Retry::NoRun => return Err(ErrorJson::not_found(format!("there is no run {id}"))),
+        Retry::NotOver => return conflict(format!("{id} is not over yet")),
+        Retry::NothingLeft => return conflict(format!("every step of {id} succeeded")),
+        Retry::Of(body) => *body,
+    };
     let request = body
         .request(OwnerMode::Daemon, "api")
         .map_err(|error| ErrorJson::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;

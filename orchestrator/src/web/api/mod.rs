@@ -5,7 +5,7 @@ mod events;
 mod schedules;
 mod twins;
 
-pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
+pub use actions::{cancel_run, move_alias, pause_run, resume_run, retry_run, submit_run};
 pub use events::events;
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use twins::{

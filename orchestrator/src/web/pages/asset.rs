@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use assets::outcome::Sample;
+use assets::quantity::length;
 use assets::{Asset, AssetKey, AssetPartition, InputRole, ModelReference, PartitionKey, WriteMode};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -452,6 +453,20 @@ fn details(facts: &AssetFacts) -> Vec<(&'static str, String)> {
             "Fresh within",
             duration(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000),
         ));
+    }
+    let rules = &asset.rules;
+    if let Some(retry) = &rules.retry {
+        let wait = length(retry.delay_seconds);
+        details.push(("Retries", format!("{}, the first after {wait}", retry.max)));
+    }
+    if let Some(seconds) = rules.timeout_seconds {
+        details.push(("Timeout", length(seconds)));
+    }
+    if !rules.pools.is_empty() {
+        details.push(("Pools", rules.pools.join(", ")));
+    }
+    if let Some(memory) = rules.memory_bytes {
+        details.push(("Memory", bytes(memory)));
     }
     if let Some(owner) = &asset.owner {
         details.push(("Owner", owner.clone()));

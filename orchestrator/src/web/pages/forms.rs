@@ -12,8 +12,9 @@ use state::event::{Only, OwnerMode, Pace};
 use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::markup::query;
-use super::{asset_key, given, run_id};
+use super::{asset_key, given, read, run_id};
 use crate::core::Answer;
+use crate::edge::retry::{Retry, retry as again};
 use crate::wire::{RunAnswer, RunBody};
 
 /// What to materialize.
@@ -47,6 +48,7 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
             newest_first: form.newest_first.is_some(),
             max_in_flight: number(form.max_in_flight)?,
             batch: None,
+            priority: None,
         },
         trigger: form.trigger.filter(|trigger| trigger == "backfill"),
     };
@@ -71,6 +73,30 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
             };
             Ok(Redirect::to(&format!("{back}{}", query(&[("notice", Some(notice))]))).into_response())
         }
+        RunAnswer::Refused { reasons } => Err(ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, reasons.join("; "))),
+    }
+}
+
+/// `POST /runs/{run}/retry`
+pub async fn retry(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
+    let id = run_id(&run)?;
+    let asked = id.clone();
+    let conflict = |message: String| Err(ErrorPage::new(StatusCode::CONFLICT, message));
+    let body = match read(&state.engine, move |store| again(store, &asked)).await? {
+        Retry::NoRun => return Err(ErrorPage::not_found(format!("there is no run {id}"))),
+        Retry::NotOver => return conflict(format!("{id} is not over yet")),
+        Retry::NothingLeft => return conflict(format!("nothing to do: every step of {id} succeeded")),
+        Retry::Of(body) => *body,
+    };
+    let request = body
+        .request(OwnerMode::Daemon, "page")
+        .map_err(|message| ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, message))?;
+    match RunAnswer::from(state.engine.submit(request).await?) {
+        RunAnswer::Accepted { run, problems, .. } => {
+            let left_out = (!problems.is_empty()).then(|| problems.join("; "));
+            Ok(Redirect::to(&format!("/runs/{run}{}", query(&[("left_out", left_out)]))).into_response())
+        }
+        RunAnswer::NothingToDo { .. } => conflict(format!("nothing to do: what {id} left undone is fresh by now")),
         RunAnswer::Refused { reasons } => Err(ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, reasons.join("; "))),
     }
 }

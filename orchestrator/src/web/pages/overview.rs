@@ -15,7 +15,7 @@ use super::assets_state::{AssetLine, asset_lines, by_layer};
 use super::figures::{NOTHING, bytes, count, number};
 use super::frame::{Frame, Section, page_clock};
 use super::markup::{Markup, query};
-use super::runs::RunLine;
+use super::runs::{RunLine, Waits, waits_of_idle};
 use super::tone::{Tone, asset_state, bar, health_parts, in_words};
 use super::{read, render};
 use crate::core::HealthState;
@@ -30,6 +30,8 @@ const SOON: usize = 3;
 pub struct OverviewFacts {
     /// Runs that are not over, newest first.
     pub open: Vec<RunRow>,
+    /// What those of them wait for of which nothing runs.
+    pub waits: Waits,
     /// The newest runs that are.
     pub recent: Vec<RunRow>,
     /// What starts next by the clock.
@@ -116,6 +118,7 @@ pub async fn facts(state: &WebState) -> Result<OverviewFacts, ErrorPage> {
     let assets = asset_lines(state).await?;
     let trouble = state.engine.driver().trouble().borrow().clone();
     Ok(OverviewFacts {
+        waits: waits_of_idle(state, &open).await?,
         open,
         recent,
         coming: coming.collect(),
@@ -128,7 +131,11 @@ pub async fn facts(state: &WebState) -> Result<OverviewFacts, ErrorPage> {
 pub async fn page(State(state): State<WebState>) -> Result<Html<String>, ErrorPage> {
     let facts = facts(&state).await?;
     let clock = page_clock(&state);
-    let lines = |runs: &[RunRow]| runs.iter().map(|run| RunLine::new(run, &clock)).collect::<Vec<_>>();
+    let lines = |runs: &[RunRow]| {
+        runs.iter()
+            .map(|run| RunLine::new(run, &clock).waiting(&facts.waits))
+            .collect::<Vec<_>>()
+    };
     let sums = facts.assets.iter().filter_map(|line| line.sums.as_ref());
     let (rows, size) = sums.fold((0, 0), |(rows, size), sums| (rows + sums.rows, size + sums.bytes));
     let totals = format!(

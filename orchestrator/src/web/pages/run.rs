@@ -7,25 +7,28 @@ use assets::{AssetKey, AssetPartition, PartitionKey};
 use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
-use state::event::{Micros, Only, Pace, PartitionChoice};
+use state::event::{Only, Pace, PartitionChoice};
 use state::ids::AttemptId;
 use state::sqlite::queries::attempts::{AttemptRow, attempts};
 use state::sqlite::queries::run::{RunDetail, run};
 use state::sqlite::queries::run_steps::{StepFilter, StepRow, run_steps};
-use state::sqlite::queries::runs::RunRow;
 use state::sqlite::queries::schedules::{TickRow, tick_of_run};
 use state::status::{RunStatus, StepStatus};
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::failures::{self, Failed, FailureView, step_href};
-use super::figures::{Clock, NOTHING, bytes, count, duration, number};
+use super::figures::{Clock, NOTHING, bytes, count, number};
 use super::frame::{Frame, Section, page_clock};
 use super::gantt::{Stretch, draw};
 use super::log::{self, LEVELS, LogFacts, tail_offset};
 use super::markup::{Markup, query};
 use super::tone::{Tone, bar, in_words, run_state, step_parts, step_state};
 use super::{asset_key, given, read, render, run_id};
+use crate::core::{waits, waits_of};
+use crate::edge::engine::RequestError;
+use crate::rate::Rate;
+use crate::waiting::{WaitFact, words};
 
 const STEPS: usize = 50;
 const ATTEMPTS: usize = 500;
@@ -60,10 +63,16 @@ pub struct RunFacts {
     pub more_attempts: bool,
     /// Rows done so far by attempts that run now.
     pub progress: BTreeMap<AttemptId, ProgressFact>,
+    /// How fast it goes, once that can be said.
+    pub rate: Option<Rate>,
+    /// What its steps wait for, by asset.
+    pub waits: Vec<WaitFact>,
     /// Steps that failed; the first 500.
     pub failures: Vec<StepRow>,
     /// Steps that are asked for.
     pub steps: Vec<StepRow>,
+    /// What each of these waits for.
+    pub step_waits: Vec<Option<String>>,
     /// Pass as `after_asset` and `after_partition` for the steps after these.
     pub next: Option<AssetPartition>,
 }
@@ -124,6 +133,23 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
     let (run, tick, attempts, failures, steps) = found.ok_or_else(|| {
         ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of runs has those that are kept")
     })?;
+    let clock = page_clock(state);
+    let (mut told, mut step_waits) = (Vec::new(), Vec::new());
+    if !run.row.status.is_terminal() {
+        let names: Vec<AssetPartition> = steps.rows.iter().map(|step| step.step.clone()).collect();
+        let asked = state
+            .engine
+            .driver()
+            .ask(move |world, at| (waits(world, at, &id), waits_of(world, at, &id, &names)));
+        (told, step_waits) = asked.await.ok_or(RequestError::Stopping)?;
+    }
+    let step_waits: Vec<Option<String>> = step_waits
+        .iter()
+        .map(|wait| Some(words(wait.as_ref()?, |at| clock.time_of_day(at))))
+        .collect();
+    let told = told
+        .into_iter()
+        .map(|wait| WaitFact::new(wait, |at| clock.time_of_day(at)));
     let mut progress = BTreeMap::new();
     if !run.row.status.is_terminal() {
         let now = state.engine.driver().progress_now();
@@ -140,12 +166,15 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
         }
     }
     Ok(RunFacts {
+        rate: Rate::of(&run.row, clock.now()),
         run,
         tick,
         more_attempts: attempts.next.is_some(),
         attempts: attempts.rows,
         progress,
+        waits: told.collect(),
         failures,
+        step_waits,
         steps: steps.rows,
         next: steps.next,
     })
@@ -158,6 +187,7 @@ struct Lane {
     words: String,
     done: String,
     doing: Option<String>,
+    waits: Vec<String>,
     gantt: Option<Markup>,
 }
 
@@ -199,6 +229,10 @@ struct RunPage {
     state: Markup,
     open: bool,
     can_cancel: bool,
+    /// How many steps a retry would run, if any.
+    undone: Option<String>,
+    /// Whether the form can ask for the same again.
+    can_repeat: bool,
     paused: bool,
     pace: Option<String>,
     rate: Option<String>,
@@ -248,11 +282,24 @@ pub async fn page(
         None => (String::new(), String::new(), String::new()),
         Some(PartitionChoice::One(key)) => (key.to_string(), String::new(), String::new()),
         Some(PartitionChoice::Range(from, to)) => (String::new(), from.to_string(), to.to_string()),
+        // No form takes them; what is left to do of such a run is for a retry.
+        Some(PartitionChoice::Keys(_) | PartitionChoice::Steps(_)) => (String::new(), String::new(), String::new()),
     };
     let mut asked_for = match &request.partitions {
         None => "every partition that is not fresh".to_owned(),
         Some(PartitionChoice::One(key)) => format!("partition {key}"),
         Some(PartitionChoice::Range(from, to)) => format!("partitions {from} to {to}"),
+        Some(PartitionChoice::Keys(keys)) => match keys.as_slice() {
+            [first, .., last] => format!(
+                "{}, from {first} to {last}",
+                count(keys.len() as u64, "partition", "partitions")
+            ),
+            [one] => format!("partition {one}"),
+            [] => "no partition".to_owned(),
+        },
+        Some(PartitionChoice::Steps(steps)) => {
+            format!("{} of an earlier run", count(steps.len() as u64, "step", "steps"))
+        }
     };
     if request.force {
         asked_for.push_str(", fresh or not");
@@ -285,6 +332,7 @@ pub async fn page(
             attempt: step.attempt.as_ref(),
         })
     });
+    let undone = row.steps.failed + row.steps.skipped + row.steps.canceled;
     let (failures, left_out) = failures::group(failed, FAILURES_SHOWN, &clock);
     let more = row.steps.failed.saturating_sub(facts.failures.len() as u64) + left_out as u64;
     render(&RunPage {
@@ -293,9 +341,14 @@ pub async fn page(
         state: run_state(row.status, row.paused),
         open: !row.status.is_terminal(),
         can_cancel: matches!(row.status, RunStatus::Queued | RunStatus::Running),
+        undone: (row.status.is_terminal() && undone > 0).then(|| count(undone, "step", "steps")),
+        can_repeat: !matches!(
+            request.partitions,
+            Some(PartitionChoice::Keys(_) | PartitionChoice::Steps(_))
+        ),
         paused: row.paused,
         pace: pace_text(&request.pace),
-        rate: rate(row, clock.now()),
+        rate: Rate::of(row, clock.now()).map(|rate| rate.words(clock.now())),
         selection: row.selection.clone(),
         partition,
         from,
@@ -322,7 +375,15 @@ pub async fn page(
         more_attempts: facts.more_attempts,
         failures,
         more_failures: (more > 0).then(|| format!("{} more", number(more))),
-        steps: facts.steps.iter().map(|step| step_view(step, &clock)).collect(),
+        steps: facts
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(place, step)| {
+                let waits = facts.step_waits.get(place).and_then(Option::as_deref);
+                step_view(step, waits, &clock)
+            })
+            .collect(),
         step_assets: facts
             .run
             .assets
@@ -349,24 +410,8 @@ fn pace_text(pace: &Pace) -> Option<String> {
     }
     parts.extend(pace.max_in_flight.map(|most| format!("at most {most} in flight")));
     parts.extend(pace.batch.map(|most| format!("at most {most} to a worker")));
+    parts.extend(pace.priority.map(|priority| format!("priority {priority}")));
     (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// Steps per second so far, and when the rest would be done at that rate. Only once there is something to go by.
-fn rate(row: &RunRow, now: Micros) -> Option<String> {
-    let over = row.steps.over();
-    let left = row.steps.total() - over;
-    let elapsed = now - row.started_at?;
-    if row.ended_at.is_some() || row.paused || over < 10 || elapsed < 2_000_000 {
-        return None;
-    }
-    let per_second = over as f64 / (elapsed as f64 / 1e6);
-    let rest = duration((left as f64 / per_second * 1e6) as i64);
-    // Slow steps are counted by the minute: "0.0 steps a second" says nothing.
-    Some(match per_second {
-        0.5.. => format!("{per_second:.1} steps a second, about {rest} left"),
-        _ => format!("{:.1} steps a minute, about {rest} left", per_second * 60.0),
-    })
 }
 
 fn choice(value: &str, text: &str, chosen: Option<&str>) -> Choice {
@@ -404,7 +449,11 @@ fn lanes(facts: &RunFacts, clock: &Clock) -> Vec<Lane> {
                     .map_or_else(|| rows.clone(), |partition| format!("{partition}: {rows}")),
             )
         });
+        let own_waits = facts.waits.iter().filter(|fact| fact.wait.asset == lane.asset);
         Lane {
+            waits: own_waits
+                .map(|fact| format!("{} {}", number(fact.wait.steps as u64), fact.text))
+                .collect(),
             state: tone.mark(),
             bar: bar(&parts),
             words: in_words(&parts),
@@ -421,11 +470,23 @@ fn log_href(attempt: &AttemptId) -> String {
     format!("?attempt={attempt}#log")
 }
 
-fn step_view(step: &StepRow, clock: &Clock) -> StepView {
+fn step_view(step: &StepRow, waits: Option<&str>, clock: &Clock) -> StepView {
     let note = match (&step.failure, &step.because, &step.requeued) {
+        (Some(failure), _, _) if step.retries > 0 => {
+            format!(
+                "{} (after {})",
+                failure.message,
+                count(step.retries.into(), "retry", "retries")
+            )
+        }
         (Some(failure), _, _) => failure.message.clone(),
+        (None, None, Some(requeued)) if waits.is_some() => format!("{}; {requeued}", waits.unwrap_or_default()),
+        (None, None, None) if waits.is_some() => waits.unwrap_or_default().to_owned(),
         (None, Some(because), _) => format!("because {because} failed"),
         (None, None, Some(requeued)) if !step.status.is_terminal() => requeued.clone(),
+        _ if step.status == StepStatus::Succeeded && step.retries > 0 => {
+            format!("after {}", count(step.retries.into(), "retry", "retries"))
+        }
         _ if step.status == StepStatus::Succeeded && step.number == 0 => "was fresh when its turn came".to_owned(),
         _ => String::new(),
     };

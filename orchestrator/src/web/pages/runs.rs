@@ -1,5 +1,7 @@
 //! `/runs`: which runs there were, newest first.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -16,6 +18,9 @@ use super::frame::{Frame, Section, page_clock};
 use super::markup::{Markup, query};
 use super::tone::{bar, in_words, run_state, step_parts};
 use super::{asset_key, given, read, render};
+use crate::core::waits;
+use crate::edge::engine::RequestError;
+use crate::waiting::WaitFact;
 
 const ON_A_PAGE: usize = 50;
 
@@ -34,6 +39,8 @@ pub struct RunsFacts {
     pub runs: Vec<RunRow>,
     /// Pass as `before` for the runs before these.
     pub next: Option<i64>,
+    /// What those wait for that are not over and of which nothing runs.
+    pub waits: Waits,
 }
 
 /// A run as a row of a table.
@@ -56,6 +63,8 @@ pub struct RunLine {
     pub words: String,
     /// How many of its steps are over.
     pub done: String,
+    /// What it waits for, if it does and nothing of it runs.
+    pub waits: Option<String>,
 }
 
 impl RunLine {
@@ -72,8 +81,41 @@ impl RunLine {
             bar: bar(&parts),
             words: in_words(&parts),
             done: format!("{} / {}", number(run.steps.over()), number(run.steps.total())),
+            waits: None,
         }
     }
+
+    /// The same with what it waits for.
+    #[must_use]
+    pub fn waiting(mut self, waits: &Waits) -> Self {
+        self.waits = waits.get(&self.id).and_then(|waits| Some(waits.first()?.text.clone()));
+        self
+    }
+}
+
+/// What runs wait for of which nothing runs.
+pub type Waits = BTreeMap<RunId, Vec<WaitFact>>;
+
+/// What those of the runs wait for that are not over and have nothing in flight.
+pub async fn waits_of_idle(state: &WebState, runs: &[RunRow]) -> Result<Waits, ErrorPage> {
+    let idle = |run: &&RunRow| !run.status.is_terminal() && run.steps.running + run.steps.publishing == 0;
+    let ids: Vec<RunId> = runs.iter().filter(idle).map(|run| run.run.clone()).collect();
+    if ids.is_empty() {
+        return Ok(Waits::new());
+    }
+    let clock = page_clock(state);
+    let asked = state.engine.driver().ask(move |world, at| {
+        let each = ids.into_iter().map(|id| (waits(world, at, &id), id));
+        each.map(|(waits, id)| (id, waits)).collect::<Vec<_>>()
+    });
+    let told = asked.await.ok_or(RequestError::Stopping)?;
+    let facts = told.into_iter().map(|(id, waits)| {
+        let facts = waits
+            .into_iter()
+            .map(|wait| WaitFact::new(wait, |at| clock.time_of_day(at)));
+        (id, facts.collect())
+    });
+    Ok(facts.collect())
 }
 
 /// One status to filter by.
@@ -106,6 +148,7 @@ pub async fn facts(state: &WebState, asked: &Asked) -> Result<RunsFacts, ErrorPa
     })
     .await?;
     Ok(RunsFacts {
+        waits: waits_of_idle(state, &page.rows).await?,
         runs: page.rows,
         next: page.next,
     })
@@ -147,7 +190,11 @@ pub async fn page(State(state): State<WebState>, Query(asked): Query<Asked>) -> 
     }));
     render(&RunsPage {
         frame: Frame::new(&state, "Runs", Section::Runs),
-        runs: facts.runs.iter().map(|run| RunLine::new(run, &clock)).collect(),
+        runs: facts
+            .runs
+            .iter()
+            .map(|run| RunLine::new(run, &clock).waiting(&facts.waits))
+            .collect(),
         choices,
         filtered: status.is_some() || asset.is_some() || asked.before.is_some(),
         first: asked.before.map(|_| link(status.as_deref(), None)),

@@ -20,6 +20,9 @@ const INSERT_ATTEMPT_STEP: &str = "
 const ATTEMPT_ENDED: &str = "
     UPDATE attempt SET ended_at = ?2, failure = ?3 WHERE id = ?1 AND ended_at IS NULL";
 
+const ATTEMPT_TIMED_OUT: &str = "
+    UPDATE attempt SET timed_out = ?2 WHERE id = ?1 AND ended_at IS NULL AND timed_out IS NULL";
+
 const RUN_OF_ATTEMPT: &str = "
     SELECT run FROM attempt WHERE id = ?1";
 
@@ -82,6 +85,20 @@ impl Projection<'_> {
             failure.map(to_json)
         ])?;
         moved(changed, || format!("attempt {attempt} is not open"))
+    }
+
+    pub(super) fn attempt_timed_out(
+        &mut self,
+        attempt: &AttemptId,
+        partitions: &[Option<PartitionKey>],
+    ) -> Result<(), Refusal> {
+        let changed = self
+            .connection
+            .prepare_cached(ATTEMPT_TIMED_OUT)?
+            .execute(params![attempt.as_str(), to_json(partitions)])?;
+        moved(changed, || {
+            format!("attempt {attempt} is not open, or was stopped already")
+        })
     }
 
     /// Remembers why one step of an attempt failed, also when a later attempt succeeds.

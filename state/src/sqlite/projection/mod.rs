@@ -122,6 +122,25 @@ impl<'c> Projection<'c> {
             Event::StepSkipped { run, step, because } => self.step_skipped(stamp, run, step, because),
             Event::StepCanceled { run, step } => self.step_canceled(stamp, run, step),
             Event::StepRequeued { run, step, reason } => self.step_requeued(run, step, reason),
+            Event::StepUpForRetry {
+                run,
+                attempt,
+                step,
+                failure,
+                retry,
+                due,
+            } => self.step_up_for_retry(
+                run,
+                &step::UpForRetry {
+                    attempt,
+                    step,
+                    failure,
+                    retry: *retry,
+                    due: *due,
+                },
+            ),
+            Event::StepRetryDue { run, step } => self.step_retry_due(run, step),
+            Event::AttemptTimedOut { attempt, partitions } => self.attempt_timed_out(attempt, partitions),
             Event::AttemptEnded { attempt, failure } => self.attempt_ended(stamp, attempt, failure.as_ref()),
             Event::RunCancelRequested { run } => self.run_cancel_requested(run),
             Event::RunPaused { run } => self.run_paused(run, true),
@@ -187,14 +206,16 @@ impl<'c> Projection<'c> {
             | Event::StepSkipped { run, .. }
             | Event::StepCanceled { run, .. }
             | Event::StepRequeued { run, .. }
+            | Event::StepUpForRetry { run, .. }
+            | Event::StepRetryDue { run, .. }
             | Event::RunCancelRequested { run }
             | Event::RunPaused { run }
             | Event::RunResumed { run }
             | Event::RunEnded { run, .. }
             | Event::ModelRegistered { run, .. } => Ok(Some(run.clone())),
-            Event::StepStaged { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
-                Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok()))
-            }
+            Event::StepStaged { attempt, .. }
+            | Event::AttemptTimedOut { attempt, .. }
+            | Event::AttemptEnded { attempt, .. } => Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok())),
             Event::Ticked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }

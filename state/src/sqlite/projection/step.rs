@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::attempt::Start;
 use super::run::moved;
 use super::{Projection, Refusal, Stamp, illegal};
-use crate::event::Materialization;
+use crate::event::{Materialization, Micros};
 use crate::ids::{AttemptId, RunId};
 use crate::sqlite::value::{integer, partition_text, step_status, to_json};
 use crate::status::StepStatus;
@@ -17,7 +17,7 @@ const CURRENT: &str = "
 
 const STARTED: &str = "
     UPDATE step SET status = 'running', attempt = ?5, number = ?6, started_at = ?7, rows = NULL
-    WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
+    WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4 AND retry_at IS NULL";
 
 const STAGED: &str = "
     UPDATE step SET status = 'publishing', rows = ?5
@@ -28,26 +28,44 @@ const SUCCEEDED: &str = "
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
 
 const FRESH: &str = "
-    UPDATE step SET status = 'succeeded', ended_at = ?5
+    UPDATE step SET status = 'succeeded', ended_at = ?5, retry_at = NULL
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
 
 const FAILED: &str = "
-    UPDATE step SET status = 'failed', failure = ?5, ended_at = ?6
+    UPDATE step SET status = 'failed', failure = ?5, ended_at = ?6, retry_at = NULL
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
 
 const SKIPPED: &str = "
-    UPDATE step SET status = 'skipped', because = ?5, ended_at = ?6
+    UPDATE step SET status = 'skipped', because = ?5, ended_at = ?6, retry_at = NULL
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
 
 const CANCELED: &str = "
-    UPDATE step SET status = 'canceled', ended_at = ?5
+    UPDATE step SET status = 'canceled', ended_at = ?5, retry_at = NULL
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
 
 const REQUEUED: &str = "
     UPDATE step SET status = 'waiting', attempt = NULL, started_at = NULL, rows = NULL, requeued = ?5
     WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
 
+const UP_FOR_RETRY: &str = "
+    UPDATE step SET status = 'waiting', attempt = NULL, started_at = NULL, rows = NULL, requeued = ?5, retries = ?6,
+           retry_at = ?7
+    WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = ?4";
+
+const RETRY_DUE: &str = "
+    UPDATE step SET retry_at = NULL
+    WHERE run = ?1 AND asset = ?2 AND partition = ?3 AND status = 'waiting' AND retry_at IS NOT NULL";
+
 use StepStatus::{Canceled, Failed, Publishing, Running, Skipped, Succeeded, Waiting};
+
+/// The fields of `Event::StepUpForRetry`, beside its run.
+pub(super) struct UpForRetry<'e> {
+    pub(super) attempt: &'e AttemptId,
+    pub(super) step: &'e AssetPartition,
+    pub(super) failure: &'e Failure,
+    pub(super) retry: u32,
+    pub(super) due: Micros,
+}
 
 /// One move of one step.
 struct Move<'e> {
@@ -250,6 +268,37 @@ impl Projection<'_> {
             reason
         ])?;
         self.count(run, &step_move, from, changed)
+    }
+
+    pub(super) fn step_up_for_retry(&mut self, run: &RunId, retry: &UpForRetry<'_>) -> Result<(), Refusal> {
+        let step_move = Move {
+            run: run.as_str(),
+            step: retry.step,
+            from: &[Running, Publishing],
+            to: Waiting,
+            attempt: Some(retry.attempt),
+        };
+        let from = self.allowed(&step_move)?;
+        self.attempt_step_failed(retry.attempt, retry.step, &to_json(retry.failure))?;
+        let changed = self.connection.prepare_cached(UP_FOR_RETRY)?.execute(params![
+            run.as_str(),
+            retry.step.asset.as_str(),
+            partition_text(retry.step.partition.as_ref()),
+            from.as_str(),
+            retry.failure.message,
+            retry.retry,
+            retry.due
+        ])?;
+        self.count(run, &step_move, from, changed)
+    }
+
+    pub(super) fn step_retry_due(&self, run: &RunId, step: &AssetPartition) -> Result<(), Refusal> {
+        let changed = self.connection.prepare_cached(RETRY_DUE)?.execute(params![
+            run.as_str(),
+            step.asset.as_str(),
+            partition_text(step.partition.as_ref())
+        ])?;
+        moved(changed, || format!("`{step}` does not wait to be tried again"))
     }
 
     /// The state the step is in, if it may make this move.

@@ -29,6 +29,9 @@ const ATTEMPTS: &str = concat!(
 
 const ATTEMPT: &str = concat!("SELECT ", attempt_columns!(), " FROM attempt a WHERE id = ?1");
 
+const OPEN_ATTEMPTS: &str = "
+    SELECT id FROM attempt WHERE ended_at IS NULL";
+
 /// An attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttemptRow {
@@ -100,4 +103,10 @@ pub fn attempt(store: &Store, attempt: &AttemptId) -> Result<Option<AttemptRow>,
     let mut statement = store.connection.prepare_cached(ATTEMPT)?;
     let mut rows = statement.query([attempt.as_str()])?;
     rows.next()?.map(AttemptRow::of).transpose()
+}
+
+/// The attempts of which no worker has said its last word.
+pub fn open_attempts(store: &Store) -> Result<Vec<AttemptId>, StateError> {
+    let mut statement = store.connection.prepare_cached(OPEN_ATTEMPTS)?;
+    collect(statement.query([])?, |row| value::parsed("attempt.id", text(row, 0)?))
 }

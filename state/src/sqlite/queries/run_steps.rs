@@ -16,7 +16,8 @@ use crate::status::StepStatus;
 /// The columns of [`StepRow`], also read by `why`.
 macro_rules! step_columns {
     () => {
-        "run, asset, partition, status, reason, attempt, number, rows, failure, because, requeued, started_at, ended_at"
+        "run, asset, partition, status, reason, attempt, number, rows, failure, because, requeued, started_at, ended_at, \
+         retries, retry_at"
     };
 }
 pub(super) use step_columns;
@@ -68,6 +69,10 @@ pub struct StepRow {
     pub because: Option<AssetPartition>,
     /// Why it went back to waiting, the last time it did.
     pub requeued: Option<String>,
+    /// How often it was given another try after a failure.
+    pub retries: u32,
+    /// Until when it waits to be tried again.
+    pub retry_at: Option<Micros>,
     /// When its newest attempt started.
     pub started_at: Option<Micros>,
     /// When it was over.
@@ -93,6 +98,8 @@ impl StepRow {
             requeued: row.get(10)?,
             started_at: row.get(11)?,
             ended_at: row.get(12)?,
+            retries: row.get(13)?,
+            retry_at: row.get(14)?,
         })
     }
 }
