@@ -212,6 +212,7 @@ pub(crate) mod tests {
                 .collect(),
             checks: vec![],
             freshness_seconds: None,
+            rules: crate::StepRules::default(),
             config: serde_json::Value::Null,
             fingerprint: Fingerprint::of([key]),
             declared_at: Location {

@@ -18,6 +18,8 @@ pub struct StepRules {
     pub pools: Vec<String>,
     /// Bytes that the queries of a step may use; `None` leaves it to the project.
     pub memory_bytes: Option<u64>,
+    /// Whether one pass makes all partitions that a worker takes at a time.
+    pub together: bool,
 }
 
 /// A number of places that limits how many attempts are under way at once.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use assets::AssetKey;
 use assets::asset::Asset;
 use assets::check::Check;
-use assets::diagnostic::DiagnosticSink;
+use assets::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use assets::kind::{CompileContext, CompiledKind, KindCompiler, KindDescription, OtherAsset};
 use assets::outcome::{CheckResult, Failure, Observation, SourceFile, StagedModel};
 use assets::table::{TableReader, TableSpec};
@@ -68,6 +68,11 @@ pub trait Kind: Send + Sync {
     /// Whether the steps of a batch are made one by one or in one go.
     fn batching(&self) -> Batching {
         Batching::Each
+    }
+
+    /// Whether assets of a kind that makes its steps one by one may ask that those of a batch be made in one go (`together`).
+    fn may_make_together(&self) -> bool {
+        self.batching() == Batching::Together
     }
 
     /// Whether `materialize` answers a request to stop by itself, in bounded time, because it has something to end in good
@@ -193,7 +198,15 @@ impl KindCompiler for KindSet {
     }
 
     fn compile(&self, kind: &str, table: &TableReader<'_>, context: &mut CompileContext<'_>) -> Option<CompiledKind> {
-        self.get(kind)?.compile(table, context)
+        let kind = self.get(kind)?;
+        if table.boolean("together") == Some(true) && !kind.may_make_together() {
+            let message = format!("an asset of the kind `{}` makes its partitions one by one", kind.name());
+            table.report(
+                Diagnostic::new(Code::InvalidValue, message, table.key_span("together"))
+                    .help("`together` is for `sql` and `command`; `ingest` does so in any case"),
+            );
+        }
+        kind.compile(table, context)
     }
 
     fn link<'o>(

@@ -63,6 +63,12 @@ pub(crate) static ASSET: TableSpec = TableSpec {
             "The pools, declared as `[pool.NAME]`, in which an attempt takes a place while it is under way.",
         ),
         FieldSpec::optional(
+            "together",
+            FieldType::Boolean,
+            "Whether one query, or one start of the program, makes all partitions that a worker takes at a time. Their rows are \
+             told apart by the partition column, so those of one partition must not depend on which others are made with it.",
+        ),
+        FieldSpec::optional(
             "memory",
             FieldType::ByteSize,
             "Memory that the queries of a step may use: `1 GB`.",

@@ -25,4 +25,4 @@ pub(crate) use schedules::{SCHEDULE, ScheduleDraft, read_schedule};
 pub(crate) use secrets::{mask_secret_lines, mask_secrets};
 pub use settings::Execution;
 pub(crate) use settings::{Settings, read_settings};
-pub(crate) use step_rules::{Pools, read_pools};
+

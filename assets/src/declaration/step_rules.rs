@@ -150,7 +150,24 @@ pub(super) fn read_rules(table: &TableReader<'_>, defaults: &StepRules, pools: &
         },
         pools: taken,
         memory_bytes: table.byte_size("memory").map(|bytes| bytes.value),
+        together: read_together(table),
     }
+}
+
+/// One pass for many partitions needs partitions. Whether the kind can do it is for the kind to say.
+fn read_together(table: &TableReader<'_>) -> bool {
+    let together = table.boolean("together").unwrap_or(false);
+    if together && !table.has("partitions") {
+        table.report(
+            Diagnostic::new(
+                Code::InvalidValue,
+                "`together` means nothing for an asset without partitions",
+                table.key_span("together"),
+            )
+            .help("leave it out: there is one step to make in any case"),
+        );
+    }
+    together
 }
 
 fn read_retry(table: &TableReader<'_>) -> Option<Retry> {

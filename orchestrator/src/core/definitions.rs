@@ -71,6 +71,11 @@ impl Definitions {
         self
     }
 
+    /// Whether one attempt makes all wanted partitions of an asset in one pass.
+    pub fn makes_together(&self, asset: &Asset) -> bool {
+        asset.rules.together || self.settings.together.contains(&asset.kind)
+    }
+
     /// Its schedules, by name.
     pub fn schedules(&self) -> &BTreeMap<String, Schedule> {
         &self.schedules

@@ -10,8 +10,7 @@ use crate::step_run::StepContext;
 
 pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Failure> {
     let config: CommandConfig = context.config()?;
-    let partition = context.partition()?;
-    let prepared = prepare::prepare(&config, context, partition).await?;
+    let prepared = prepare::prepare(&config, context, context.partitions()).await?;
     let log = context.log();
     let mut session = Session::new(prepared.asset.clone(), log.clone());
     let ended = supervise::run(

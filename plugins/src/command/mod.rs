@@ -57,6 +57,10 @@ impl Kind for Command {
         compile::compile(table, context)
     }
 
+    fn may_make_together(&self) -> bool {
+        true
+    }
+
     fn stops_itself(&self) -> bool {
         true
     }

@@ -30,7 +30,7 @@ pub(super) struct Prepared {
 pub(super) async fn prepare(
     config: &CommandConfig,
     context: &StepContext<'_>,
-    partition: &OrderedPartition,
+    partitions: &[OrderedPartition],
 ) -> Result<Prepared, Failure> {
     let folder = context.scratch().join("command");
     let output = folder.join("output");
@@ -51,17 +51,18 @@ pub(super) async fn prepare(
         "params": order.project.params,
         "seed": context.seed(),
         "attempt": order.attempt,
+        "partition_keys": partitions.iter().filter_map(|partition| partition.key.as_ref()).collect::<Vec<_>>(),
     });
-    let told = pipes_context(context, partition, &asset, extras);
+    let told = pipes_context(context, partitions, &asset, extras);
     let (context_file, messages) = (folder.join("context.json"), folder.join("messages.jsonl"));
     let bytes = serde_json::to_vec(&told).expect("a context has a JSON form");
     std::fs::write(&context_file, bytes).map_err(|error| of_io("write the context", &error))?;
     std::fs::write(&messages, b"").map_err(|error| of_io("make the messages file", &error))?;
     let mut environment = config.env.clone();
     environment.extend(variables(text(&context_file)?, text(&messages)?));
-    let mark = match &partition.key {
-        Some(key) => format!("{}@{key}", order.attempt),
-        None => order.attempt.clone(),
+    let mark = match partitions {
+        [OrderedPartition { key: Some(key), .. }] => format!("{}@{key}", order.attempt),
+        _ => order.attempt.clone(),
     };
     let root = Path::new(&order.project.root);
     let (program, arguments) = config
@@ -94,9 +95,19 @@ fn text(path: &Path) -> Result<&str, Failure> {
     })
 }
 
-fn pipes_context(context: &StepContext<'_>, partition: &OrderedPartition, asset: &str, extras: Value) -> PipesContext {
+fn pipes_context(
+    context: &StepContext<'_>,
+    partitions: &[OrderedPartition],
+    asset: &str,
+    extras: Value,
+) -> PipesContext {
     let order = context.order();
-    let key = partition.key.as_ref().map(|key| key.as_str().to_owned());
+    let key_of = |partition: &OrderedPartition| partition.key.as_ref().map(|key| key.as_str().to_owned());
+    let (first, last) = (partitions.first().and_then(key_of), partitions.last().and_then(key_of));
+    // As Dagster's own: a range of partitions has no single key.
+    let key = first.clone().filter(|_| partitions.len() == 1);
+    let starts = partitions.iter().filter_map(|partition| partition.bounds);
+    let bounds = starts.reduce(|(start, end), (from, to)| (start.min(from), end.max(to)));
     PipesContext {
         asset_keys: Some(vec![asset.to_owned()]),
         code_version_by_asset_key: Some(BTreeMap::from([(
@@ -104,12 +115,9 @@ fn pipes_context(context: &StepContext<'_>, partition: &OrderedPartition, asset:
             Some(order.asset.fingerprint.as_str().to_owned()),
         )])),
         provenance_by_asset_key: Some(BTreeMap::from([(asset.to_owned(), None)])),
-        partition_key_range: key.clone().map(|key| TextRange {
-            start: key.clone(),
-            end: key,
-        }),
+        partition_key_range: first.zip(last).map(|(start, end)| TextRange { start, end }),
         partition_key: key,
-        partition_time_window: partition.bounds.and_then(|bounds| time_window(context, bounds)),
+        partition_time_window: bounds.and_then(|bounds| time_window(context, bounds)),
         run_id: order.run.clone(),
         job_name: None,
         retry_number: order.number.saturating_sub(1),

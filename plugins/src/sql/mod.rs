@@ -42,6 +42,10 @@ impl Kind for Sql {
         compile::compile(table, context)
     }
 
+    fn may_make_together(&self) -> bool {
+        true
+    }
+
     async fn materialize(&self, context: &StepContext<'_>) -> Result<Output, Failure> {
         let config: QueryConfig = context.config()?;
         Ok(Output::rows(run_query(&config, context).await?))

@@ -89,8 +89,8 @@ impl Shell {
     async fn run(self) {
         let order = Arc::clone(&self.order);
         let units: Vec<&[OrderedPartition]> = match self.kind.batching() {
-            Batching::Each => order.partitions.chunks(1).collect(),
-            Batching::Together => vec![&order.partitions],
+            Batching::Each if !order.asset.rules.together => order.partitions.chunks(1).collect(),
+            Batching::Each | Batching::Together => vec![&order.partitions],
         };
         let mut finishing: VecDeque<JoinHandle<()>> = VecDeque::new();
         for unit in units {

@@ -214,7 +214,7 @@ impl Model {
                 its_step.status = StepStatus::Failed;
                 its_step.failure = Some(failure.clone());
                 its_step.ended_at = Some(at);
-                step.retry_at = None;
+                its_step.retry_at = None;
                 if let Some(attempt) = attempt {
                     let attempt = self.attempts.get_mut(&attempt).unwrap();
                     attempt.step_failures.insert(step.clone(), failure.clone());

@@ -162,6 +162,7 @@ fn rules(dice: &mut Dice) -> StepRules {
             .map(|pool| (*pool).to_owned())
             .collect(),
         memory_bytes: dice.percent(50).then(|| 1 + dice.below(5) as u64),
+        together: dice.percent(10),
     }
 }
 

@@ -160,3 +160,46 @@ partitions = { use = "daily", column = "day" }
     assert_eq!(again["run"], Value::Null, "nothing is left to retry");
     project.sound();
 }
+
+/// One query and one program make many partitions: each has its own check and result, and they share one snapshot.
+#[test]
+fn partitions_that_are_made_together_each_have_their_own_result() {
+    let assets = r#"
+[asset.bronze.days]
+kind = "sql"
+sql = "SELECT CAST(CAST($partition_key AS DATE) AS DATE) AS day, CAST(substr($partition_key, 9, 2) AS BIGINT) AS n"
+partitions = { use = "daily", column = "day" }
+
+[asset.silver.days]
+kind = "sql"
+sql = "SELECT day, n * 2 AS n FROM bronze.days"
+partitions = { use = "daily", column = "day" }
+together = true
+checks = [{ sql = "SELECT * FROM this WHERE n = 26", name = "no 26" }]
+
+[asset.jobs.days]
+kind = "command"
+command = ["sh", "-c", "echo started >> starts; cat \"$(ls -d .millpond/scratch/*/command)/context.json\" > context"]
+needs = ["silver.days"]
+partitions = { use = "daily", column = "day" }
+together = true
+"#;
+    let project = Project::new(&[("millpond.toml", TOML), ("assets/a.toml", assets)]);
+    project.run(&["backfill", "bronze.days"]).expect(0);
+    project.run(&["backfill", "silver.days+"]).expect(1);
+    let run = newest(&project);
+    let counts = ["succeeded", "failed", "skipped"].map(|status| run["steps"][status].as_u64());
+    // Of 20 days the thirteenth is kept back, and what needs it.
+    assert_eq!(counts, [Some(38), Some(1), Some(1)], "{run:#}");
+    assert_eq!(project.row("SELECT count(*) AS n, sum(n) AS s FROM silver.days")["s"], 394);
+    let shown = project.run(&["--json", "runs", run["run"].as_str().unwrap()]).expect(0).answer();
+    let attempts = shown["attempts"].as_array().unwrap();
+    let of = |asset: &str| attempts.iter().filter(|attempt| attempt["asset"] == asset).count();
+    // What is published first may be taken up before the rest is.
+    assert!(of("silver.days") == 1 && of("jobs.days") <= 3, "{attempts:#?}");
+    let starts = std::fs::read_to_string(project.path().join("starts")).unwrap();
+    assert_eq!(starts.lines().count(), of("jobs.days"));
+    let context = std::fs::read_to_string(project.path().join("context")).unwrap();
+    assert!(context.contains("partition_keys"), "{context}");
+    project.sound();
+}

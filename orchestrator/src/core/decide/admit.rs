@@ -48,7 +48,7 @@ fn from_group(world: &World, at: Micros, sight: &Sight<'_>, run: &Run, group: &G
         .take_while(|other| other.number < run.number)
         .collect();
     let size = match &group.definition {
-        Some(asset) if settings.together.contains(&asset.kind) => usize::MAX,
+        Some(asset) if world.definitions().makes_together(asset) => usize::MAX,
         _ => group
             .ready
             .len()

@@ -63,7 +63,7 @@ pub(super) fn worker_lost(
     let someone_is = unfinished.iter().any(|&position| is_blamed(position));
     // One pass made them all, so the one it had turned to last is no more to blame than the others.
     let asset = run.definitions.get(&attempt.asset);
-    let all_are = asset.is_some_and(|asset| run.definitions.settings.together.contains(&asset.kind));
+    let all_are = asset.is_some_and(|asset| run.definitions.makes_together(asset));
     for position in unfinished {
         let event = if run.status == RunStatus::Canceling || attempt.timed_out.is_some() {
             fail(at, attempt, run, position, failure)

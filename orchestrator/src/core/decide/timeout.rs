@@ -17,7 +17,7 @@ pub(super) fn timed_out(world: &World, id: &AttemptId, working_on: Option<&Optio
         return decision;
     };
     let asset = run.definitions.get(&attempt.asset);
-    let together = asset.is_some_and(|asset| run.definitions.settings.together.contains(&asset.kind));
+    let together = asset.is_some_and(|asset| run.definitions.makes_together(asset));
     // One pass makes them all, or it has not begun any: then none is more to blame than another.
     let one = working_on.filter(|_| !together);
     let blamed = running(attempt, run)

@@ -51,6 +51,7 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
             priority: None,
         },
         trigger: form.trigger.filter(|trigger| trigger == "backfill"),
+        ..RunBody::default()
     };
     let request = body
         .request(OwnerMode::Daemon, "page")
