@@ -137,7 +137,7 @@ fn guesses(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(".sql").filter_map(|(at, ending)| {
         let end = at + ending.len();
         let quote = text[end..].chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        let start = text[..at].rfind(|c| c == quote || c == '\n')? + 1;
+        let start = text[..at].rfind([quote, '\n'])? + 1;
         let path = &text[start..end];
         (!path.contains('\\') && is_sql_path(path)).then_some(path)
     })
