@@ -4,6 +4,7 @@
 //! turns a judged table into a checked value. A declaration is checked as far as it can be without the others; names of other
 //! assets are resolved in [`crate::project`].
 
+mod ahead;
 mod asset;
 mod checks;
 mod context;
@@ -16,6 +17,7 @@ mod secrets;
 mod settings;
 mod step_rules;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};
@@ -25,4 +27,3 @@ pub(crate) use schedules::{SCHEDULE, ScheduleDraft, read_schedule};
 pub(crate) use secrets::{mask_secret_lines, mask_secrets};
 pub use settings::Execution;
 pub(crate) use settings::{Settings, read_settings};
-

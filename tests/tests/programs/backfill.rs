@@ -191,8 +191,14 @@ together = true
     let counts = ["succeeded", "failed", "skipped"].map(|status| run["steps"][status].as_u64());
     // Of 20 days the thirteenth is kept back, and what needs it.
     assert_eq!(counts, [Some(38), Some(1), Some(1)], "{run:#}");
-    assert_eq!(project.row("SELECT count(*) AS n, sum(n) AS s FROM silver.days")["s"], 394);
-    let shown = project.run(&["--json", "runs", run["run"].as_str().unwrap()]).expect(0).answer();
+    assert_eq!(
+        project.row("SELECT count(*) AS n, sum(n) AS s FROM silver.days")["s"],
+        394
+    );
+    let shown = project
+        .run(&["--json", "runs", run["run"].as_str().unwrap()])
+        .expect(0)
+        .answer();
     let attempts = shown["attempts"].as_array().unwrap();
     let of = |asset: &str| attempts.iter().filter(|attempt| attempt["asset"] == asset).count();
     // What is published first may be taken up before the rest is.
