@@ -36,6 +36,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "pause",
         sql: include_str!("migrations/0003_pause.sql"),
     },
+    Migration {
+        name: "sensors",
+        sql: include_str!("migrations/0004_sensors.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
