@@ -12,5 +12,6 @@ mod interrupt;
 mod observation;
 mod quarantine;
 mod schema_change;
+mod sensors;
 mod show;
 mod spill;
