@@ -32,7 +32,10 @@ impl Builder {
         let asset_kinds = kinds.kinds();
         let asset = self.of_kinds(&ASSET, asset_kinds.iter().map(|kind| (kind.name, kind.doc, kind.spec)));
         self.definitions.insert("asset".to_owned(), asset);
-        let sensor = self.of_kinds(&SENSOR, SENSOR_KINDS.iter().map(|kind| (kind.name, kind.spec.doc, kind.spec)));
+        let sensor = self.of_kinds(
+            &SENSOR,
+            SENSOR_KINDS.iter().map(|kind| (kind.name, kind.spec.doc, kind.spec)),
+        );
         self.definitions.insert("sensor".to_owned(), sensor);
         document["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
         document["title"] = json!(root.name);
@@ -145,7 +148,8 @@ impl Builder {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
             .collect();
-        let taken = |name: &String| name == "asset" || name == "sensor" || self.names.values().any(|known| known == name);
+        let taken =
+            |name: &String| name == "asset" || name == "sensor" || self.names.values().any(|known| known == name);
         let name = std::iter::once(plain.clone())
             .chain((2..=self.names.len() + 2).map(|number| format!("{plain}_{number}")))
             .find(|name| !taken(name))

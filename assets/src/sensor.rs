@@ -5,6 +5,7 @@
 
 use crate::asset::Location;
 use crate::fingerprint::Fingerprint;
+use crate::secret::SecretReference;
 use crate::selection::Selection;
 
 /// A sensor without mistakes.
@@ -35,6 +36,12 @@ pub struct Sensor {
 pub enum SensorSource {
     /// Files in a folder.
     Files(FilesSource),
+    /// An address that is polled.
+    Http(HttpSource),
+    /// Another program tells of its events.
+    Webhook(WebhookSource),
+    /// A program that looks.
+    Command(CommandSource),
 }
 
 /// Files in a folder.
@@ -48,6 +55,49 @@ pub struct FilesSource {
     pub rescan_seconds: u64,
     /// What makes a file another one.
     pub identity: FileIdentity,
+}
+
+/// An address that is polled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSource {
+    /// The address.
+    pub url: String,
+    /// What counts of a JSON answer; all of the answer if absent.
+    pub pointer: Option<String>,
+    /// Where a JSON answer names its partitions.
+    pub partition: Option<String>,
+    /// The token that is sent.
+    pub token: Option<SecretReference>,
+    /// Headers that are sent.
+    pub headers: Vec<(String, String)>,
+    /// Most bytes of an answer.
+    pub max_body_bytes: u64,
+    /// Whether the address may be on this machine or in a private network.
+    pub allow_private: bool,
+}
+
+/// Another program tells of its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSource {
+    /// The secret that both sides know.
+    pub secret: SecretReference,
+    /// Where the JSON of an event names its partitions.
+    pub partition: Option<String>,
+    /// By how many seconds the time of a request may differ from ours.
+    pub tolerance_seconds: u64,
+    /// Most events in a minute.
+    pub per_minute: u32,
+    /// Most bytes of a request.
+    pub max_body_bytes: u64,
+}
+
+/// A program that looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandSource {
+    /// The program and its arguments.
+    pub words: Vec<String>,
+    /// Environment variables.
+    pub variables: Vec<(String, String)>,
 }
 
 /// What makes a file another one than those that were told of.
@@ -75,6 +125,9 @@ impl Sensor {
     pub fn kind(&self) -> &'static str {
         match &self.source {
             SensorSource::Files(_) => "files",
+            SensorSource::Http(_) => "http",
+            SensorSource::Webhook(_) => "webhook",
+            SensorSource::Command(_) => "command",
         }
     }
 
@@ -82,6 +135,10 @@ impl Sensor {
     pub fn watches(&self) -> String {
         match &self.source {
             SensorSource::Files(files) => files.path.clone(),
+            // What stands behind a question mark may be a key to the address.
+            SensorSource::Http(http) => http.url.split('?').next().unwrap_or_default().to_owned(),
+            SensorSource::Webhook(_) => format!("/hooks/{}", self.name),
+            SensorSource::Command(command) => command.words.join(" "),
         }
     }
 
@@ -89,6 +146,13 @@ impl Sensor {
     pub fn scope(&self) -> Fingerprint {
         match &self.source {
             SensorSource::Files(files) => Fingerprint::of(["files", &files.path]),
+            SensorSource::Http(http) => {
+                Fingerprint::of(["http", &http.url, http.pointer.as_deref().unwrap_or_default()])
+            }
+            SensorSource::Webhook(_) => Fingerprint::of(["webhook"]),
+            SensorSource::Command(command) => {
+                Fingerprint::of(std::iter::once("command").chain(command.words.iter().map(String::as_str)))
+            }
         }
     }
 }

@@ -147,7 +147,10 @@ impl Daemon {
     }
 
     fn runs(&self) -> usize {
-        let runs = self.told.iter().filter(|event| matches!(event, Event::RunSubmitted { .. }));
+        let runs = self
+            .told
+            .iter()
+            .filter(|event| matches!(event, Event::RunSubmitted { .. }));
         runs.count()
     }
 
@@ -166,6 +169,7 @@ fn event(name: &str, partitions: &[&str]) -> SensorEvent {
         key: name.to_owned(),
         what: format!("landing/{name}"),
         partitions: partitions.iter().map(|text| key(text)).collect(),
+        payload: None,
     }
 }
 
@@ -187,7 +191,10 @@ fn what_is_new_starts_one_run_and_what_comes_twice_starts_none() {
     let mut daemon = Daemon::start(&[sensor("*", "in/*.csv")]);
     let look = seen(Some(0), &[event("a", &[]), event("b", &[]), event("a", &[])], "2");
     let tick = daemon.look(look.clone(), None).unwrap();
-    assert_eq!((tick.status, tick.number, tick.events.len()), (TickStatus::Requested, 1, 2));
+    assert_eq!(
+        (tick.status, tick.number, tick.events.len()),
+        (TickStatus::Requested, 1, 2)
+    );
     assert!(tick.reason.unwrap().contains("1 event was told of before"));
     assert_eq!(daemon.asked_for(), None);
     assert_eq!(daemon.runs(), 1);
@@ -205,8 +212,13 @@ fn what_is_new_starts_one_run_and_what_comes_twice_starts_none() {
     // All of it still holds after a crash.
     let sensors = [sensor("*", "in/*.csv")];
     daemon.restart(&sensors, OwnerMode::Daemon);
-    let tick = daemon.sees(&[event("a", &[]), event("b", &[]), event("c", &[])], "5").unwrap();
-    assert_eq!((tick.status, tick.events.len(), daemon.runs()), (TickStatus::Skipped, 0, 2));
+    let tick = daemon
+        .sees(&[event("a", &[]), event("b", &[]), event("c", &[])], "5")
+        .unwrap();
+    assert_eq!(
+        (tick.status, tick.events.len(), daemon.runs()),
+        (TickStatus::Skipped, 0, 2)
+    );
 }
 
 #[test]
@@ -223,7 +235,10 @@ fn a_push_is_told_apart_by_its_key_alone() {
 fn events_that_name_partitions_run_those() {
     let mut daemon = Daemon::start(&[sensor("gold.ports", "in/{partition}.csv")]);
     daemon.sees(&[event("a", &["LGA"]), event("b", &["EWR"])], "2");
-    assert_eq!(daemon.asked_for(), Some(PartitionChoice::These(vec![key("EWR"), key("LGA")])));
+    assert_eq!(
+        daemon.asked_for(),
+        Some(PartitionChoice::These(vec![key("EWR"), key("LGA")]))
+    );
     let steps = daemon.world.open_runs().next().unwrap();
     assert_eq!(steps.steps.len(), 2);
     // One that does not exist keeps no other from running, and alone it is a failure; both are told of.
@@ -231,7 +246,10 @@ fn events_that_name_partitions_run_those() {
     assert_eq!(tick.status, TickStatus::Requested);
     assert!(tick.reason.as_deref().unwrap_or_default().contains("SFO"), "{tick:?}");
     let tick = daemon.sees(&[event("e", &["ORD"])], "5").unwrap();
-    assert_eq!((tick.status, tick.events.len(), tick.is_to_be_repeated()), (TickStatus::Failed, 1, false));
+    assert_eq!(
+        (tick.status, tick.events.len(), tick.is_to_be_repeated()),
+        (TickStatus::Failed, 1, false)
+    );
     assert!(tick.reason.unwrap().contains("ORD"));
     // One that names none means all.
     daemon.sees(&[event("f", &["LGA"]), event("g", &[])], "7");
@@ -253,7 +271,10 @@ fn a_look_that_failed_takes_nothing_in_and_pauses_longer_each_time() {
         let tick = daemon.look(blind, None).unwrap();
         assert!(tick.is_to_be_repeated());
         let (waits, plain) = (wait(&daemon), (30 << (number + 1)).min(600));
-        assert!((plain * 3 / 4..=plain * 5 / 4).contains(&waits), "{waits} after {number}");
+        assert!(
+            (plain * 3 / 4..=plain * 5 / 4).contains(&waits),
+            "{waits} after {number}"
+        );
     }
     // Sources that cannot be looked at: the events come again.
     let mut look = seen(Some(12), &[event("a", &[])], "1");
@@ -261,7 +282,10 @@ fn a_look_that_failed_takes_nothing_in_and_pauses_longer_each_time() {
     let tick = daemon.look(look, None).unwrap();
     assert!(tick.is_to_be_repeated() && tick.cursor.is_none(), "{tick:?}");
     let tick = daemon.sees(&[event("a", &[])], "1").unwrap();
-    assert_eq!((tick.status, daemon.runs(), wait(&daemon)), (TickStatus::Requested, 1, 30));
+    assert_eq!(
+        (tick.status, daemon.runs(), wait(&daemon)),
+        (TickStatus::Requested, 1, 30)
+    );
     // Works again without anything new: told once, so that the count ends.
     let blind = SensorLook {
         after: Some(14),
@@ -270,7 +294,10 @@ fn a_look_that_failed_takes_nothing_in_and_pauses_longer_each_time() {
     };
     daemon.look(blind, None);
     let tick = daemon.sees(&[], "1").unwrap();
-    assert_eq!((tick.status, tick.reason.as_deref()), (TickStatus::Skipped, Some("nothing new")));
+    assert_eq!(
+        (tick.status, tick.reason.as_deref()),
+        (TickStatus::Skipped, Some("nothing new"))
+    );
     assert_eq!(daemon.sees(&[], "1"), None);
 }
 
@@ -287,7 +314,10 @@ fn a_paused_sensor_tells_of_nothing_unless_it_is_asked() {
     assert_eq!(daemon.take(pause(true)), Some(Answer::Sensor { paused: true }));
     assert_eq!(daemon.sees(&[event("a", &[])], "1"), None);
     let tick = daemon.look(seen(Some(0), &[event("a", &[])], "1"), Some("me")).unwrap();
-    assert_eq!((tick.status, tick.asked_by.as_deref()), (TickStatus::Requested, Some("me")));
+    assert_eq!(
+        (tick.status, tick.asked_by.as_deref()),
+        (TickStatus::Requested, Some("me"))
+    );
     let tick = daemon.look(seen(Some(1), &[], "1"), Some("me")).unwrap();
     assert_eq!(tick.reason.as_deref(), Some("nothing new"));
     daemon.take(pause(false));
@@ -300,7 +330,10 @@ fn a_sensor_that_watches_something_else_reads_from_the_beginning_and_tells_nothi
     daemon.sees(&[event("a", &[])], "1");
     // Edited in what it starts: nothing is declared anew.
     let before = daemon.told.len();
-    daemon.take(Input::DefinitionsLoaded(definitions(&[sensor("gold.whole", "in/*.csv")])));
+    daemon.take(Input::DefinitionsLoaded(definitions(&[sensor(
+        "gold.whole",
+        "in/*.csv",
+    )])));
     assert_eq!(daemon.told.len(), before);
     daemon.take(Input::DefinitionsLoaded(definitions(&[sensor("*", "other/*.csv")])));
     assert_eq!(daemon.world.sensor("landing").unwrap().cursor, None);

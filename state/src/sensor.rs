@@ -27,6 +27,10 @@ pub struct SensorEvent {
     /// The partitions that it is about; all that are stale if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<PartitionKey>,
+    /// A digest of all that came with it, where another program chose the key: so that a key which is used again for something
+    /// else can be told from one that is sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
 }
 
 /// One look of a sensor at what it watches, and what became of it. Looks that found nothing, and changed nothing, are not kept.

@@ -12,6 +12,7 @@ mod partitions;
 mod read_files;
 mod root;
 mod schedules;
+mod secret_references;
 mod secrets;
 mod sensors;
 mod settings;

@@ -7,9 +7,9 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, SCHEDULE, SENSOR, ScheduleDraft, SensorDraft, Settings, Surrounding,
-    check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule, read_sensor,
-    read_settings,
+    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, SCHEDULE, SENSOR, ScheduleDraft, SensorDraft, Settings,
+    Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule,
+    read_sensor, read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;

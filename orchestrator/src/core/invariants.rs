@@ -185,7 +185,10 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
         ));
     }
     if live.sensors != recovered.sensors {
-        return differs(format!("the sensors are {:?}, were {:?}", recovered.sensors, live.sensors));
+        return differs(format!(
+            "the sensors are {:?}, were {:?}",
+            recovered.sensors, live.sensors
+        ));
     }
     if live.models != recovered.models {
         return differs("the models differ".to_owned());

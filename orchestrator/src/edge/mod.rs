@@ -34,6 +34,7 @@ pub mod opened;
 mod order;
 mod pool;
 pub mod processes;
+pub mod secrets;
 pub mod sensors;
 mod ticker;
 pub mod worker;

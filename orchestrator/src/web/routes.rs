@@ -6,9 +6,9 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage};
-use super::{WebState, api, guard, live, pages, static_files};
+use super::{WebState, api, guard, hooks, live, pages, static_files};
 
-/// All routes, behind the guard. Only `/healthz`, `/static` and `/login` answer without a token, and the guard says so.
+/// All routes, behind the guard. Only `/healthz`, `/static`, `/login` and `/hooks` answer without a token, and the guard says so.
 pub fn all(state: WebState) -> Router {
     Router::new()
         // Pages.
@@ -58,6 +58,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/sensors/{sensor}/tick", post(api::tick_sensor))
         .route("/api/v1/events", get(api::events))
         // Machines.
+        .route("/hooks/{sensor}", post(hooks::told))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))

@@ -28,6 +28,7 @@ fn event(key: &str) -> SensorEvent {
         key: key.into(),
         what: format!("landing/{key}.csv"),
         partitions: vec![PartitionKey::new(key).unwrap()],
+        payload: None,
     }
 }
 
@@ -36,7 +37,11 @@ fn tick(number: u64, keys: &[&str], run: Option<RunId>) -> SensorTick {
     SensorTick {
         sensor: "landing".into(),
         number,
-        status: if requested { TickStatus::Requested } else { TickStatus::Failed },
+        status: if requested {
+            TickStatus::Requested
+        } else {
+            TickStatus::Failed
+        },
         reason: (!requested).then(|| "it does not answer".into()),
         run,
         asked_by: None,
@@ -88,14 +93,21 @@ fn a_tick_its_events_and_its_run_are_one() {
     assert!(again.contains("told of `y` before"), "{again}");
     assert!(refused(&mut store, &[told(tick(2, &["z", "z"], None))]).contains("`z` before"));
     assert!(refused(&mut store, &[told(tick(3, &["z"], None))]).contains("does not follow"));
-    assert!(store.commit(&[recorded(9, told(tick(2, &["z"], Some(first.clone()))))]).is_err());
+    assert!(
+        store
+            .commit(&[recorded(9, told(tick(2, &["z"], Some(first.clone()))))])
+            .is_err()
+    );
     assert_eq!(store.load().unwrap().sensors["landing"].ticks, 1);
 
     // A look that failed counts; one that tells of something ends the count.
     let loaded = taken(&mut store, &[told(tick(2, &[], None)), told(tick(3, &[], None))]);
     assert_eq!(loaded.sensors["landing"].failures, 2);
     let loaded = taken(&mut store, &[told(tick(4, &["z"], None))]);
-    assert_eq!((loaded.sensors["landing"].failures, loaded.sensors["landing"].told.len()), (0, 3));
+    assert_eq!(
+        (loaded.sensors["landing"].failures, loaded.sensors["landing"].told.len()),
+        (0, 3)
+    );
 
     let ticks = sensor_ticks(&store, "landing", None, 2).unwrap();
     let numbers: Vec<u64> = ticks.rows.iter().map(|row| row.number).collect();

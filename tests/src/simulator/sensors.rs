@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assets::sensor::{FileIdentity, FilesSource, SensorSource};
 use assets::selection::Selection;
+use assets::sensor::{FileIdentity, FilesSource, SensorSource};
 use assets::{AssetKey, Location, PartitionKey, Sensor};
 use orchestrator::core::{Broken, Input, InvariantId, SensorLook, SensorSight, World};
 use state::event::{Event, Recorded};
@@ -89,6 +89,7 @@ impl Outside {
                 key: format!("key {number}"),
                 what: format!("thing {number}"),
                 partitions,
+                payload: None,
             });
         }
     }
@@ -105,13 +106,20 @@ impl Outside {
         let way = way(sensor);
         let (events, lag, cursor) = match way {
             Way::Cursor => {
-                let read: usize = record.cursor.as_ref().map_or(0, |cursor| cursor.parse().expect("a number"));
+                let read: usize = record
+                    .cursor
+                    .as_ref()
+                    .map_or(0, |cursor| cursor.parse().expect("a number"));
                 let events: Vec<SensorEvent> = things.iter().skip(read).take(most).cloned().collect();
                 let read = read + events.len();
                 (events, things.len() - read, Some(read.to_string()))
             }
             Way::Keys => {
-                let mut new: Vec<SensorEvent> = things.iter().filter(|event| !record.has_told(&event.key)).cloned().collect();
+                let mut new: Vec<SensorEvent> = things
+                    .iter()
+                    .filter(|event| !record.has_told(&event.key))
+                    .cloned()
+                    .collect();
                 let lag = new.len().saturating_sub(most);
                 new.truncate(most);
                 (new, lag, None)
@@ -144,9 +152,7 @@ impl Outside {
             look: Box::new(SensorLook {
                 after: (way != Way::Pushed).then_some(record.ticks),
                 sight,
-                unseen: dice
-                    .percent(share / 4)
-                    .then(|| "the sources do not answer".to_owned()),
+                unseen: dice.percent(share / 4).then(|| "the sources do not answer".to_owned()),
             }),
             by: dice.percent(10).then(|| "someone".to_owned()),
         })

@@ -333,8 +333,11 @@ impl Simulation {
             largest_batch: 8,
             ..CoreSettings::default()
         };
-        Arc::new(Definitions::new(self.project.graph(), settings).with_schedules(self.project.schedules())
-            .with_sensors(self.project.sensors()))
+        Arc::new(
+            Definitions::new(self.project.graph(), settings)
+                .with_schedules(self.project.schedules())
+                .with_sensors(self.project.sensors()),
+        )
     }
 
     fn ingest(&self) -> Vec<AssetKey> {

@@ -112,7 +112,11 @@ fn each_file_is_told_of_once_however_it_comes_and_whoever_dies() {
     let daemon = up(&toy);
     until_sum(&toy, 1, 1);
     // Written in pieces, each before the file could settle; only the whole of it counts.
-    let mut slow = OpenOptions::new().create(true).append(true).open(at("landing/slow.csv")).unwrap();
+    let mut slow = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(at("landing/slow.csv"))
+        .unwrap();
     slow.write_all(b"n\n").unwrap();
     for _ in 0..6 {
         slow.write_all(b"2\n").unwrap();
@@ -155,7 +159,10 @@ fn each_file_is_told_of_once_however_it_comes_and_whoever_dies() {
     assert_eq!(told(&toy, "landing"), expected);
     // Every run of the sensor is that of one tick.
     let runs = toy.run(&["--json", "runs", "-n", "1000"]).expect(0);
-    let requested = ticks(&toy, "landing").iter().filter(|tick| !tick["run"].is_null()).count();
+    let requested = ticks(&toy, "landing")
+        .iter()
+        .filter(|tick| !tick["run"].is_null())
+        .count();
     assert_eq!(runs.out.matches("sensor landing").count(), requested, "{runs:#?}");
 }
 
@@ -178,7 +185,10 @@ fn a_path_names_the_partition_that_runs() {
     toy.run(&["logs", "--follow", run]).expect(0);
     let runs = toy.run(&["--json", "runs", run]).expect(0).answer();
     assert!(runs.to_string().contains("\"these\":[\"JFK\"]"), "{runs}");
-    assert_eq!(toy.row("SELECT n FROM bronze.ports WHERE port = 'JFK'"), json!({ "n": 3 }));
+    assert_eq!(
+        toy.row("SELECT n FROM bronze.ports WHERE port = 'JFK'"),
+        json!({ "n": 3 })
+    );
     down(daemon);
     toy.sound();
 }
@@ -200,7 +210,10 @@ fn a_sensor_is_tested_paused_and_resumed_by_command() {
     toy.write("landing/second.csv", b"n\n2\n");
     // It settles while it is looked at; a test starts nothing.
     until("a test sees it", || {
-        let tested = toy.run(&["--json", "sensor", "tick", "landing", "--test"]).expect(0).answer();
+        let tested = toy
+            .run(&["--json", "sensor", "tick", "landing", "--test"])
+            .expect(0)
+            .answer();
         tested.to_string().contains("landing/second.csv").then_some(())
     });
     assert_eq!(told(&toy, "landing").get("landing/second.csv"), None);

@@ -1,5 +1,6 @@
 //! `kind = "files"`: files that land in a folder.
 
+use super::seconds;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pattern;
 use crate::sensor::{FileIdentity, FilesSource, SensorSource};
@@ -58,18 +59,14 @@ pub(super) fn read(table: &TableReader<'_>, _: &Sources) -> Option<SensorSource>
         ));
         return None;
     }
-    let seconds = |key: &str, left_out: u64| match table.has(key) {
-        true => table.duration(key).map(|seconds| seconds.value),
-        false => Some(left_out),
-    };
     let identity = match table.string("identity").map(|word| word.value) {
         Some("content") => FileIdentity::Content,
         Some(_) | None => FileIdentity::Stat,
     };
     Some(SensorSource::Files(FilesSource {
         path: path.value.to_owned(),
-        settle_seconds: seconds("settle", 5)?,
-        rescan_seconds: seconds("rescan", 60)?,
+        settle_seconds: seconds(table, "settle", 5)?,
+        rescan_seconds: seconds(table, "rescan", 60)?,
         identity,
     }))
 }

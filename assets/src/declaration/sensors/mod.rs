@@ -1,6 +1,9 @@
 //! `[sensor.NAME]`: what is watched, and what a change in it starts. Each kind has a file and a line in [`SENSOR_KINDS`].
 
+mod command;
 mod files;
+mod http;
+mod webhook;
 
 use super::schedules::{read_select, told};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
@@ -60,15 +63,35 @@ pub(crate) struct SensorKind {
 }
 
 /// The kinds, in the order shown to people.
-pub(crate) static SENSOR_KINDS: &[SensorKind] = &[SensorKind {
-    name: "files",
-    spec: &files::FILES,
-    every_seconds: 1,
-    read: files::read,
-}];
+pub(crate) static SENSOR_KINDS: &[SensorKind] = &[
+    SensorKind {
+        name: "files",
+        spec: &files::FILES,
+        every_seconds: 1,
+        read: files::read,
+    },
+    SensorKind {
+        name: "http",
+        spec: &http::HTTP,
+        every_seconds: 30,
+        read: http::read,
+    },
+    SensorKind {
+        name: "webhook",
+        spec: &webhook::WEBHOOK,
+        every_seconds: 1,
+        read: webhook::read,
+    },
+    SensorKind {
+        name: "command",
+        spec: &command::COMMAND,
+        every_seconds: 30,
+        read: command::read,
+    },
+];
 
 /// Kinds that the design has and this release does not.
-const NOT_YET: [&str; 6] = ["http", "webhook", "asset", "run", "sql", "command"];
+const NOT_YET: [&str; 3] = ["asset", "run", "sql"];
 
 /// A sensor as declared, its selection not resolved yet.
 pub(crate) struct SensorDraft {
@@ -103,10 +126,6 @@ pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, sources: 
     let source = (known.read)(&table, sources);
     let (selection, select) = select?;
     let source = source?;
-    let seconds = |key: &str, left_out: u64| match table.has(key) {
-        true => table.duration(key).map(|seconds| seconds.value),
-        false => Some(left_out),
-    };
     let most_events = match table.has("max_events") {
         true => u32::try_from(table.integer("max_events")?.value).ok()?,
         false => 1000,
@@ -118,8 +137,8 @@ pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, sources: 
             description: table.string("description").map(|text| text.value.to_owned()),
             source,
             selection,
-            every_seconds: seconds("every", known.every_seconds)?,
-            deadline_seconds: seconds("deadline", 60)?,
+            every_seconds: seconds(&table, "every", known.every_seconds)?,
+            deadline_seconds: seconds(&table, "deadline", 60)?,
             most_events,
             paused: table.boolean("paused").unwrap_or(false),
             location: sources.location(name.span),
@@ -153,6 +172,14 @@ impl SensorDraft {
             return None;
         }
         Some(self.sensor)
+    }
+}
+
+/// A length of time in seconds; `None` if it is wrong (and reported).
+fn seconds(table: &TableReader<'_>, key: &str, left_out: u64) -> Option<u64> {
+    match table.has(key) {
+        true => table.duration(key).map(|seconds| seconds.value),
+        false => Some(left_out),
     }
 }
 

@@ -75,7 +75,11 @@ impl Tick {
                     terminal.say(table(&rows));
                 }
                 let remark = remark.map(|remark| format!("; {remark}")).unwrap_or_default();
-                let more = if lag > 0 { format!(", and {lag} more") } else { String::new() };
+                let more = if lag > 0 {
+                    format!(", and {lag} more")
+                } else {
+                    String::new()
+                };
                 say(format!("{} new{more}{remark}; nothing was started", events.len()));
                 Exit::Done
             }

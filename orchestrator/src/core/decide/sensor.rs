@@ -41,7 +41,10 @@ pub fn wait_of(sensor: &Sensor, record: &SensorRecord) -> Micros {
     }
     let longest = LONGEST_PAUSE.max(every);
     let pause = every.saturating_mul(1 << record.failures.min(20)).min(longest);
-    let seed = sensor.name.bytes().fold(0, |seed, byte| split_mix(seed, u64::from(byte)));
+    let seed = sensor
+        .name
+        .bytes()
+        .fold(0, |seed, byte| split_mix(seed, u64::from(byte)));
     let quarter = pause / 4;
     let jitter = (split_mix(seed, record.ticks) % (2 * quarter as u64 + 1)) as Micros - quarter;
     pause + jitter
@@ -133,10 +136,17 @@ fn judge(
     let Fresh { events, before } = fresh(record, sight);
     let mut remarks: Vec<String> = sight.remark.iter().cloned().collect();
     if before > 0 {
-        remarks.push(format!("{} told of before", counted(before, "event was", "events were")));
+        remarks.push(format!(
+            "{} told of before",
+            counted(before, "event was", "events were")
+        ));
     }
     // A push has no cursor of its own.
-    let cursor = if look.after.is_some() { sight.cursor.clone() } else { record.cursor.clone() };
+    let cursor = if look.after.is_some() {
+        sight.cursor.clone()
+    } else {
+        record.cursor.clone()
+    };
     if events.is_empty() {
         let changed = cursor != record.cursor || sight.lag != record.lag || record.failures > 0;
         if by.is_none() && !changed {

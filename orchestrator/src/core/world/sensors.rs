@@ -134,7 +134,11 @@ impl World {
         record.ticks = tick.number;
         record.cursor.clone_from(&tick.cursor);
         record.lag = tick.lag;
-        record.failures = if tick.is_to_be_repeated() { record.failures + 1 } else { 0 };
+        record.failures = if tick.is_to_be_repeated() {
+            record.failures + 1
+        } else {
+            0
+        };
         for event in &tick.events {
             if !record.told.insert(hash(&event.key)) {
                 let found = format!("{} told of `{}` twice", tick.sensor, event.key);

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::super::clock::Stopwatch;
 use super::super::engine::EngineHandle;
-use super::look::Sight;
+use super::look::{Sight, told_before};
 use super::task::Known;
 use super::watch::Watch;
 use crate::core::SensorSight;
@@ -197,20 +197,8 @@ impl Files {
 
     /// Leaves out what the core has told of.
     async fn tell(&mut self, seen: Seen, known: &Known, engine: &EngineHandle) -> Result<Sight, String> {
-        let (name, keys) = (
-            known.sensor.name.clone(),
-            seen.complete.iter().map(|file| file.key.clone()).collect::<Vec<_>>(),
-        );
-        let is_told = if keys.is_empty() {
-            Vec::new()
-        } else {
-            let question = engine.driver().ask(move |world, _| {
-                let record = world.sensor(&name);
-                let told = |key: &String| record.is_some_and(|record| record.has_told(key));
-                keys.iter().map(told).collect::<Vec<bool>>()
-            });
-            question.await.ok_or("millpond is stopping")?
-        };
+        let keys = seen.complete.iter().map(|file| file.key.clone()).collect();
+        let is_told = told_before(engine, &known.sensor.name, keys).await?;
         let mut events = Vec::new();
         for (file, told) in seen.complete.into_iter().zip(is_told) {
             if told {
@@ -220,6 +208,7 @@ impl Files {
                     key: file.key,
                     what: file.path,
                     partitions: file.partition.as_deref().and_then(partition).into_iter().collect(),
+                    payload: None,
                 });
             }
         }
@@ -292,10 +281,7 @@ fn key_of(file: &SourceFile, state: &mut State, identity: FileIdentity, seen: &m
 /// The partition that a path names. What no partition can be called is made into a text that one could be, so that the tick
 /// says which partition does not exist.
 fn partition(captured: &str) -> Option<PartitionKey> {
-    let plain: String = captured
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
+    let plain: String = captured.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     let end = plain
         .char_indices()
         .map(|(at, c)| at + c.len_utf8())

@@ -68,7 +68,14 @@ async fn keep(engine: EngineHandle) {
             kept.entry(name).or_insert_with_key(|name| {
                 let changed = Arc::new(Notify::new());
                 let (orders, now) = engine.sensors().take_seat(name);
-                let task = keep_one(engine.clone(), name.clone(), orders, now, changed.clone(), watch.clone());
+                let task = keep_one(
+                    engine.clone(),
+                    name.clone(),
+                    orders,
+                    now,
+                    changed.clone(),
+                    watch.clone(),
+                );
                 let task = tasks.spawn(task);
                 names.insert(task.id(), name.clone());
                 Kept { task, changed }

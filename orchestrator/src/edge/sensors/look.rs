@@ -11,7 +11,11 @@ use super::super::engine::EngineHandle;
 use super::files::FilesLooker;
 use super::task::Known;
 use super::watch::Watch;
+use super::{command, http};
 use crate::core::SensorSight;
+
+/// Who is told of events need not look for them.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// What a look came to.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ pub(super) struct Looker {
 
 enum ByKind {
     Files(FilesLooker),
+    /// Keeps nothing.
+    Plain,
 }
 
 impl Looker {
@@ -48,6 +54,7 @@ impl Looker {
                     Arc::clone(woken),
                 ))
             }
+            SensorSource::Http(_) | SensorSource::Webhook(_) | SensorSource::Command(_) => ByKind::Plain,
         };
         Self {
             scope: sensor.scope(),
@@ -61,9 +68,11 @@ impl Looker {
     }
 
     /// How long it need not look if nothing wakes it; `None` for what does not tell of its changes.
-    pub(super) fn rests_for(&self) -> Option<Duration> {
-        match &self.by_kind {
-            ByKind::Files(files) => Some(files.rests_for()),
+    pub(super) fn rests_for(&self, sensor: &Sensor) -> Option<Duration> {
+        match (&self.by_kind, &sensor.source) {
+            (ByKind::Files(files), _) => Some(files.rests_for()),
+            (ByKind::Plain, SensorSource::Webhook(_)) => Some(NEVER),
+            (ByKind::Plain, _) => None,
         }
     }
 
@@ -71,6 +80,25 @@ impl Looker {
     pub(super) async fn look(&mut self, known: &Known, engine: &EngineHandle) -> Result<Sight, String> {
         match (&mut self.by_kind, &known.sensor.source) {
             (ByKind::Files(files), SensorSource::Files(source)) => files.look(known, source, engine).await,
+            (_, SensorSource::Files(_)) => unreachable!("a looker is made for the kind of its sensor"),
+            (_, SensorSource::Http(source)) => http::look(known, source, engine).await,
+            (_, SensorSource::Command(source)) => command::look(known, source, engine).await,
+            // It is told, and has nowhere to look.
+            (_, SensorSource::Webhook(_)) => Ok(Sight::default()),
         }
     }
+}
+
+/// Of each key, whether its event was told of before.
+pub(super) async fn told_before(engine: &EngineHandle, sensor: &str, keys: Vec<String>) -> Result<Vec<bool>, String> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sensor = sensor.to_owned();
+    let question = engine.driver().ask(move |world, _| {
+        let record = world.sensor(&sensor);
+        let told = |key: &String| record.is_some_and(|record| record.has_told(key));
+        keys.iter().map(told).collect()
+    });
+    question.await.ok_or_else(|| "millpond is stopping".to_owned())
 }

@@ -9,10 +9,15 @@
 //! | `keeper` | a task for each sensor that is declared |
 //! | `task` | one sensor: when it looks, and what is done with what it saw |
 //! | `look` | one look, by the kind of the sensor |
+//! | `http`, `addresses` | an address that is polled; which may be |
+//! | `command` | a program that looks |
 //! | `files` | files that land in a folder |
 //! | `watch` | what the system tells of changes in folders |
 
+mod addresses;
+mod command;
 mod files;
+mod http;
 mod keeper;
 mod look;
 mod task;
@@ -27,7 +32,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::engine::RequestError;
 use crate::core::{Answer, SensorSight};
 
+pub use http::partitions_at;
 pub use keeper::SensorKeeper;
+pub use task::look_at_sources;
 
 /// Orders that may wait for a sensor that is busy with a look.
 const WAITING_ORDERS: usize = 16;

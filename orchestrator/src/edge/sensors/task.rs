@@ -95,7 +95,8 @@ pub(super) async fn keep_one(
         hint = false;
         last = Some(Stopwatch::start());
         set(&now, |now| now.looking_since = Some(clock::now()));
-        let deadline = Duration::from_secs(known.sensor.deadline_seconds);
+        // A program is ended at the deadline with all that it started, which takes a moment.
+        let deadline = Duration::from_secs(known.sensor.deadline_seconds) + Duration::from_secs(5);
         let looked = tokio::time::timeout(deadline, looker.look(&known, &engine)).await;
         let sight = looked.unwrap_or_else(|_| {
             Err(format!(
@@ -116,9 +117,7 @@ pub(super) async fn keep_one(
         soon = again_in.map(|again| again + took + Duration::from_millis(10));
         let sight = sight.map(|sight| sight.sight);
         let (by, reply) = match order {
-            Some(Order {
-                test: true, answer, ..
-            }) => {
+            Some(Order { test: true, answer, .. }) => {
                 // Who asked may have gone.
                 answer.send(Looked::Tested(sight)).ok();
                 continue;
@@ -154,7 +153,11 @@ fn begin_after(known: &Known, looker: &Looker, soon: Option<Duration>, hint: boo
     if soon == Some(Duration::ZERO) {
         return Duration::ZERO;
     }
-    let rest = if hint { known.wait } else { looker.rests_for().unwrap_or(known.wait) };
+    let rest = if hint {
+        known.wait
+    } else {
+        looker.rests_for(&known.sensor).unwrap_or(known.wait)
+    };
     soon.map_or(rest, |soon| soon.min(rest)).max(known.wait)
 }
 
@@ -200,7 +203,7 @@ async fn tell(
 }
 
 /// Looks at the sources; why that was not possible.
-pub(super) async fn look_at_sources(engine: &EngineHandle, sensor: &Sensor) -> Option<String> {
+pub async fn look_at_sources(engine: &EngineHandle, sensor: &Sensor) -> Option<String> {
     match tokio::time::timeout(SOURCES, engine.observe(&sensor.selection)).await {
         // A selection that means nothing now is the core's to tell.
         Ok(Ok(()) | Err(RequestError::Selection(_) | RequestError::Stopping)) => None,

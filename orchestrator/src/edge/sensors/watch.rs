@@ -59,10 +59,12 @@ impl Watch {
     /// Wakes `woken` from now on whenever something changes in `folder` (and below it). Asking again is cheap, and right after
     /// the folder was made, or another one took its place. May take long for deep folders.
     pub(super) fn listen(&self, sensor: &str, folder: &Path, below: bool, woken: &Arc<Notify>) {
-        lock(&self.listeners).entry(sensor.to_owned()).or_insert_with(|| Listener {
-            folder: folder.to_owned(),
-            woken: Arc::clone(woken),
-        });
+        lock(&self.listeners)
+            .entry(sensor.to_owned())
+            .or_insert_with(|| Listener {
+                folder: folder.to_owned(),
+                woken: Arc::clone(woken),
+            });
         let mut folders = lock(&self.folders);
         let Ok(metadata) = fs::metadata(folder) else {
             folders.watched.remove(folder);

@@ -11,5 +11,6 @@ pub use events::events;
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
 pub use twins::{
-    list_assets, list_models, list_runs, list_schedules, list_sensors, overview, show_asset, show_log, show_model, show_run,
+    list_assets, list_models, list_runs, list_schedules, list_sensors, overview, show_asset, show_log, show_model,
+    show_run,
 };

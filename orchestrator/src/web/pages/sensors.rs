@@ -191,7 +191,10 @@ fn sensor_view(facts: SensorFacts, clock: &Clock) -> SensorView {
             (None, Some(at)) => clock.when(at),
             (None, None) => Markup::default(),
         },
-        next: facts.next_at.filter(|_| facts.paused_by.is_none()).map(|at| clock.when(at)),
+        next: facts
+            .next_at
+            .filter(|_| facts.paused_by.is_none())
+            .map(|at| clock.when(at)),
         behind: (!behind.is_empty()).then(|| behind.join(", ")),
         href: format!("/sensors{}", query(&[("sensor", Some(facts.sensor.clone()))])),
         action: format!("/sensors/{}", encode(&facts.sensor)),
@@ -212,7 +215,11 @@ fn tick_view(tick: SensorTickRow, clock: &Clock) -> TickView {
         (run, state)
     });
     let more = tick.events.saturating_sub(tick.examples.len() as u64);
-    let mut reasons: Vec<String> = tick.asked_by.map(|by| format!("asked for by {by}")).into_iter().collect();
+    let mut reasons: Vec<String> = tick
+        .asked_by
+        .map(|by| format!("asked for by {by}"))
+        .into_iter()
+        .collect();
     if tick.lag > 0 {
         reasons.push(format!("{} more to come", number(tick.lag)));
     }
@@ -228,7 +235,11 @@ fn tick_view(tick: SensorTickRow, clock: &Clock) -> TickView {
         at: clock.when(tick.at),
         state: tone.state(tick.status.as_str()),
         run,
-        events: if tick.events == 0 { String::new() } else { number(tick.events) },
+        events: if tick.events == 0 {
+            String::new()
+        } else {
+            number(tick.events)
+        },
         examples: tick.examples,
         more: (more > 0).then(|| format!("and {} more", number(more))),
         reason: reasons.join("; "),
@@ -323,11 +334,7 @@ pub async fn tick(
             if let Some(run) = tick.run {
                 return Ok(Redirect::to(&format!("/runs/{run}")).into_response());
             }
-            format!(
-                "{sensor} {}: {}",
-                tick.status.as_str(),
-                tick.reason.unwrap_or_default()
-            )
+            format!("{sensor} {}: {}", tick.status.as_str(), tick.reason.unwrap_or_default())
         }
         Looked::Decided(Answer::SensorTicked { tick: None }) => {
             format!("{sensor}: another look came between; what it saw is in its ticks")
@@ -336,7 +343,12 @@ pub async fn tick(
         Looked::Tested(Err(reason)) => format!("{sensor} would fail: {reason}"),
         Looked::Tested(Ok(sight)) => {
             let total = sight.events.len() as u64 + sight.lag;
-            let mut named: Vec<String> = sight.events.iter().take(NAMED).map(|event| event.what.clone()).collect();
+            let mut named: Vec<String> = sight
+                .events
+                .iter()
+                .take(NAMED)
+                .map(|event| event.what.clone())
+                .collect();
             if total > named.len() as u64 {
                 named.push(format!("and {} more", number(total - named.len() as u64)));
             }

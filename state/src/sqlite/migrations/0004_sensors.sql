@@ -41,6 +41,7 @@ CREATE TABLE sensor_event (
     tick       INTEGER NOT NULL,
     what       TEXT NOT NULL,
     partitions TEXT NOT NULL,
+    payload    TEXT,
     PRIMARY KEY (sensor, key),
     FOREIGN KEY (sensor, tick) REFERENCES sensor_tick (sensor, number)
 ) STRICT, WITHOUT ROWID;

@@ -36,7 +36,7 @@ const TICK: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const EVENT: &str = "
-    INSERT INTO sensor_event (sensor, key, tick, what, partitions) VALUES (?1, ?2, ?3, ?4, ?5)
+    INSERT INTO sensor_event (sensor, key, tick, what, partitions, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (sensor, key) DO NOTHING";
 
 impl Projection<'_> {
@@ -116,7 +116,8 @@ impl Projection<'_> {
                 event.key,
                 number,
                 event.what,
-                to_json(&event.partitions)
+                to_json(&event.partitions),
+                event.payload,
             ])?;
             if told == 0 {
                 return illegal(format!("sensor {sensor} told of `{}` before", event.key));

@@ -38,6 +38,11 @@ const TICK_OF_RUN: &str = concat!(tick_columns!(), "WHERE t.run = ?1 LIMIT 1");
 const EVENTS: &str = "
     SELECT key, what, partitions FROM sensor_event WHERE sensor = ?1 AND tick = ?2 AND key > ?3 ORDER BY key LIMIT ?4";
 
+const EVENT: &str = "
+    SELECT e.tick, e.payload, t.run FROM sensor_event e
+    JOIN sensor_tick t ON t.sensor = e.sensor AND t.number = e.tick
+    WHERE e.sensor = ?1 AND e.key = ?2";
+
 /// A sensor that was ever declared.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SensorRow {
@@ -206,5 +211,29 @@ pub fn sensor_events(
     ])?;
     Ok(Page::of(collect(rows, SensorEventRow::of)?, limit, |row| {
         row.key.clone()
+    }))
+}
+
+/// Where an event was told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ToldEvent {
+    /// The tick that told of it.
+    pub tick: u64,
+    /// The digest of what came with it.
+    pub payload: Option<String>,
+    /// The run that was requested.
+    pub run: Option<RunId>,
+}
+
+/// The event with this key, if the sensor told of it.
+pub fn sensor_event(store: &Store, sensor: &str, key: &str) -> Result<Option<ToldEvent>, StateError> {
+    let mut statement = store.connection.prepare_cached(EVENT)?;
+    let mut rows = statement.query(params![sensor, key])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let run: Option<String> = row.get(2)?;
+    Ok(Some(ToldEvent {
+        tick: value::count(row.get(0)?),
+        payload: row.get(1)?,
+        run: run.map(|run| value::parsed("sensor_tick.run", &run)).transpose()?,
     }))
 }
