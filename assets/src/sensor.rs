@@ -5,6 +5,7 @@
 
 use crate::asset::Location;
 use crate::fingerprint::Fingerprint;
+use crate::key::AssetKey;
 use crate::secret::SecretReference;
 use crate::selection::Selection;
 
@@ -40,6 +41,10 @@ pub enum SensorSource {
     Http(HttpSource),
     /// Another program tells of its events.
     Webhook(WebhookSource),
+    /// An asset of this project, or a table of another one.
+    Asset(AssetSource),
+    /// Runs that end.
+    Run(RunSource),
     /// A program that looks.
     Command(CommandSource),
 }
@@ -91,6 +96,52 @@ pub struct WebhookSource {
     pub max_body_bytes: u64,
 }
 
+/// An asset of this project, or a table of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetSource {
+    /// The asset.
+    pub asset: AssetKey,
+    /// The folder of the other project, from this one's or absolute.
+    pub project: Option<String>,
+}
+
+/// Runs of this project that end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSource {
+    /// How they have to end; one at least.
+    pub statuses: Vec<RunStatusWatched>,
+    /// Only runs that hold one of these assets.
+    pub of: Option<Selection>,
+}
+
+/// How a run can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunStatusWatched {
+    /// All of it succeeded.
+    Succeeded,
+    /// Some of it failed.
+    Failed,
+    /// It was stopped.
+    Canceled,
+}
+
+impl RunStatusWatched {
+    /// The word used in TOML, and of the status of a run.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        [Self::Succeeded, Self::Failed, Self::Canceled]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+    }
+}
+
 /// A program that looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandSource {
@@ -127,6 +178,8 @@ impl Sensor {
             SensorSource::Files(_) => "files",
             SensorSource::Http(_) => "http",
             SensorSource::Webhook(_) => "webhook",
+            SensorSource::Asset(_) => "asset",
+            SensorSource::Run(_) => "run",
             SensorSource::Command(_) => "command",
         }
     }
@@ -138,6 +191,17 @@ impl Sensor {
             // What stands behind a question mark may be a key to the address.
             SensorSource::Http(http) => http.url.split('?').next().unwrap_or_default().to_owned(),
             SensorSource::Webhook(_) => format!("/hooks/{}", self.name),
+            SensorSource::Asset(AssetSource { asset, project }) => match project {
+                Some(project) => format!("{asset} of {project}"),
+                None => asset.to_string(),
+            },
+            SensorSource::Run(run) => {
+                let ways: Vec<&str> = run.statuses.iter().map(|status| status.as_str()).collect();
+                match &run.of {
+                    Some(of) => format!("{} of {}", ways.join(", "), of.as_str()),
+                    None => ways.join(", "),
+                }
+            }
             SensorSource::Command(command) => command.words.join(" "),
         }
     }
@@ -150,6 +214,11 @@ impl Sensor {
                 Fingerprint::of(["http", &http.url, http.pointer.as_deref().unwrap_or_default()])
             }
             SensorSource::Webhook(_) => Fingerprint::of(["webhook"]),
+            SensorSource::Asset(AssetSource { asset, project }) => {
+                Fingerprint::of(["asset", asset.as_str(), project.as_deref().unwrap_or_default()])
+            }
+            // What it waits for can be edited: it goes on from where it is.
+            SensorSource::Run(_) => Fingerprint::of(["run"]),
             SensorSource::Command(command) => {
                 Fingerprint::of(std::iter::once("command").chain(command.words.iter().map(String::as_str)))
             }

@@ -1,15 +1,18 @@
 //! `[sensor.NAME]`: what is watched, and what a change in it starts. Each kind has a file and a line in [`SENSOR_KINDS`].
 
+mod asset;
 mod command;
 mod files;
 mod http;
+mod run;
 mod webhook;
 
+use super::context::inline_text;
 use super::schedules::{read_select, told};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::graph::AssetGraph;
 use crate::key::is_name;
-use crate::sensor::{Sensor, SensorSource};
+use crate::sensor::{AssetSource, RunSource, Sensor, SensorSource};
 use crate::span::{Sources, Span, Spanned};
 use crate::sql::QueryText;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
@@ -83,6 +86,18 @@ pub(crate) static SENSOR_KINDS: &[SensorKind] = &[
         read: webhook::read,
     },
     SensorKind {
+        name: "asset",
+        spec: &asset::ASSET,
+        every_seconds: 1,
+        read: asset::read,
+    },
+    SensorKind {
+        name: "run",
+        spec: &run::RUN,
+        every_seconds: 1,
+        read: run::read,
+    },
+    SensorKind {
         name: "command",
         spec: &command::COMMAND,
         every_seconds: 30,
@@ -91,7 +106,7 @@ pub(crate) static SENSOR_KINDS: &[SensorKind] = &[
 ];
 
 /// Kinds that the design has and this release does not.
-const NOT_YET: [&str; 3] = ["asset", "run", "sql"];
+const NOT_YET: [&str; 1] = ["sql"];
 
 /// A sensor as declared, its selection not resolved yet.
 pub(crate) struct SensorDraft {
@@ -100,6 +115,10 @@ pub(crate) struct SensorDraft {
     select: QueryText,
     /// Where a placeholder for a partition stands, if one does.
     partition: Option<Span>,
+    /// Where an asset or the assets that are watched are named.
+    watched: Option<Span>,
+    /// The text of a selection of what is watched.
+    of: Option<QueryText>,
 }
 
 /// Reads one sensor; `None` if something in it is wrong (and reported).
@@ -145,6 +164,11 @@ pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, sources: 
         },
         select,
         partition: partition.then(|| table.span_of("path")),
+        watched: (kind.value == "asset").then(|| table.span_of("asset")),
+        of: match kind.value {
+            "run" => table.string("of").map(|of| inline_text(of, sources)),
+            _ => None,
+        },
     })
 }
 
@@ -159,6 +183,27 @@ impl SensorDraft {
                 return None;
             }
         };
+        if let (SensorSource::Run(RunSource { of: Some(of), .. }), Some(text)) = (&self.sensor.source, &self.of)
+            && let Err(error) = of.resolve(graph, &|_, _| true)
+        {
+            sink.report(told(&error, text));
+            return None;
+        }
+        if let (SensorSource::Asset(AssetSource { asset, project: None }), Some(place)) =
+            (&self.sensor.source, self.watched)
+            && graph.get(asset).is_none()
+        {
+            let diagnostic = Diagnostic::new(
+                Code::UnknownAsset,
+                format!("`{asset}` is not an asset of this project"),
+                place,
+            );
+            sink.report(match graph.nearest(asset.as_str()) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help("name the folder of its project: `project = \"../other\"`"),
+            });
+            return None;
+        }
         let cut = |key| graph.get(key).is_some_and(|asset| asset.partitions.is_some());
         if let Some(place) = self.partition.filter(|_| !selected.iter().any(cut)) {
             sink.report(

@@ -1,9 +1,11 @@
 //! A task for each sensor that is declared; paused ones have theirs too, to answer who asks them to look.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use assets::Sensor;
+use assets::sensor::{AssetSource, SensorSource};
 use state::event::{Event, Recorded};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
@@ -38,6 +40,10 @@ struct Kept {
     task: AbortHandle,
     /// Wakes it when its declaration or its pause changed.
     changed: Arc<Notify>,
+    /// Wakes it when there may be something to see.
+    woken: Arc<Notify>,
+    /// Whether that is what is committed here.
+    facts: bool,
 }
 
 async fn keep(engine: EngineHandle) {
@@ -49,14 +55,15 @@ async fn keep(engine: EngineHandle) {
     let mut names: HashMap<Id, String> = HashMap::new();
     loop {
         let question = engine.driver().ask(|world, _| {
-            let declared = world.definitions().sensors().keys();
-            let known = |name: &&String| world.sensor(name).is_some_and(|record| record.declared);
+            let declared = world.definitions().sensors().values();
+            let known = |sensor: &&Sensor| world.sensor(&sensor.name).is_some_and(|record| record.declared);
             let declared = declared.filter(known).filter(|_| world.keeps_schedules());
-            declared.cloned().collect::<BTreeSet<String>>()
+            let declared = declared.map(|sensor| (sensor.name.clone(), watches_facts(sensor)));
+            declared.collect::<BTreeMap<String, bool>>()
         });
         let Some(declared) = question.await else { return };
         kept.retain(|name, one| {
-            let stays = declared.contains(name);
+            let stays = declared.contains_key(name);
             if !stays {
                 one.task.abort();
                 engine.sensors().leave_seat(name);
@@ -64,9 +71,9 @@ async fn keep(engine: EngineHandle) {
             }
             stays
         });
-        for name in declared {
+        for (name, facts) in declared {
             kept.entry(name).or_insert_with_key(|name| {
-                let changed = Arc::new(Notify::new());
+                let (changed, woken) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
                 let (orders, now) = engine.sensors().take_seat(name);
                 let task = keep_one(
                     engine.clone(),
@@ -74,11 +81,17 @@ async fn keep(engine: EngineHandle) {
                     orders,
                     now,
                     changed.clone(),
+                    woken.clone(),
                     watch.clone(),
                 );
                 let task = tasks.spawn(task);
                 names.insert(task.id(), name.clone());
-                Kept { task, changed }
+                Kept {
+                    task,
+                    changed,
+                    woken,
+                    facts,
+                }
             });
         }
         tokio::select! {
@@ -106,6 +119,9 @@ async fn keep(engine: EngineHandle) {
                             }
                         }
                     }
+                    Changed::Facts => {
+                        kept.values().filter(|one| one.facts).for_each(|one| one.woken.notify_one());
+                    }
                     Changed::Any => kept.values().for_each(|one| one.changed.notify_one()),
                 }
             }
@@ -128,8 +144,17 @@ fn told(engine: &EngineHandle, sensor: String) {
     });
 }
 
+fn watches_facts(sensor: &Sensor) -> bool {
+    matches!(
+        sensor.source,
+        SensorSource::Run(_) | SensorSource::Asset(AssetSource { project: None, .. })
+    )
+}
+
 enum Changed {
     These(Vec<String>),
+    /// An asset was materialized, or a run has ended.
+    Facts,
     Any,
 }
 
@@ -148,6 +173,12 @@ async fn changes(live: &mut tokio::sync::broadcast::Receiver<Arc<Vec<Recorded>>>
                 let changed: Vec<String> = events.iter().filter_map(of).collect();
                 if !changed.is_empty() {
                     return Changed::These(changed);
+                }
+                let fact = |recorded: &Recorded| {
+                    matches!(recorded.event, Event::RunEnded { .. } | Event::StepSucceeded { .. })
+                };
+                if events.iter().any(fact) {
+                    return Changed::Facts;
                 }
             }
             Err(RecvError::Lagged(_)) => return Changed::Any,

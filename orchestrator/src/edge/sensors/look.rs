@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use assets::sensor::SensorSource;
+use assets::sensor::{AssetSource, SensorSource};
 use assets::{Fingerprint, Sensor};
 use tokio::sync::Notify;
 
@@ -11,11 +11,14 @@ use super::super::engine::EngineHandle;
 use super::files::FilesLooker;
 use super::task::Known;
 use super::watch::Watch;
-use super::{command, http};
+use super::{command, facts, http};
 use crate::core::SensorSight;
 
 /// Who is told of events need not look for them.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+/// How often who is woken looks all the same.
+const SAFETY: Duration = Duration::from_secs(60);
 
 /// What a look came to.
 #[derive(Debug, Default)]
@@ -36,6 +39,8 @@ pub(super) struct Looker {
 
 enum ByKind {
     Files(FilesLooker),
+    /// Up to which event runs were looked at that did not count.
+    Run(i64),
     /// Keeps nothing.
     Plain,
 }
@@ -54,7 +59,10 @@ impl Looker {
                     Arc::clone(woken),
                 ))
             }
-            SensorSource::Http(_) | SensorSource::Webhook(_) | SensorSource::Command(_) => ByKind::Plain,
+            SensorSource::Run(_) => ByKind::Run(0),
+            SensorSource::Http(_) | SensorSource::Webhook(_) | SensorSource::Asset(_) | SensorSource::Command(_) => {
+                ByKind::Plain
+            }
         };
         Self {
             scope: sensor.scope(),
@@ -71,8 +79,10 @@ impl Looker {
     pub(super) fn rests_for(&self, sensor: &Sensor) -> Option<Duration> {
         match (&self.by_kind, &sensor.source) {
             (ByKind::Files(files), _) => Some(files.rests_for()),
-            (ByKind::Plain, SensorSource::Webhook(_)) => Some(NEVER),
-            (ByKind::Plain, _) => None,
+            (_, SensorSource::Webhook(_)) => Some(NEVER),
+            // What is committed here wakes them; another project's state does not.
+            (_, SensorSource::Run(_) | SensorSource::Asset(AssetSource { project: None, .. })) => Some(SAFETY),
+            (_, _) => None,
         }
     }
 
@@ -80,7 +90,11 @@ impl Looker {
     pub(super) async fn look(&mut self, known: &Known, engine: &EngineHandle) -> Result<Sight, String> {
         match (&mut self.by_kind, &known.sensor.source) {
             (ByKind::Files(files), SensorSource::Files(source)) => files.look(known, source, engine).await,
-            (_, SensorSource::Files(_)) => unreachable!("a looker is made for the kind of its sensor"),
+            (ByKind::Run(scanned), SensorSource::Run(source)) => facts::run(known, source, scanned, engine).await,
+            (_, SensorSource::Asset(source)) => facts::asset(known, source, engine).await,
+            (_, SensorSource::Files(_) | SensorSource::Run(_)) => {
+                unreachable!("a looker is made for the kind of its sensor")
+            }
             (_, SensorSource::Http(source)) => http::look(known, source, engine).await,
             (_, SensorSource::Command(source)) => command::look(known, source, engine).await,
             // It is told, and has nowhere to look.

@@ -10,12 +10,14 @@
 //! | `task` | one sensor: when it looks, and what is done with what it saw |
 //! | `look` | one look, by the kind of the sensor |
 //! | `http`, `addresses` | an address that is polled; which may be |
+//! | `facts` | what this project's state tells, and that of another |
 //! | `command` | a program that looks |
 //! | `files` | files that land in a folder |
 //! | `watch` | what the system tells of changes in folders |
 
 mod addresses;
 mod command;
+mod facts;
 mod files;
 mod http;
 mod keeper;

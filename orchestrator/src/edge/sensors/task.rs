@@ -39,9 +39,9 @@ pub(super) async fn keep_one(
     mut orders: mpsc::Receiver<Order>,
     now: Arc<Mutex<SensorNow>>,
     changed: Arc<Notify>,
+    woken: Arc<Notify>,
     watch: Watch,
 ) {
-    let woken = Arc::new(Notify::new());
     let mut looker: Option<Looker> = None;
     // Of the last look: when it began, when the next is to begin at the latest, and whether that is at once.
     let mut last: Option<Stopwatch> = None;

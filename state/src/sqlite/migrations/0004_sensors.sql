@@ -47,3 +47,6 @@ CREATE TABLE sensor_event (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX sensor_event_by_tick ON sensor_event (sensor, tick);
+
+-- Sensors ask which runs ended.
+CREATE INDEX event_run_ended ON event (seq) WHERE type = 'run_ended';

@@ -237,3 +237,95 @@ pub fn sensor_event(store: &Store, sensor: &str, key: &str) -> Result<Option<Tol
         run: run.map(|run| value::parsed("sensor_tick.run", &run)).transpose()?,
     }))
 }
+
+/// A run that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedRun {
+    /// The number of the event that says so.
+    pub seq: i64,
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub status: String,
+    /// What it was asked for.
+    pub selection: String,
+    /// Its assets.
+    pub assets: Vec<String>,
+}
+
+const NEWEST: &str = "
+    SELECT coalesce(max(seq), 0) FROM event";
+
+const ENDED_RUNS: &str = "
+    SELECT e.seq, r.id, r.status, r.selection,
+           (SELECT json_group_array(a.asset) FROM run_asset a WHERE a.run = r.id)
+    FROM event e JOIN run r ON r.id = e.run
+    WHERE e.type = 'run_ended' AND e.seq > ?1 AND r.trigger <> ?2 ORDER BY e.seq LIMIT ?3";
+
+/// The number of the newest event.
+pub fn newest_event(store: &Store) -> Result<i64, StateError> {
+    Ok(store
+        .connection
+        .prepare_cached(NEWEST)?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Runs that ended after the event with the number `after`, oldest first; without those of one trigger.
+pub fn ended_runs(store: &Store, after: i64, but_trigger: &str, limit: usize) -> Result<Vec<EndedRun>, StateError> {
+    let mut statement = store.connection.prepare_cached(ENDED_RUNS)?;
+    let rows = statement.query(params![after, but_trigger, limit as i64])?;
+    collect(rows, |row| {
+        Ok(EndedRun {
+            seq: row.get(0)?,
+            run: value::parsed("run.id", text(row, 1)?)?,
+            status: row.get(2)?,
+            selection: row.get(3)?,
+            assets: value::json("run_asset.asset", text(row, 4)?)?,
+        })
+    })
+}
+
+/// A materialization of an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMaterialization {
+    /// The number of the event that says so.
+    pub seq: i64,
+    /// The partition.
+    pub partition: Option<PartitionKey>,
+    /// The run that made it.
+    pub run: RunId,
+}
+
+const MATERIALIZED: &str = "
+    SELECT m.seq, m.partition, m.run FROM materialization m LEFT JOIN run r ON r.id = m.run
+    WHERE m.asset = ?1 AND m.seq > ?2 AND r.trigger IS NOT ?3 ORDER BY m.seq LIMIT ?4";
+
+/// Materializations of an asset after the event with the number `after`, oldest first; without those of one trigger.
+pub fn materialized_after(
+    store: &Store,
+    asset: &str,
+    after: i64,
+    but_trigger: &str,
+    limit: usize,
+) -> Result<Vec<NewMaterialization>, StateError> {
+    let mut statement = store.connection.prepare_cached(MATERIALIZED)?;
+    let rows = statement.query(params![asset, after, but_trigger, limit as i64])?;
+    collect(rows, |row| {
+        Ok(NewMaterialization {
+            seq: row.get(0)?,
+            partition: value::partition("materialization.partition", text(row, 1)?)?,
+            run: value::parsed("materialization.run", text(row, 2)?)?,
+        })
+    })
+}
+
+const CURRENT_VERSION: &str = "
+    SELECT metadata_location FROM iceberg_tables
+    WHERE catalog_name = 'millpond' AND table_namespace = ?1 AND table_name = ?2";
+
+/// The current metadata file of a table in the catalog; `None` if there is no such table.
+pub fn current_version(store: &Store, layer: &str, name: &str) -> Result<Option<String>, StateError> {
+    let mut statement = store.connection.prepare_cached(CURRENT_VERSION)?;
+    let mut rows = statement.query(params![layer, name])?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+}
