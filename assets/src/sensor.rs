@@ -3,11 +3,14 @@
 //! What comes of a sensor (its cursor, the events that it has told, its ticks) is remembered by the store and decided by the
 //! core; how something is watched is the business of `orchestrator::edge`.
 
+use serde_json::Value;
+
 use crate::asset::Location;
 use crate::fingerprint::Fingerprint;
 use crate::key::AssetKey;
 use crate::secret::SecretReference;
 use crate::selection::Selection;
+use crate::span::Span;
 
 /// A sensor without mistakes.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +48,8 @@ pub enum SensorSource {
     Asset(AssetSource),
     /// Runs that end.
     Run(RunSource),
+    /// Rows of a query over the project's tables.
+    Sql(SqlSource),
     /// A program that looks.
     Command(CommandSource),
 }
@@ -142,6 +147,27 @@ impl RunStatusWatched {
     }
 }
 
+/// Rows of a query over the project's tables.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SqlSource {
+    /// The query.
+    pub sql: String,
+    /// The query reduced to its tokens.
+    pub code: String,
+    /// What it reads, and where that is named.
+    pub tables: Vec<(AssetKey, Span)>,
+    /// The column that tells one event from another.
+    pub key: String,
+    /// The column whose value in the last row is `$cursor` of the next look.
+    pub cursor: Option<String>,
+    /// What `$cursor` is at the first look: a text or a number; there if `cursor` is.
+    pub start: Option<Value>,
+    /// The column that says what an event is.
+    pub what: Option<String>,
+    /// The column that names the partition of an event.
+    pub partition: Option<String>,
+}
+
 /// A program that looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandSource {
@@ -180,6 +206,7 @@ impl Sensor {
             SensorSource::Webhook(_) => "webhook",
             SensorSource::Asset(_) => "asset",
             SensorSource::Run(_) => "run",
+            SensorSource::Sql(_) => "sql",
             SensorSource::Command(_) => "command",
         }
     }
@@ -202,6 +229,10 @@ impl Sensor {
                     None => ways.join(", "),
                 }
             }
+            SensorSource::Sql(sql) => {
+                let tables: Vec<&str> = sql.tables.iter().map(|(asset, _)| asset.as_str()).collect();
+                tables.join(", ")
+            }
             SensorSource::Command(command) => command.words.join(" "),
         }
     }
@@ -219,6 +250,9 @@ impl Sensor {
             }
             // What it waits for can be edited: it goes on from where it is.
             SensorSource::Run(_) => Fingerprint::of(["run"]),
+            SensorSource::Sql(sql) => {
+                Fingerprint::of(["sql", &sql.code, &sql.key, sql.cursor.as_deref().unwrap_or_default()])
+            }
             SensorSource::Command(command) => {
                 Fingerprint::of(std::iter::once("command").chain(command.words.iter().map(String::as_str)))
             }

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, SCHEDULE, SENSOR, ScheduleDraft, SensorDraft, Settings,
+    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, Reading, SCHEDULE, SENSOR, ScheduleDraft, SensorDraft, Settings,
     Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule,
     read_sensor, read_settings,
 };
@@ -223,7 +223,13 @@ impl Loader<'_> {
                 continue;
             }
             drafts.sensor_places.insert(name.value.to_owned(), name.span);
-            drafts.sensors.extend(read_sensor(name, table, self.sources));
+            let reading = Reading {
+                sources: self.sources,
+                params: &surrounding.settings.params,
+                params_complete: surrounding.project_complete,
+                sink: self.sink,
+            };
+            drafts.sensors.extend(read_sensor(name, table, &reading));
         }
         for (name, value) in file.map("schedule") {
             let Some(table) = value.as_table(&SCHEDULE) else {

@@ -1,8 +1,8 @@
 //! `kind = "asset"`: an asset of this project, or a table of another one.
 
+use super::Reading;
 use crate::key::AssetKey;
 use crate::sensor::{AssetSource, SensorSource};
-use crate::span::Sources;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 pub(super) static ASSET: TableSpec = TableSpec {
@@ -18,7 +18,7 @@ pub(super) static ASSET: TableSpec = TableSpec {
     ],
 };
 
-pub(super) fn read(table: &TableReader<'_>, _: &Sources) -> Option<SensorSource> {
+pub(super) fn read(table: &TableReader<'_>, _: &Reading<'_>) -> Option<SensorSource> {
     let asset: AssetKey = table.asset_key("asset")?.value;
     let project = match table.has("project") {
         true => Some(table.string("project")?.value.to_owned()),

@@ -1,7 +1,7 @@
 //! `kind = "command"`: a program that looks.
 
+use super::Reading;
 use crate::sensor::{CommandSource, SensorSource};
-use crate::span::Sources;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 pub(super) static COMMAND: TableSpec = TableSpec {
@@ -21,7 +21,7 @@ pub(super) static COMMAND: TableSpec = TableSpec {
     ],
 };
 
-pub(super) fn read(table: &TableReader<'_>, _: &Sources) -> Option<SensorSource> {
+pub(super) fn read(table: &TableReader<'_>, _: &Reading<'_>) -> Option<SensorSource> {
     let words: Vec<String> = table
         .strings("command")
         .into_iter()

@@ -1,10 +1,9 @@
 //! `kind = "files"`: files that land in a folder.
 
-use super::seconds;
+use super::{Reading, seconds};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pattern;
 use crate::sensor::{FileIdentity, FilesSource, SensorSource};
-use crate::span::Sources;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 pub(super) static FILES: TableSpec = TableSpec {
@@ -37,7 +36,7 @@ pub(super) static FILES: TableSpec = TableSpec {
     ],
 };
 
-pub(super) fn read(table: &TableReader<'_>, _: &Sources) -> Option<SensorSource> {
+pub(super) fn read(table: &TableReader<'_>, _: &Reading<'_>) -> Option<SensorSource> {
     let path = table.string("path")?;
     if let Some((scheme, _)) = path.value.split_once("://") {
         table.report(

@@ -1,9 +1,10 @@
 //! `kind = "http"`: an address that is polled.
 
+use super::Reading;
 use crate::declaration::secret_references::{SECRET, read_secret};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::sensor::{HttpSource, SensorSource};
-use crate::span::{Sources, Spanned};
+use crate::span::Spanned;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 pub(super) static HTTP: TableSpec = TableSpec {
@@ -44,7 +45,7 @@ pub(super) static HTTP: TableSpec = TableSpec {
     ],
 };
 
-pub(super) fn read(table: &TableReader<'_>, _: &Sources) -> Option<SensorSource> {
+pub(super) fn read(table: &TableReader<'_>, _: &Reading<'_>) -> Option<SensorSource> {
     let url = table.string("url")?;
     if !["http://", "https://"]
         .iter()

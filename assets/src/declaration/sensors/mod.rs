@@ -5,14 +5,19 @@ mod command;
 mod files;
 mod http;
 mod run;
+mod sql;
 mod webhook;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use super::context::inline_text;
 use super::schedules::{read_select, told};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::graph::AssetGraph;
 use crate::key::is_name;
-use crate::sensor::{AssetSource, RunSource, Sensor, SensorSource};
+use crate::sensor::{AssetSource, RunSource, Sensor, SensorSource, SqlSource};
 use crate::span::{Sources, Span, Spanned};
 use crate::sql::QueryText;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
@@ -62,7 +67,19 @@ pub(crate) struct SensorKind {
     /// Seconds of `every` where it is left out.
     every_seconds: u64,
     /// Turns its own keys into a source; `None` after a report.
-    read: fn(&TableReader<'_>, &Sources) -> Option<SensorSource>,
+    read: fn(&TableReader<'_>, &Reading<'_>) -> Option<SensorSource>,
+}
+
+/// What a sensor is read in.
+pub(crate) struct Reading<'a> {
+    /// The texts of the project's files.
+    pub(crate) sources: &'a Sources,
+    /// The project's `[params]`.
+    pub(crate) params: &'a BTreeMap<String, Value>,
+    /// Whether everything in `millpond.toml` could be read.
+    pub(crate) params_complete: bool,
+    /// Where mistakes are told.
+    pub(crate) sink: &'a DiagnosticSink,
 }
 
 /// The kinds, in the order shown to people.
@@ -98,15 +115,18 @@ pub(crate) static SENSOR_KINDS: &[SensorKind] = &[
         read: run::read,
     },
     SensorKind {
+        name: "sql",
+        spec: &sql::SQL,
+        every_seconds: 30,
+        read: sql::read,
+    },
+    SensorKind {
         name: "command",
         spec: &command::COMMAND,
         every_seconds: 30,
         read: command::read,
     },
 ];
-
-/// Kinds that the design has and this release does not.
-const NOT_YET: [&str; 1] = ["sql"];
 
 /// A sensor as declared, its selection not resolved yet.
 pub(crate) struct SensorDraft {
@@ -122,7 +142,8 @@ pub(crate) struct SensorDraft {
 }
 
 /// Reads one sensor; `None` if something in it is wrong (and reported).
-pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, sources: &Sources) -> Option<SensorDraft> {
+pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, reading: &Reading<'_>) -> Option<SensorDraft> {
+    let sources = reading.sources;
     if !is_name(name.value) {
         table.report(bad_name(
             &format!("`{}` cannot be the name of a sensor", name.value),
@@ -142,12 +163,17 @@ pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, sources: 
     let table = table.with_more_keys(known.spec);
     table.check();
     let select = read_select(&table, sources);
-    let source = (known.read)(&table, sources);
+    let source = (known.read)(&table, reading);
     let (selection, select) = select?;
     let source = source?;
     let most_events = match table.has("max_events") {
         true => u32::try_from(table.integer("max_events")?.value).ok()?,
         false => 1000,
+    };
+    // Another project does not tell when it has changed.
+    let every_seconds = match &source {
+        SensorSource::Asset(AssetSource { project: Some(_), .. }) => 30,
+        _ => known.every_seconds,
     };
     let partition = matches!(&source, SensorSource::Files(files) if files.path.contains("{partition}"));
     Some(SensorDraft {
@@ -156,7 +182,7 @@ pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, sources: 
             description: table.string("description").map(|text| text.value.to_owned()),
             source,
             selection,
-            every_seconds: seconds(&table, "every", known.every_seconds)?,
+            every_seconds: seconds(&table, "every", every_seconds)?,
             deadline_seconds: seconds(&table, "deadline", 60)?,
             most_events,
             paused: table.boolean("paused").unwrap_or(false),
@@ -204,6 +230,25 @@ impl SensorDraft {
             });
             return None;
         }
+        if let SensorSource::Sql(SqlSource { tables, .. }) = &self.sensor.source {
+            let unknown = tables.iter().filter(|(asset, _)| graph.get(asset).is_none());
+            let mut any = false;
+            for (asset, place) in unknown {
+                any = true;
+                let diagnostic = Diagnostic::new(
+                    Code::UnknownAsset,
+                    format!("`{asset}` is not an asset of this project"),
+                    *place,
+                );
+                sink.report(match graph.nearest(asset.as_str()) {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic,
+                });
+            }
+            if any {
+                return None;
+            }
+        }
         let cut = |key| graph.get(key).is_some_and(|asset| asset.partitions.is_some());
         if let Some(place) = self.partition.filter(|_| !selected.iter().any(cut)) {
             sink.report(
@@ -229,10 +274,6 @@ fn seconds(table: &TableReader<'_>, key: &str, left_out: u64) -> Option<u64> {
 }
 
 fn unknown_kind(kind: Spanned<&str>) -> Diagnostic {
-    if NOT_YET.contains(&kind.value) {
-        let message = format!("this release does not run `{}` sensors yet", kind.value);
-        return Diagnostic::new(Code::NotRun, message, kind.span).label("read and left out");
-    }
     let diagnostic = Diagnostic::new(
         Code::UnknownKind,
         format!("there is no kind of sensor `{}`", kind.value),

@@ -1,8 +1,8 @@
 //! `kind = "run"`: runs of this project that end.
 
+use super::Reading;
 use crate::selection::Selection;
 use crate::sensor::{RunSource, RunStatusWatched, SensorSource};
-use crate::span::Sources;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 use crate::declaration::context::inline_text;
@@ -27,7 +27,7 @@ pub(super) static RUN: TableSpec = TableSpec {
 
 const STATUS: FieldType = FieldType::Choice(&["succeeded", "failed", "canceled"]);
 
-pub(super) fn read(table: &TableReader<'_>, sources: &Sources) -> Option<SensorSource> {
+pub(super) fn read(table: &TableReader<'_>, reading: &Reading<'_>) -> Option<SensorSource> {
     let mut statuses = Vec::new();
     for word in table.strings("status") {
         statuses.push(RunStatusWatched::of(word.value)?);
@@ -50,7 +50,7 @@ pub(super) fn read(table: &TableReader<'_>, sources: &Sources) -> Option<SensorS
         Some(written) => match Selection::parse(written.value) {
             Ok(selection) => Some(selection),
             Err(error) => {
-                table.report(told(&error, &inline_text(written, sources)));
+                table.report(told(&error, &inline_text(written, reading.sources)));
                 return None;
             }
         },

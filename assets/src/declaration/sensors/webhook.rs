@@ -1,10 +1,9 @@
 //! `kind = "webhook"`: another program tells of its events.
 
 use super::http::read_pointer;
-use super::seconds;
+use super::{Reading, seconds};
 use crate::declaration::secret_references::{SECRET, read_secret};
 use crate::sensor::{SensorSource, WebhookSource};
-use crate::span::Sources;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 pub(super) static WEBHOOK: TableSpec = TableSpec {
@@ -42,7 +41,7 @@ pub(super) static WEBHOOK: TableSpec = TableSpec {
 /// No request of anyone is longer than this, in bytes.
 const LONGEST: u64 = 2_000_000;
 
-pub(super) fn read(table: &TableReader<'_>, _: &Sources) -> Option<SensorSource> {
+pub(super) fn read(table: &TableReader<'_>, _: &Reading<'_>) -> Option<SensorSource> {
     let secret = read_secret(table, "secret");
     let partition = read_pointer(table, "partition");
     let tolerance_seconds = seconds(table, "tolerance", 300);

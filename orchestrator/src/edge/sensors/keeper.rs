@@ -72,7 +72,7 @@ async fn keep(engine: EngineHandle) {
             stays
         });
         for (name, facts) in declared {
-            kept.entry(name).or_insert_with_key(|name| {
+            let one = kept.entry(name).or_insert_with_key(|name| {
                 let (changed, woken) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
                 let (orders, now) = engine.sensors().take_seat(name);
                 let task = keep_one(
@@ -93,6 +93,7 @@ async fn keep(engine: EngineHandle) {
                     facts,
                 }
             });
+            one.facts = facts;
         }
         tokio::select! {
             ended = tasks.join_next_with_id(), if !tasks.is_empty() => {

@@ -11,7 +11,7 @@ use super::super::engine::EngineHandle;
 use super::files::FilesLooker;
 use super::task::Known;
 use super::watch::Watch;
-use super::{command, facts, http};
+use super::{command, facts, http, sql};
 use crate::core::SensorSight;
 
 /// Who is told of events need not look for them.
@@ -60,9 +60,11 @@ impl Looker {
                 ))
             }
             SensorSource::Run(_) => ByKind::Run(0),
-            SensorSource::Http(_) | SensorSource::Webhook(_) | SensorSource::Asset(_) | SensorSource::Command(_) => {
-                ByKind::Plain
-            }
+            SensorSource::Http(_)
+            | SensorSource::Webhook(_)
+            | SensorSource::Asset(_)
+            | SensorSource::Sql(_)
+            | SensorSource::Command(_) => ByKind::Plain,
         };
         Self {
             scope: sensor.scope(),
@@ -96,6 +98,7 @@ impl Looker {
                 unreachable!("a looker is made for the kind of its sensor")
             }
             (_, SensorSource::Http(source)) => http::look(known, source, engine).await,
+            (_, SensorSource::Sql(source)) => sql::look(known, source, engine).await,
             (_, SensorSource::Command(source)) => command::look(known, source, engine).await,
             // It is told, and has nowhere to look.
             (_, SensorSource::Webhook(_)) => Ok(Sight::default()),

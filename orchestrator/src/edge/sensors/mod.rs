@@ -11,6 +11,7 @@
 //! | `look` | one look, by the kind of the sensor |
 //! | `http`, `addresses` | an address that is polled; which may be |
 //! | `facts` | what this project's state tells, and that of another |
+//! | `sql` | rows of a query |
 //! | `command` | a program that looks |
 //! | `files` | files that land in a folder |
 //! | `watch` | what the system tells of changes in folders |
@@ -22,6 +23,7 @@ mod files;
 mod http;
 mod keeper;
 mod look;
+mod sql;
 mod task;
 mod watch;
 
