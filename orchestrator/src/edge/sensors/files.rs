@@ -30,19 +30,26 @@ use crate::core::SensorSight;
 /// Looks at the files of one sensor.
 pub(super) struct FilesLooker {
     rest: Duration,
-    /// Away while a look is under way, or hangs.
+    place: Arc<Place>,
+    /// `None` before the first look, and while one is under way.
     files: Option<Files>,
     under_way: Option<oneshot::Receiver<(Files, Result<Seen, String>)>>,
 }
 
-/// What is kept of the files from look to look.
-struct Files {
+/// Where the files are.
+struct Place {
     sensor: String,
     root: PathBuf,
+    /// The folder to watch, and whether what is below it matters too.
     folder: PathBuf,
     below: bool,
     watch: Watch,
     woken: Arc<Notify>,
+}
+
+/// What is kept of the files from look to look.
+struct Files {
+    place: Arc<Place>,
     /// Files that were seen: in which state, and since when they are in it.
     known: HashMap<String, State>,
     /// States of files that were told of, so that the core is not asked for them again and again.
@@ -77,18 +84,18 @@ impl FilesLooker {
     /// Has not looked yet.
     pub(super) fn new(sensor: &str, source: &FilesSource, root: PathBuf, watch: Watch, woken: Arc<Notify>) -> Self {
         let (folder, below) = folder_of(&source.path, &root);
+        let place = Arc::new(Place {
+            sensor: sensor.to_owned(),
+            root,
+            folder,
+            below,
+            watch,
+            woken,
+        });
         Self {
             rest: Duration::from_secs(source.rescan_seconds),
-            files: Some(Files {
-                sensor: sensor.to_owned(),
-                root,
-                folder,
-                below,
-                watch,
-                woken,
-                known: HashMap::new(),
-                told: HashSet::new(),
-            }),
+            files: None,
+            place,
             under_way: None,
         }
     }
@@ -116,10 +123,12 @@ impl FilesLooker {
             }
             self.under_way = None;
         }
-        let mut files = match self.files.take() {
-            Some(files) => files,
-            None => return Err("an earlier look at its folder broke off; the daemon's log has more".to_owned()),
-        };
+        // Nothing is lost with what was kept: files have to settle once more, and the core knows what was told of.
+        let mut files = self.files.take().unwrap_or_else(|| Files {
+            place: Arc::clone(&self.place),
+            known: HashMap::new(),
+            told: HashSet::new(),
+        });
         let (done, is_done) = oneshot::channel();
         let source = source.clone();
         let thread = std::thread::Builder::new().name(format!("sensor {}", known.sensor.name));
@@ -144,8 +153,11 @@ impl Files {
     /// Lists the files. On a thread of its own.
     fn look(&mut self, source: &FilesSource) -> Result<Seen, String> {
         // Before the files are listed, so that nothing can change unseen in between.
-        self.watch.listen(&self.sensor, &self.folder, self.below, &self.woken);
-        let found = match discover(&self.root, &source.path) {
+        let place = Arc::clone(&self.place);
+        place
+            .watch
+            .listen(&place.sensor, &place.folder, place.below, &place.woken);
+        let found = match discover(&place.root, &source.path) {
             Ok(found) => found,
             Err(FormatError::NoMatch { .. }) => Vec::new(),
             Err(error) => return Err(error.to_string()),

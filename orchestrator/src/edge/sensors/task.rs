@@ -56,13 +56,15 @@ pub(super) async fn keep_one(
             soon = None;
         }
         let looker = looker.as_mut().expect("it was made just now");
+        if known.failing {
+            // After a start it goes on waiting.
+            last.get_or_insert_with(Stopwatch::start);
+        }
         let elapsed = last.as_ref().map(Stopwatch::elapsed);
         let begin = begin_after(&known, looker, soon, hint);
         let left = match elapsed {
             _ if known.paused => ASK_AGAIN,
-            // After a restart a sensor that failed goes on waiting; any other looks at once.
-            None if !known.failing => Duration::ZERO,
-            None => begin,
+            None => Duration::ZERO,
             Some(elapsed) => begin.saturating_sub(elapsed),
         };
         set(&now, |now| {
@@ -120,11 +122,14 @@ pub(super) async fn keep_one(
             Some(Order { test: true, answer, .. }) => {
                 // Who asked may have gone.
                 answer.send(Looked::Tested(sight)).ok();
+                // What it saw is still to be told.
+                hint = true;
                 continue;
             }
             Some(Order { by, answer, .. }) => (Some(by), Some(answer)),
             None => (None, None),
         };
+        let saw_something = sight.as_ref().is_ok_and(|sight| !sight.events.is_empty());
         let Some(decided) = tell(&engine, &known, sight, by).await else {
             return;
         };
@@ -134,6 +139,8 @@ pub(super) async fn keep_one(
                 Some(tick) if tick.is_to_be_repeated() => {
                     tracing::warn!(sensor = %name, reason = tick.reason.as_deref().unwrap_or_default(), "a sensor failed");
                 }
+                // Another look came between.
+                None if saw_something => hint = true,
                 Some(_) | None => {}
             }
         }

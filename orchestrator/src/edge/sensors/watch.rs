@@ -59,12 +59,11 @@ impl Watch {
     /// Wakes `woken` from now on whenever something changes in `folder` (and below it). Asking again is cheap, and right after
     /// the folder was made, or another one took its place. May take long for deep folders.
     pub(super) fn listen(&self, sensor: &str, folder: &Path, below: bool, woken: &Arc<Notify>) {
-        lock(&self.listeners)
-            .entry(sensor.to_owned())
-            .or_insert_with(|| Listener {
-                folder: folder.to_owned(),
-                woken: Arc::clone(woken),
-            });
+        let listener = Listener {
+            folder: folder.to_owned(),
+            woken: Arc::clone(woken),
+        };
+        lock(&self.listeners).insert(sensor.to_owned(), listener);
         let mut folders = lock(&self.folders);
         let Ok(metadata) = fs::metadata(folder) else {
             folders.watched.remove(folder);
