@@ -181,8 +181,12 @@ struct Fresh {
 
 fn fresh(record: &SensorRecord, sight: &SensorSight) -> Fresh {
     let mut keys: BTreeSet<&str> = BTreeSet::new();
-    let is_new = |event: &&SensorEvent| !record.has_told(&event.key) && keys.insert(&event.key);
-    let events: Vec<SensorEvent> = sight.events.iter().filter(is_new).cloned().collect();
+    let mut events: Vec<SensorEvent> = Vec::new();
+    for event in &sight.events {
+        if !record.has_told(&event.key) && keys.insert(&event.key) {
+            events.push(event.clone());
+        }
+    }
     let before = sight.events.len() - events.len();
     Fresh { events, before }
 }
