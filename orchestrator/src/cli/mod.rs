@@ -20,6 +20,7 @@ mod retry;
 mod runs;
 mod schedule;
 mod schema;
+mod sensor;
 mod show;
 mod terminal;
 mod up;
@@ -79,6 +80,7 @@ enum Command {
     Resume(pause::Resume),
     Up(up::Up),
     Schedule(schedule::ScheduleCommand),
+    Sensor(sensor::SensorCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
     /// Take orders from a daemon (started by it, not by people).
@@ -114,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Resume(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schedule(command) => command.run(&place, &terminal),
+        Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
         Command::Worker => Ok(Exit::Done),

@@ -46,7 +46,7 @@ impl Choice {
         Ok(RunBody {
             selection: self.selection.join(" or "),
             partition,
-            keys,
+            these: keys,
             from: key(&self.from)?,
             to: key(&self.to)?,
             force: self.force,

@@ -63,11 +63,13 @@ pub enum InvariantId {
     PoolsAreBounded,
     /// What is said that a step waits for is what keeps it from starting.
     ReasonsAreTrue,
+    /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
+    EventsAreToldOnce,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::ReasonsAreTrue,
         Self::PoolsAreBounded,
         Self::RetriesAreBounded,
@@ -92,6 +94,7 @@ impl InvariantId {
         Self::FreshIsCurrent,
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
+        Self::EventsAreToldOnce,
     ];
 
     /// What is promised.
@@ -126,6 +129,9 @@ impl InvariantId {
             Self::ReasonsAreTrue => "what is said that a step waits for is what keeps it from starting",
             Self::PoolsAreBounded => "no more attempts are in flight than their pools and the memory have place for",
             Self::RetriesAreBounded => "a step is tried again as often as its asset says, and no sooner than it says",
+            Self::EventsAreToldOnce => {
+                "every event of a sensor is told of by exactly one tick, and starts at most one run"
+            }
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }
@@ -188,6 +194,12 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
         return differs(format!(
             "the schedules are {:?} with {:?}, were {:?} with {:?}",
             recovered.schedules, recovered.agenda, live.schedules, live.agenda
+        ));
+    }
+    if live.sensors != recovered.sensors {
+        return differs(format!(
+            "the sensors are {:?}, were {:?}",
+            recovered.sensors, live.sensors
         ));
     }
     if live.models != recovered.models {

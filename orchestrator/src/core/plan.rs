@@ -191,16 +191,21 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
     let definitions = world.definitions();
     let sight = Sight::new(world, definitions, at);
     let mut plan = Plan::default();
-    let choice = match request
-        .partitions
-        .as_ref()
-        .map(|choice| Chosen::new(choice, definitions, request, sight.scopes().now()))
-        .transpose()
-    {
-        Ok(choice) => choice,
-        Err(problem) => {
-            plan.problems.push(problem);
-            return plan;
+    let choice = match &request.partitions {
+        None => None,
+        Some(PartitionChoice::Steps(steps)) => Some(Choice::Steps(by_asset(steps))),
+        Some(choice) => {
+            let mut chosen = Vec::new();
+            for stretch in stretches(choice) {
+                match Chosen::new(stretch, definitions, request, sight.scopes().now()) {
+                    Ok(one) => chosen.push(one),
+                    Err(problem) => plan.problems.push(problem),
+                }
+            }
+            if chosen.is_empty() {
+                return plan;
+            }
+            Some(Choice::Stretches(chosen))
         }
     };
     let mut planned: HashMap<&AssetKey, Planned> = HashMap::new();
@@ -211,13 +216,13 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
         .filter(|asset| request.assets.contains(&asset.key))
     {
         let wanted = match (&choice, &asset.partitions) {
-            (Some(Chosen::Steps(steps)), _) => {
+            (Some(Choice::Steps(steps)), _) => {
                 let mine = steps.get(&asset.key).into_iter().flatten();
                 let exists = |key: &&Option<PartitionKey>| sight.scopes().exists(asset, key.as_ref());
                 mine.filter(exists).cloned().collect()
             }
             (_, None) => vec![None],
-            (Some(Chosen::Stretches(stretches)), Some(by)) => union(stretches, &by.partitioning, sight.scopes().now()),
+            (Some(Choice::Stretches(chosen)), Some(by)) => keys_of(chosen, &by.partitioning, sight.scopes().now()),
             (None, Some(by)) => match existing.iter().find(|(known, _)| **known == by.partitioning) {
                 Some((_, keys)) => keys.clone(),
                 None => {
@@ -373,68 +378,58 @@ pub fn reference_text(reference: &ModelReference) -> String {
     }
 }
 
-/// A choice of partitions.
-enum Chosen {
+/// The stretches of a choice, each from one key to another.
+fn stretches(choice: &PartitionChoice) -> Vec<(&PartitionKey, &PartitionKey)> {
+    match choice {
+        PartitionChoice::One(key) => vec![(key, key)],
+        PartitionChoice::Range(from, to) => vec![(from, to)],
+        PartitionChoice::These(keys) => keys.iter().map(|key| (key, key)).collect(),
+        PartitionChoice::Steps(_) => Vec::new(),
+    }
+}
+
+/// A choice of partitions, as it is understood.
+enum Choice {
     /// Stretches of keys, which mean something to each asset.
-    Stretches(Vec<Stretch>),
-    /// Named one by one, by asset, in the order of their keys.
+    Stretches(Vec<Chosen>),
+    /// Named one by one.
     Steps(BTreeMap<AssetKey, BTreeSet<Option<PartitionKey>>>),
 }
 
-/// The existing partitions of a set that are in any of the stretches, in their order.
-fn union(stretches: &[Stretch], partitioning: &Partitioning, now: Timestamp) -> Vec<Option<PartitionKey>> {
-    let mut ranges: Vec<Range<usize>> = stretches.iter().map(|stretch| stretch.of(partitioning, now)).collect();
-    ranges.sort_by_key(|range| range.start);
-    let mut next = 0;
-    let mut keys = Vec::new();
-    for range in ranges {
-        let fresh = range.start.max(next)..range.end;
-        next = next.max(range.end);
-        keys.extend(fresh.filter_map(|index| partitioning.key_at(index)).map(Some));
+/// The partitions of each asset, in the order of their keys.
+fn by_asset(steps: &[AssetPartition]) -> BTreeMap<AssetKey, BTreeSet<Option<PartitionKey>>> {
+    let mut found: BTreeMap<AssetKey, BTreeSet<Option<PartitionKey>>> = BTreeMap::new();
+    for step in steps {
+        found
+            .entry(step.asset.clone())
+            .or_default()
+            .insert(step.partition.clone());
     }
-    keys
+    found
 }
 
-impl Chosen {
-    fn new(
-        choice: &PartitionChoice,
-        definitions: &Definitions,
-        request: &PlanRequest,
-        now: Timestamp,
-    ) -> Result<Self, PlanProblem> {
-        let stretch = |from, to| Stretch::new(from, to, definitions, request, now);
-        Ok(match choice {
-            PartitionChoice::One(key) => Self::Stretches(vec![stretch(key, key)?]),
-            PartitionChoice::Range(from, to) => Self::Stretches(vec![stretch(from, to)?]),
-            PartitionChoice::Keys(keys) => {
-                let each = keys.iter().map(|key| stretch(key, key));
-                Self::Stretches(each.collect::<Result<_, _>>()?)
-            }
-            PartitionChoice::Steps(steps) => {
-                let mut by_asset: BTreeMap<AssetKey, BTreeSet<Option<PartitionKey>>> = BTreeMap::new();
-                for step in steps {
-                    by_asset
-                        .entry(step.asset.clone())
-                        .or_default()
-                        .insert(step.partition.clone());
-                }
-                Self::Steps(by_asset)
-            }
-        })
+/// The existing partitions of a set that the stretches mean, in their order, each once.
+fn keys_of(chosen: &[Chosen], by: &Partitioning, now: Timestamp) -> Vec<Option<PartitionKey>> {
+    let key = |index| by.key_at(index).map(Some);
+    match chosen {
+        [one] => one.of(by, now).filter_map(key).collect(),
+        several => {
+            let indexes: BTreeSet<usize> = several.iter().flat_map(|one| one.of(by, now)).collect();
+            indexes.into_iter().filter_map(key).collect()
+        }
     }
 }
 
-/// Keys from one to another, understood by the first selected asset that knows them.
-struct Stretch {
+/// A stretch of partitions, understood by the first selected asset that knows its keys.
+struct Chosen {
     from: PartitionKey,
     to: PartitionKey,
     by: Partitioning,
 }
 
-impl Stretch {
+impl Chosen {
     fn new(
-        from: &PartitionKey,
-        to: &PartitionKey,
+        (from, to): (&PartitionKey, &PartitionKey),
         definitions: &Definitions,
         request: &PlanRequest,
         now: Timestamp,
@@ -470,8 +465,8 @@ impl Stretch {
         unknown(message)
     }
 
-    /// The existing partitions of another set that the choice means: the same keys, those that cover the same time, or all
-    /// where the two sets have nothing to do with each other.
+    /// The existing partitions of another set that the stretch means, by their indexes: the same keys, those that cover the
+    /// same time, or all where the two sets have nothing to do with each other.
     fn of(&self, partitioning: &Partitioning, now: Timestamp) -> Range<usize> {
         let exist = partitioning.count(now);
         let range = match partitioning.range(&self.from, &self.to) {

@@ -37,8 +37,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003_pause.sql"),
     },
     Migration {
+        name: "sensors",
+        sql: include_str!("migrations/0004_sensors.sql"),
+    },
+    Migration {
         name: "retries",
-        sql: include_str!("migrations/0004_retries.sql"),
+        sql: include_str!("migrations/0005_retries.sql"),
     },
 ];
 
@@ -122,6 +126,7 @@ mod tests {
         "a44c467b42dc46943a07841a09f1ec67",
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
+        "3a47a4136c70268a32ce99a9bdd199ec",
         "617dd033191223506c61ef76c4fe82bf",
     ];
 

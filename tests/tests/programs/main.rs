@@ -15,5 +15,7 @@ mod quarantine;
 mod queue;
 mod retries;
 mod schema_change;
+mod sensor_kinds;
+mod sensors;
 mod show;
 mod spill;

@@ -11,12 +11,14 @@ mod publish;
 mod recover;
 mod retry;
 mod schedule;
+mod sensor;
 mod staged;
 mod submit;
 mod timeout;
 mod turn;
 
 pub use schedule::schedule_of;
+pub use sensor::{sensor_of, wait_of};
 pub use submit::selected;
 pub use turn::{Turn, turn};
 
@@ -49,6 +51,18 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
         Input::RetriesDue { until } => retry::due(world, *until),
         Input::AttemptTimedOut { attempt, working_on } => timeout::timed_out(world, attempt, working_on.as_ref()),
+        Input::SensorLooked {
+            request,
+            sensor,
+            look,
+            by,
+        } => sensor::looked(world, at, *request, sensor, look, by.as_deref()),
+        Input::PauseSensor {
+            request,
+            sensor,
+            pause,
+            by,
+        } => sensor::pause(world, *request, sensor, *pause, by),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,

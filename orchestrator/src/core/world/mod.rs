@@ -11,6 +11,7 @@ mod load;
 mod retries;
 mod runs;
 mod schedules;
+mod sensors;
 
 pub use apply::Broken;
 pub(super) use assets::sources_of;
@@ -21,6 +22,8 @@ pub(super) use ids::split_mix;
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
+pub use sensors::SensorRecord;
+pub(super) use sensors::watched_by;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,7 +55,9 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
-    /// Whether this process keeps schedules: the daemon does.
+    /// Sensors that were ever declared, by name.
+    pub(super) sensors: BTreeMap<String, SensorRecord>,
+    /// Whether this process keeps schedules and sensors: the daemon does.
     pub(super) daemon: bool,
 }
 
@@ -73,6 +78,7 @@ impl World {
             retries: BTreeSet::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
+            sensors: BTreeMap::new(),
             daemon: false,
         }
     }
