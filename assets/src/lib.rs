@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or an environment variable: text comes in, checked values come out.
 //! Files reach the reader through [`files::ProjectFiles`], time as a value.
 
+pub mod alert;
 pub mod asset;
 pub mod check;
 pub mod condition;
@@ -20,11 +21,13 @@ pub mod project;
 pub mod quantity;
 pub mod schedule;
 pub mod schema;
+pub mod secret;
 pub mod selection;
 pub mod span;
 pub mod sql;
 pub mod table;
 
+pub use alert::Alert;
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
 pub use fingerprint::Fingerprint;
 pub use graph::AssetGraph;
@@ -32,3 +35,4 @@ pub use key::{AssetKey, AssetPartition};
 pub use partition::PartitionKey;
 pub use project::{Loaded, Project, load};
 pub use schedule::Schedule;
+pub use secret::SecretReference;

@@ -4,6 +4,7 @@
 //! turns a judged table into a checked value. A declaration is checked as far as it can be without the others; names of other
 //! assets are resolved in [`crate::project`].
 
+mod alerts;
 mod asset;
 mod checks;
 mod context;
@@ -12,9 +13,11 @@ mod partitions;
 mod read_files;
 mod root;
 mod schedules;
+mod secret_references;
 mod secrets;
 mod settings;
 
+pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};

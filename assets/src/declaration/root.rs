@@ -1,5 +1,6 @@
 //! What a whole file may hold.
 
+use super::alerts::ALERT;
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
 use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
@@ -10,6 +11,11 @@ const ASSETS: FieldSpec = FieldSpec::optional(
     "asset",
     FieldType::Map(&FieldType::Map(&FieldType::Asset)),
     "Assets, one table each: `[asset.LAYER.NAME]`.",
+);
+const ALERTS: FieldSpec = FieldSpec::optional(
+    "alert",
+    FieldType::Map(&FieldType::Table(&ALERT)),
+    "Alerts, one table each: `[alert.NAME]`.",
 );
 const SCHEDULES_DOC: &str = "Schedules, one table each: `[schedule.NAME]`.";
 const SENSORS: FieldSpec = FieldSpec::optional(
@@ -42,6 +48,7 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
         ),
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
+        ALERTS,
         ASSETS,
     ],
 };
@@ -54,6 +61,7 @@ pub(crate) static ASSET_FILE: TableSpec = TableSpec {
         ASSETS,
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
+        ALERTS,
     ],
 };
 

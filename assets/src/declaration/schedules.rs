@@ -209,7 +209,7 @@ fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection,
 }
 
 /// A mistake in a selection, at its place in the TOML string.
-fn told(error: &SelectionError, place: &QueryText) -> Diagnostic {
+pub(super) fn told(error: &SelectionError, place: &QueryText) -> Diagnostic {
     let start = error.at.0.min(error.text.len());
     let end: usize = error.text[start..]
         .chars()

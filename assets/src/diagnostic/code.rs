@@ -103,6 +103,10 @@ codes! {
     /// A selection cannot be read, or names what is not there.
     BadSelection = "bad-selection", Error;
 
+    // Alerts
+    /// An alert is declared twice.
+    DuplicateAlert = "duplicate-alert", Error;
+
     // SQL
     /// A query is not SQL.
     SqlSyntax = "sql-syntax", Error;

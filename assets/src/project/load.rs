@@ -7,8 +7,9 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings, Surrounding, check_asset_file,
-    mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule, read_settings,
+    self, ALERT, ASSET, ASSET_FILE, AlertDraft, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings, Surrounding,
+    check_asset_file, mask_secret_lines, mask_secrets, read_alert, read_asset, read_partitions, read_schedule,
+    read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;
@@ -114,6 +115,7 @@ impl Loader<'_> {
             }
         }
         let schedules = drafts.schedules;
+        let alerts = drafts.alerts;
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
         resolve::link(&mut drafts, self.kinds, self.sink);
@@ -122,6 +124,11 @@ impl Loader<'_> {
             .into_iter()
             .filter_map(|draft| draft.resolve(&graph, self.sink))
             .map(|schedule| (schedule.name.clone(), schedule))
+            .collect();
+        let alerts = alerts
+            .into_iter()
+            .filter_map(|draft| draft.resolve(&graph, self.sink))
+            .map(|alert| (alert.name.clone(), alert))
             .collect();
         let Settings {
             name,
@@ -142,6 +149,7 @@ impl Loader<'_> {
             params,
             partitions,
             schedules,
+            alerts,
             graph,
         })
     }
@@ -197,7 +205,7 @@ impl Loader<'_> {
         Some(Opened { text, whole })
     }
 
-    /// The assets, schedules and sensors of one file.
+    /// The assets, schedules, sensors and alerts of one file.
     fn read_file(&mut self, file: &TableReader<'_>, surrounding: &Surrounding<'_>, drafts: &mut Drafts) {
         for (name, _) in file.map("sensor") {
             self.sink.report(
@@ -224,6 +232,23 @@ impl Loader<'_> {
             drafts.schedule_places.insert(name.value.to_owned(), name.span);
             let zone = &surrounding.settings.timezone;
             drafts.schedules.extend(read_schedule(name, &table, zone, self.sources));
+        }
+        for (name, value) in file.map("alert") {
+            let Some(table) = value.as_table(&ALERT) else { continue };
+            if let Some(first) = drafts.alert_places.get(name.value) {
+                self.sink.report(
+                    Diagnostic::new(
+                        Code::DuplicateAlert,
+                        format!("alert `{}` is declared twice", name.value),
+                        name.span,
+                    )
+                    .label("declared again here")
+                    .note("first declared here", Some(*first)),
+                );
+                continue;
+            }
+            drafts.alert_places.insert(name.value.to_owned(), name.span);
+            drafts.alerts.extend(read_alert(name, &table, self.sources));
         }
         let declared = file.map("asset");
         let tables = declared.iter().filter_map(|(_, tables)| tables.as_map()).flatten();
@@ -283,12 +308,14 @@ impl Loader<'_> {
     }
 }
 
-/// The assets and schedules read so far.
+/// The assets, schedules and alerts read so far.
 #[derive(Default)]
 struct Drafts {
     list: Vec<AssetDraft>,
     places: HashMap<AssetKey, Span>,
     schedules: Vec<ScheduleDraft>,
     schedule_places: HashMap<String, Span>,
+    alerts: Vec<AlertDraft>,
+    alert_places: HashMap<String, Span>,
     read: ReadFiles,
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::alert::Alert;
 use crate::diagnostic::Diagnostics;
 use crate::graph::AssetGraph;
 use crate::partition::Partitioning;
@@ -45,6 +46,8 @@ pub struct Project {
     pub partitions: BTreeMap<String, Partitioning>,
     /// Its schedules, by name.
     pub schedules: BTreeMap<String, Schedule>,
+    /// Its alerts, by name.
+    pub alerts: BTreeMap<String, Alert>,
     /// Its assets, each with its inputs resolved.
     pub graph: AssetGraph,
 }

@@ -175,6 +175,11 @@ impl<'a> Follower<'a> {
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
             | Event::Ticked { .. }
+            | Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. }
             | Event::Started { .. } => false,
         }
     }

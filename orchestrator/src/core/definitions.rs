@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule};
+use assets::{Alert, Asset, AssetGraph, AssetKey, Fingerprint, Schedule};
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub struct Definitions {
     graph: AssetGraph,
     ordered: Vec<Arc<Asset>>,
     schedules: BTreeMap<String, Schedule>,
+    alerts: BTreeMap<String, Alert>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
     pub settings: CoreSettings,
@@ -50,6 +51,7 @@ impl Definitions {
             graph,
             ordered,
             schedules: BTreeMap::new(),
+            alerts: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
         }
@@ -60,6 +62,18 @@ impl Definitions {
     pub fn with_schedules(mut self, schedules: BTreeMap<String, Schedule>) -> Self {
         self.schedules = schedules;
         self
+    }
+
+    /// The same with these alerts.
+    #[must_use]
+    pub fn with_alerts(mut self, alerts: BTreeMap<String, Alert>) -> Self {
+        self.alerts = alerts;
+        self
+    }
+
+    /// Its alerts, by name.
+    pub fn alerts(&self) -> &BTreeMap<String, Alert> {
+        &self.alerts
     }
 
     /// Its schedules, by name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assets::outcome::{Failure, Observation, Staged, TablePointer};
 use assets::{AssetKey, AssetPartition, PartitionKey};
 use state::event::{OwnerMode, RunRequest};
-use state::ids::{AttemptId, RunId};
+use state::ids::{AttemptId, MessageId, RunId};
 
 use super::definitions::Definitions;
 use super::effect::RequestId;
@@ -98,6 +98,17 @@ pub enum Input {
         schedule: String,
         /// Who asked, for the record.
         by: String,
+    },
+    /// What waits to be told of alerts may be due. Nothing comes of it if it is not, so it may come too often.
+    AlertsDue,
+    /// A message was tried.
+    AlertTried {
+        /// The alert.
+        alert: String,
+        /// The message.
+        message: MessageId,
+        /// Why it was not delivered; `None` if the receiver took it.
+        error: Option<String>,
     },
     /// A worker staged one step; its checks have run and may have failed. The caller keeps `staged` by attempt and step until
     /// the step ends or is requeued.

@@ -172,6 +172,9 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
     if live.pointers != recovered.pointers {
         return differs("the tables' pointers differ".to_owned());
     }
+    if live.alerts != recovered.alerts {
+        return differs(format!("the alerts are {:?}, were {:?}", recovered.alerts, live.alerts));
+    }
     if live.schedules != recovered.schedules || live.agenda != recovered.agenda {
         return differs(format!(
             "the schedules are {:?} with {:?}, were {:?} with {:?}",

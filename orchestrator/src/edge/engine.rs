@@ -11,10 +11,12 @@ use assets::{Asset, AssetKey};
 use futures::future::join_all;
 use plugins::lakehouse::{Lake, LakeError};
 use plugins::step::ProjectSettings;
+use state::alert::AlertMessage;
 use state::event::{OwnerMode, RunRequest};
-use state::ids::RunId;
+use state::ids::{MessageId, RunId};
 use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
 
+use super::alerts::{Letter, Teller, deliver};
 use super::committer::Committer;
 use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
 use super::environment;
@@ -66,6 +68,8 @@ pub struct Engine {
     driver: JoinHandle<Result<Store, DriverError>>,
     /// Schedules are a daemon's.
     ticker: Option<Ticker>,
+    /// So are alerts.
+    teller: Option<Teller>,
     lock: OwnerLock,
     owner: Owner,
 }
@@ -125,10 +129,12 @@ impl Engine {
             name: project.name.as_str().into(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
+        let teller = (mode == OwnerMode::Daemon).then(|| Teller::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,
             ticker,
+            teller,
             lock,
             owner,
         })
@@ -155,6 +161,9 @@ impl Engine {
     pub async fn stop(self) -> Result<(), EngineError> {
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
+        }
+        if let Some(teller) = self.teller {
+            teller.stop().await;
         }
         self.handle.driver.stop();
         let driver = self.driver;
@@ -318,6 +327,20 @@ impl EngineHandle {
             })
             .await
             .ok_or(RequestError::Stopping)
+    }
+
+    /// Sends a test message of an alert now: whether its receiver took it, or why not. `None`: no such alert is declared.
+    pub async fn test_alert(&self, name: &str) -> Result<Option<Result<(), String>>, RequestError> {
+        let wanted = name.to_owned();
+        let alert = self.driver.ask(move |world, at| {
+            let alert = world.definitions().alerts().get(&wanted)?;
+            Some((alert.clone(), at))
+        });
+        let Some((alert, at)) = alert.await.ok_or(RequestError::Stopping)? else {
+            return Ok(None);
+        };
+        let message = AlertMessage::test(MessageId::from_bits(environment::seed()), name, at);
+        Ok(Some(deliver(&alert, &Letter::new(self, message, 1)).await))
     }
 
     /// Points an alias at a model version.

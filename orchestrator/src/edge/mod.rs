@@ -13,12 +13,14 @@
 //! | `engine` | a running Millpond: state folder, driver, workers, requests |
 //! | `driver` | decide, commit, act |
 //! | `ticker` | wakes the core when a schedule is due |
+//! | `alerts`, `secrets` | tells people what went wrong; looks secrets up |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `committer`, `order` | from decisions to commits and orders |
 //! | `opened`, `disk`, `folder` | a project and its state folder on disk |
 //! | `clock`, `environment`, `processes` | the doors; clippy keeps everyone else out |
 
+pub mod alerts;
 pub mod clock;
 mod committer;
 pub mod disk;
@@ -33,6 +35,7 @@ pub mod opened;
 mod order;
 mod pool;
 pub mod processes;
+pub mod secrets;
 mod ticker;
 pub mod worker;
 mod worker_process;

@@ -28,6 +28,8 @@ pub fn all(state: WebState) -> Router {
         .route("/schedules/{schedule}/pause", post(pages::schedules::pause))
         .route("/schedules/{schedule}/resume", post(pages::schedules::resume))
         .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
+        .route("/alerts", get(pages::alerts::page))
+        .route("/alerts/{alert}/test", post(pages::alerts::test))
         .route("/live", get(live::live))
         .route("/static/{hash}/{name}", get(static_files::serve))
         // JSON.
@@ -47,6 +49,8 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/schedules/{schedule}/pause", post(api::pause_schedule))
         .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
         .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
+        .route("/api/v1/alerts", get(api::list_alerts))
+        .route("/api/v1/alerts/{alert}/test", post(api::test_alert))
         .route("/api/v1/events", get(api::events))
         // Machines.
         .route("/healthz", get(|| async { "ok\n" }))

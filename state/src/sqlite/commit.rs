@@ -189,6 +189,11 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SchedulePaused { .. } => "schedule_paused",
         Event::ScheduleResumed { .. } => "schedule_resumed",
         Event::Ticked { .. } => "ticked",
+        Event::AlertRaised { .. } => "alert_raised",
+        Event::AlertEnded { .. } => "alert_ended",
+        Event::AlertGrouped { .. } => "alert_grouped",
+        Event::AlertDelivered { .. } => "alert_delivered",
+        Event::AlertFailed { .. } => "alert_failed",
         Event::Started { .. } => "started",
     }
 }

@@ -173,6 +173,9 @@ const TABLES: &[(&str, &str)] = &[
     ("table_pointer", "SELECT * FROM table_pointer ORDER BY asset"),
     ("schedule", "SELECT * FROM schedule ORDER BY name"),
     ("tick", "SELECT * FROM tick ORDER BY schedule, instant"),
+    ("alert", "SELECT * FROM alert ORDER BY seq"),
+    ("alert_line", "SELECT * FROM alert_line ORDER BY seq"),
+    ("alert_message", "SELECT * FROM alert_message ORDER BY seq"),
     ("event", "SELECT seq, at, type, run FROM event ORDER BY seq"),
 ];
 

@@ -36,6 +36,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "pause",
         sql: include_str!("migrations/0003_pause.sql"),
     },
+    Migration {
+        name: "alerts",
+        sql: include_str!("migrations/0004_alerts.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -106,9 +110,11 @@ fn suffixed(path: &Path, suffix: &str) -> std::path::PathBuf {
 #[cfg(test)]
 mod tests {
     use assets::Fingerprint;
+    use assets::alert::Trouble;
     use assets::outcome::Severity;
 
     use super::*;
+    use crate::alert::{AlertEnd, MessageStatus};
     use crate::event::OwnerMode;
     use crate::schedule::TickStatus;
     use crate::status::{RunStatus, StepStatus};
@@ -176,6 +182,15 @@ mod tests {
         );
         assert_eq!(constraint_texts("tick_status"), TickStatus::ALL.map(TickStatus::as_str));
         assert_eq!(constraint_texts("tick_status"), texts(&TickStatus::ALL));
+        assert_eq!(constraint_texts("alert_trouble"), Trouble::ALL.map(Trouble::as_str));
+        assert_eq!(constraint_texts("alert_trouble"), texts(&Trouble::ALL));
+        assert_eq!(constraint_texts("alert_end"), AlertEnd::ALL.map(AlertEnd::as_str));
+        assert_eq!(constraint_texts("alert_end"), texts(&AlertEnd::ALL));
+        assert_eq!(
+            constraint_texts("alert_message_status"),
+            MessageStatus::ALL.map(MessageStatus::as_str)
+        );
+        assert_eq!(constraint_texts("alert_message_status"), texts(&MessageStatus::ALL));
         assert_eq!(
             constraint_texts("check_result_severity"),
             texts(&[Severity::Warn, Severity::Error])

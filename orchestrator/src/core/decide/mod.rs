@@ -1,6 +1,7 @@
 //! One file per case; [`decide`] only chooses among them.
 
 mod admit;
+mod alert;
 mod cancel;
 mod definitions;
 mod ended;
@@ -45,6 +46,8 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
+        Input::AlertsDue => alert::due(world, at),
+        Input::AlertTried { alert, message, error } => alert::tried(world, at, alert, message, error.as_deref()),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,

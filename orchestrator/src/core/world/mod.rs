@@ -4,6 +4,7 @@
 //! It changes only by [`World::apply`], live and at recovery alike; the two exceptions are not facts about data: the
 //! definitions in force, and the seed of ids. Ended runs leave it: history is the store's.
 
+mod alerts;
 mod apply;
 mod assets;
 mod ids;
@@ -11,6 +12,7 @@ mod load;
 mod runs;
 mod schedules;
 
+pub use alerts::{AlertRecord, WaitingMessage};
 pub use apply::Broken;
 pub(super) use assets::sources_of;
 pub use assets::{
@@ -48,6 +50,8 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
+    /// Alerts that ever told of something, by name.
+    pub(super) alerts: BTreeMap<String, AlertRecord>,
     /// Whether this process keeps schedules: the daemon does.
     pub(super) daemon: bool,
 }
@@ -68,6 +72,7 @@ impl World {
             attempts: BTreeMap::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
+            alerts: BTreeMap::new(),
             daemon: false,
         }
     }

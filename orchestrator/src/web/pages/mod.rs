@@ -10,6 +10,7 @@
 //! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
 //! | `models`, `model` | `/models`, `/models/{key}` |
 //! | `schedules` | `/schedules` and its buttons |
+//! | `alerts` | `/alerts` and its button |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
@@ -18,6 +19,7 @@
 //! | `failures` | why steps failed |
 //! | `figures`, `markup` | numbers and times for people; text and HTML |
 
+pub mod alerts;
 pub mod asset;
 pub mod assets;
 mod assets_state;

@@ -4,6 +4,7 @@
 //! else refuses the whole commit. The result is a function of the events, their times and their numbers alone, so `fsck`
 //! can compute it again and compare.
 
+mod alert;
 mod attempt;
 mod catalog;
 mod materialization;
@@ -172,6 +173,25 @@ impl<'c> Projection<'c> {
             Event::SchedulePaused { schedule, by } => self.schedule_paused(stamp, schedule, by),
             Event::ScheduleResumed { schedule, by: _ } => self.schedule_resumed(stamp, schedule),
             Event::Ticked { tick } => self.ticked(stamp, tick),
+            Event::AlertRaised { raised } => self.alert_raised(stamp, raised),
+            Event::AlertEnded { alert, end, line, tell } => self.alert_ended(
+                stamp,
+                &alert::End {
+                    alert,
+                    end: *end,
+                    line,
+                    tell: *tell,
+                },
+            ),
+            Event::AlertGrouped { message } => self.alert_grouped(stamp, message),
+            Event::AlertDelivered { message, tries, .. } => self.alert_delivered(stamp, message, *tries),
+            Event::AlertFailed {
+                message,
+                tries,
+                error,
+                next_at,
+                ..
+            } => self.alert_failed(stamp, message, *tries, error, *next_at),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }
@@ -196,6 +216,8 @@ impl<'c> Projection<'c> {
                 Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok()))
             }
             Event::Ticked { tick } => Ok(tick.run.clone()),
+            Event::AlertRaised { raised } => Ok(raised.run.clone()),
+            Event::AlertEnded { line, .. } => Ok(line.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
@@ -203,6 +225,9 @@ impl<'c> Projection<'c> {
             | Event::ScheduleRemoved { .. }
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. }
             | Event::Started { .. } => Ok(None),
         }
     }
