@@ -217,7 +217,10 @@ mod tests {
         lines.push(line(7, Trouble::CheckFailed, true));
         let message = AlertMessage::of(id.clone(), "team", &lines);
         assert_eq!(message.title(), "900 failed, 1 check failed, 100 recovered");
-        assert_eq!((message.lines.len(), message.more()), (MOST_LINES, 1001 - MOST_LINES as u64));
+        assert_eq!(
+            (message.lines.len(), message.more()),
+            (MOST_LINES, 1001 - MOST_LINES as u64)
+        );
         assert!(message.lines.iter().all(|line| line.raised));
         assert_eq!((message.first_at, message.last_at), (0, 999));
         let one = AlertMessage::of(id.clone(), "team", &lines[1..2]);

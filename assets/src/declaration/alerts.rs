@@ -274,10 +274,7 @@ fn read_webhook(table: &TableReader<'_>) -> Option<Webhook> {
     })
 }
 
-fn read_optional_secret(
-    table: &TableReader<'_>,
-    key: &str,
-) -> Option<Option<crate::secret::SecretReference>> {
+fn read_optional_secret(table: &TableReader<'_>, key: &str) -> Option<Option<crate::secret::SecretReference>> {
     match table.has(key) {
         true => read_secret(table, key).map(Some),
         false => Some(None),
@@ -375,7 +372,10 @@ fn read_group_wait(table: &TableReader<'_>) -> Option<u64> {
     }
     let wait = table.duration("group_wait")?.value;
     if wait > LONGEST_GROUP_WAIT_SECONDS {
-        table.invalid("group_wait", "`group_wait` is at most a day: nobody would be told before");
+        table.invalid(
+            "group_wait",
+            "`group_wait` is at most a day: nobody would be told before",
+        );
         return None;
     }
     Some(wait)

@@ -54,11 +54,13 @@ pub enum InvariantId {
     InstantsAreToldOnce,
     /// Runs of one schedule are never under way side by side.
     OneRunOfASchedule,
+    /// What alerts are about is raised with it, told in one message, and the message delivered or known to be given up.
+    EverythingIsTold,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -80,6 +82,7 @@ impl InvariantId {
         Self::FreshIsCurrent,
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
+        Self::EverythingIsTold,
     ];
 
     /// What is promised.
@@ -111,6 +114,9 @@ impl InvariantId {
                 "every instant of a schedule is told once: requested, skipped, missed or failed"
             }
             Self::OneRunOfASchedule => "runs of one schedule are never under way side by side",
+            Self::EverythingIsTold => {
+                "what alerts are about is raised with it, told in one message, and the message delivered or given up"
+            }
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }

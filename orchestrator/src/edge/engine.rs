@@ -23,6 +23,7 @@ use super::environment;
 use super::folder::StateFolder;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
+use super::process_figures;
 use super::ticker::Ticker;
 use crate::core::{Answer, Definitions, Input, selected};
 
@@ -89,6 +90,7 @@ impl Engine {
     /// Takes the project's state folder over, carries on (or ends) what an earlier owner left, and is ready for requests.
     /// Must be called inside a tokio runtime.
     pub fn start(project: &OpenedProject, mode: OwnerMode) -> Result<Self, EngineError> {
+        process_figures::started();
         let folder = StateFolder::of(&project.root);
         let seed = environment::seed();
         let boot = format!("{seed:016x}");

@@ -34,6 +34,7 @@ mod messages;
 pub mod opened;
 mod order;
 mod pool;
+pub mod process_figures;
 pub mod processes;
 pub mod secrets;
 mod ticker;

@@ -96,7 +96,11 @@ fn open(root: &Path, project: Project) -> OpenedProject {
         root: root.to_owned(),
         name: project.name,
         partitions: project.partitions,
-        definitions: Arc::new(Definitions::new(project.graph, core).with_schedules(project.schedules).with_alerts(project.alerts)),
+        definitions: Arc::new(
+            Definitions::new(project.graph, core)
+                .with_schedules(project.schedules)
+                .with_alerts(project.alerts),
+        ),
         pool: PoolSettings {
             worker: WorkerSettings {
                 warehouse: settings.warehouse.clone(),

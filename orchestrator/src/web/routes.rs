@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage};
-use super::{WebState, api, guard, live, pages, static_files};
+use super::{WebState, api, guard, live, metrics, pages, static_files};
 
 /// All routes, behind the guard. Only `/healthz`, `/static` and `/login` answer without a token, and the guard says so.
 pub fn all(state: WebState) -> Router {
@@ -53,6 +53,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/alerts/{alert}/test", post(api::test_alert))
         .route("/api/v1/events", get(api::events))
         // Machines.
+        .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))

@@ -33,7 +33,9 @@ struct ModelMessage {
 
 impl ModelAlert {
     fn waiting(&self) -> Option<&ModelMessage> {
-        self.messages.last().filter(|message| message.status == MessageStatus::Waiting)
+        self.messages
+            .last()
+            .filter(|message| message.status == MessageStatus::Waiting)
     }
 }
 
@@ -43,7 +45,9 @@ pub(crate) fn apply(alerts: &mut BTreeMap<String, ModelAlert>, seq: i64, recorde
         Event::AlertRaised { raised } => {
             let alert = alerts.entry(raised.alert.clone()).or_default();
             alert.lines.push(raised.line(at));
-            alert.open.insert((raised.trouble, raised.subject.clone()), (seq, at, raised));
+            alert
+                .open
+                .insert((raised.trouble, raised.subject.clone()), (seq, at, raised));
         }
         Event::AlertEnded { alert, line, tell, .. } => {
             let alert = alerts.get_mut(&alert).unwrap();
@@ -174,7 +178,11 @@ pub(crate) fn impossible(alerts: &BTreeMap<String, ModelAlert>) -> Vec<Event> {
             line: over(Trouble::SensorFailing, "never raised", 1),
             tell: true,
         });
-        for told in alert.messages.iter().filter(|told| told.status != MessageStatus::Waiting) {
+        for told in alert
+            .messages
+            .iter()
+            .filter(|told| told.status != MessageStatus::Waiting)
+        {
             events.push(Event::AlertFailed {
                 alert: name.clone(),
                 message: told.message.id.clone(),
@@ -204,11 +212,16 @@ pub(crate) fn agree(store: &Store, alerts: &BTreeMap<String, ModelAlert>) {
     assert_eq!(loaded.keys().collect::<Vec<_>>(), alerts.keys().collect::<Vec<_>>());
     for (name, alert) in alerts {
         let remembered = &loaded[name];
-        let open: BTreeMap<(Trouble, String), Option<AssetKey>> =
-            alert.open.iter().map(|(key, (_, _, raised))| (key.clone(), raised.asset.clone())).collect();
+        let open: BTreeMap<(Trouble, String), Option<AssetKey>> = alert
+            .open
+            .iter()
+            .map(|(key, (_, _, raised))| (key.clone(), raised.asset.clone()))
+            .collect();
         assert_eq!(remembered.open, open);
         assert_eq!(remembered.lines, alert.lines);
-        let waiting = alert.waiting().map(|waiting| (waiting.message.clone(), waiting.tries, waiting.next_at.unwrap()));
+        let waiting = alert
+            .waiting()
+            .map(|waiting| (waiting.message.clone(), waiting.tries, waiting.next_at.unwrap()));
         assert_eq!(remembered.waiting, waiting);
         let made: Vec<i64> = alert.messages.iter().map(|message| message.at).collect();
         assert_eq!(remembered.made, made);
@@ -219,13 +232,19 @@ pub(crate) fn agree(store: &Store, alerts: &BTreeMap<String, ModelAlert>) {
         assert_eq!(listed.len(), expected.len());
         for (row, (seq, at, raised)) in listed.iter().zip(expected) {
             assert_eq!((row.seq, row.at, row.ended), (*seq, *at, None));
-            assert_eq!((&row.subject, row.trouble, &row.run), (&raised.subject, raised.trouble, &raised.run));
+            assert_eq!(
+                (&row.subject, row.trouble, &row.run),
+                (&raised.subject, raised.trouble, &raised.run)
+            );
             assert_eq!((&row.asset, &row.text), (&raised.asset, &raised.text));
         }
         let told = every(|before: Option<&i64>| messages(store, Some(name), before.copied(), 2).unwrap());
         assert_eq!(told.len(), alert.messages.len());
         for (row, expected) in told.iter().zip(alert.messages.iter().rev()) {
-            assert_eq!((row.seq, row.at, &row.message), (expected.seq, expected.at, &expected.message));
+            assert_eq!(
+                (row.seq, row.at, &row.message),
+                (expected.seq, expected.at, &expected.message)
+            );
             assert_eq!((row.status, row.tries), (expected.status, expected.tries));
             assert_eq!((&row.error, row.next_at), (&expected.error, expected.next_at));
         }

@@ -202,7 +202,9 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
             })
         }
         16..=18 => schedule_event(model, choose),
-        19 | 20 => alerts::next_event(&model.alerts, 1_000 * model.events.len() as i64, &mut |limit| choose.below(limit)),
+        19 | 20 => alerts::next_event(&model.alerts, 1_000 * model.events.len() as i64, &mut |limit| {
+            choose.below(limit)
+        }),
         _ => {
             let model_key = asset("models.delay");
             let newest = model

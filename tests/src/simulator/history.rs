@@ -10,6 +10,7 @@ use state::event::{Event, Micros, Recorded};
 use state::ids::{AttemptId, RunId};
 use state::status::StepStatus;
 
+use super::alerts::Alerts;
 use super::instants::Instants;
 
 /// A run as its events tell it.
@@ -32,6 +33,7 @@ pub(super) struct History {
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
+    pub(super) alerts: Alerts,
 }
 
 fn broken(id: InvariantId, found: String) -> Result<(), Broken> {
@@ -54,7 +56,7 @@ impl History {
         for recorded in events {
             self.one(world, slots, recorded)?;
         }
-        Ok(())
+        self.alerts.agrees_with(world, events)
     }
 
     fn one(&mut self, world: &World, slots: usize, recorded: &Recorded) -> Result<(), Broken> {
@@ -185,6 +187,11 @@ impl History {
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
             | Event::Ticked { .. } => self.instants.tell(recorded)?,
+            Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. } => self.alerts.tell(recorded)?,
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }

@@ -7,13 +7,14 @@ use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, W
 use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
 use assets::selection::Selection;
 use assets::{
-    Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
+    Alert, Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
     PartitionedBy, WriteMode,
 };
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::alerts;
 use super::dice::Dice;
 
 const ZONE: &str = "America/New_York";
@@ -24,6 +25,8 @@ pub(super) struct Project {
     assets: Vec<(Asset, bool)>,
     /// Every schedule that was ever declared, and whether it is declared now.
     schedules: Vec<(Schedule, bool)>,
+    /// Every alert that was ever declared, and whether it is declared now.
+    alerts: Vec<(Alert, bool)>,
     edits: u64,
 }
 
@@ -204,8 +207,11 @@ impl Project {
         }
         let names: Vec<AssetKey> = assets.iter().map(|(asset, _)| asset.key.clone()).collect();
         let schedules = (0..dice.below(4)).map(|number| (schedule(number, &names, dice), true));
+        let schedules = schedules.collect();
+        let alerts = (0..dice.below(4)).map(|number| (alerts::alert(number, &names, dice), true));
         Self {
-            schedules: schedules.collect(),
+            alerts: alerts.collect(),
+            schedules,
             assets,
             edits: 0,
         }
@@ -216,6 +222,15 @@ impl Project {
         let declared = self.schedules.iter().filter(|(_, declared)| *declared);
         declared
             .map(|(schedule, _)| (schedule.name.clone(), schedule.clone()))
+            .collect()
+    }
+
+    /// The alerts that are declared now.
+    pub(super) fn alerts(&self) -> BTreeMap<String, Alert> {
+        let graph = self.graph();
+        let declared = self.alerts.iter().filter(|(_, declared)| *declared);
+        declared
+            .filter_map(|(alert, _)| Some((alert.name.clone(), alerts::resolved(alert, &graph)?)))
             .collect()
     }
 
@@ -247,6 +262,16 @@ impl Project {
                 0 => *declared = !*declared,
                 1 => schedule.jitter_seconds = *dice.pick(&[0, 100, 250]),
                 _ => schedule.timetable = timetable(dice),
+            }
+            return;
+        }
+        if !self.alerts.is_empty() && dice.percent(20) {
+            let at = dice.below(self.alerts.len());
+            let (alert, declared) = &mut self.alerts[at];
+            match dice.below(3) {
+                0 => *declared = !*declared,
+                1 => alert.on = alerts::on(dice),
+                _ => alert.recovered = !alert.recovered,
             }
             return;
         }

@@ -35,11 +35,15 @@ pub enum Sabotage {
     CountFromEachStart,
     /// A schedule that is paused ticks.
     TickWhilePaused,
+    /// What went wrong is not raised.
+    ForgetToRaise,
+    /// A message that its receiver did not take counts as delivered.
+    TakeARefusalForDelivery,
 }
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::SkipTheFence,
         Self::ApplyTwice,
         Self::LoseTheRequeue,
@@ -53,6 +57,8 @@ impl Sabotage {
         Self::ForgetWhatWasMissed,
         Self::CountFromEachStart,
         Self::TickWhilePaused,
+        Self::ForgetToRaise,
+        Self::TakeARefusalForDelivery,
     ];
 
     /// Changes an input before the core sees it.
@@ -78,6 +84,26 @@ impl Sabotage {
         };
         let at = events.first().map_or(0, |recorded| recorded.at);
         match self {
+            Self::ForgetToRaise => without(|event| matches!(event, Event::AlertRaised { .. })),
+            Self::TakeARefusalForDelivery => {
+                let Input::AlertTried { error: Some(_), .. } = input else {
+                    return None;
+                };
+                let mut changed = events.to_vec();
+                for recorded in &mut changed {
+                    if let Event::AlertFailed {
+                        alert, message, tries, ..
+                    } = &recorded.event
+                    {
+                        recorded.event = Event::AlertDelivered {
+                            alert: alert.clone(),
+                            message: message.clone(),
+                            tries: *tries,
+                        };
+                    }
+                }
+                Some(changed)
+            }
             Self::LoseTheRequeue => without(|event| matches!(event, Event::StepRequeued { .. })),
             Self::KeepTheSlot => without(|event| matches!(event, Event::AttemptEnded { failure: None, .. })),
             Self::ForgetToSkip => without(|event| matches!(event, Event::StepSkipped { .. })),

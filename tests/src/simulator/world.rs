@@ -12,8 +12,9 @@ use orchestrator::core::{
     check_invariants, check_same, plan, turn,
 };
 use state::Store;
+use state::alert::AlertMessage;
 use state::event::{Event, Micros, Only, OwnerMode, Pace, PartitionChoice, RunRequest};
-use state::ids::{AttemptId, RunId};
+use state::ids::{AttemptId, MessageId, RunId};
 
 use super::dice::Dice;
 use super::history::History;
@@ -43,6 +44,10 @@ pub struct Outcome {
     pub crashes: usize,
     /// Instants of schedules that were told of, stretches counted once.
     pub ticks: usize,
+    /// What was raised for alerts.
+    pub raised: usize,
+    /// Messages that reached a receiver.
+    pub received: usize,
 }
 
 /// A seed that broke a promise.
@@ -78,6 +83,12 @@ enum Happening {
     Look,
     /// Someone pauses, resumes or ticks a schedule.
     Schedule,
+    /// A receiver takes a message, or does not.
+    Try {
+        boot: u64,
+        message: AlertMessage,
+        takes: bool,
+    },
     Word {
         boot: u64,
         attempt: AttemptId,
@@ -111,6 +122,8 @@ struct Simulation {
     store: Store,
     world: World,
     history: History,
+    /// Messages that this start of the process is sending.
+    sending: BTreeSet<MessageId>,
     slots: usize,
     requests: u64,
     answers: BTreeMap<u64, Answer>,
@@ -158,6 +171,7 @@ impl Simulation {
             store: Store::in_memory().expect("a store in memory opens"),
             world: World::new(seed),
             history: History::default(),
+            sending: BTreeSet::new(),
             slots: 1 + dice.below(4),
             requests: 0,
             answers: BTreeMap::new(),
@@ -231,6 +245,7 @@ impl Simulation {
             ));
         }
         self.history.agrees_with(&self.world)?;
+        self.everyone_is_told()?;
         let violations = state::fsck::check(&self.store).expect("the store can be read");
         self.outcome.runs = self.history.runs();
         self.outcome.published = self.history.published();
@@ -316,7 +331,11 @@ impl Simulation {
             largest_batch: 8,
             ..CoreSettings::default()
         };
-        Arc::new(Definitions::new(self.project.graph(), settings).with_schedules(self.project.schedules()))
+        Arc::new(
+            Definitions::new(self.project.graph(), settings)
+                .with_schedules(self.project.schedules())
+                .with_alerts(self.project.alerts()),
+        )
     }
 
     fn ingest(&self) -> Vec<AssetKey> {
@@ -381,6 +400,7 @@ impl Simulation {
                     _ => Input::TickSchedule { request, schedule, by },
                 })
             }
+            Happening::Try { boot, message, takes } => self.try_message(boot, &message, takes),
             Happening::Word { boot, attempt, word } => self.word(boot, &attempt, &word),
             Happening::Committer {
                 boot,
@@ -419,6 +439,7 @@ impl Simulation {
     /// What the daemon does whenever something may be due, and when it looks again.
     fn look(&mut self) -> Result<(), Broken> {
         self.tick_all()?;
+        self.send_messages()?;
         if self.now < BEGINS + KEEPS_LOOKING {
             let soon = self.now + 20 * 60 * SECOND;
             let wake = self.world.next_wake().filter(|_| self.world.keeps_schedules());
@@ -428,6 +449,62 @@ impl Simulation {
             self.at(next, Happening::Look);
         }
         Ok(())
+    }
+
+    /// What waits to be told becomes messages, and those that are due are on their way.
+    fn send_messages(&mut self) -> Result<(), Broken> {
+        if self.world.next_grouping().is_some_and(|due| due <= self.clock()) {
+            self.take(Input::AlertsDue)?;
+        }
+        if !self.world.keeps_schedules() {
+            return Ok(());
+        }
+        for (_, message, _) in self.world.messages_to_send(self.clock()) {
+            if self.sending.insert(message.id.clone()) {
+                let takes = !self.dice.percent(self.faults.share * 2);
+                let boot = self.boot;
+                self.later(100, Happening::Try { boot, message, takes });
+            }
+        }
+        Ok(())
+    }
+
+    /// A receiver was asked to take a message. If the process died meanwhile, nobody hears of it.
+    fn try_message(&mut self, boot: u64, message: &AlertMessage, takes: bool) -> Result<(), Broken> {
+        if takes {
+            self.history.alerts.receive(message)?;
+        }
+        if boot != self.boot {
+            return Ok(());
+        }
+        self.sending.remove(&message.id);
+        self.take(Input::AlertTried {
+            alert: message.alert.clone(),
+            message: message.id.clone(),
+            error: (!takes).then(|| "the receiver does not answer".to_owned()),
+        })
+    }
+
+    /// Receivers take everything, and time goes on until nothing waits.
+    fn everyone_is_told(&mut self) -> Result<(), Broken> {
+        for _ in 0..500 {
+            let Some(next) = self.world.next_message(&std::collections::HashSet::new()) else {
+                self.outcome.raised = self.history.alerts.raised();
+                self.outcome.received = self.history.alerts.received.len();
+                return self.history.alerts.all_is_told(&self.world);
+            };
+            self.still = Some(self.clock().max(next));
+            if self.world.next_grouping().is_some_and(|due| due <= self.clock()) {
+                self.take(Input::AlertsDue)?;
+            }
+            for (_, message, _) in self.world.messages_to_send(self.clock()) {
+                self.try_message(self.boot, &message, true)?;
+            }
+        }
+        Err(Broken::new(
+            InvariantId::EverythingIsTold,
+            "there is no end to what is told",
+        ))
     }
 
     fn tick_all(&mut self) -> Result<(), Broken> {
@@ -747,6 +824,7 @@ impl Simulation {
     /// The process died and starts again from what is stored.
     fn start_again(&mut self) -> Result<(), Broken> {
         self.boot += 1;
+        self.sending.clear();
         self.outcome.crashes += 1;
         self.note("the process dies and starts again");
         let definitions = self.definitions();

@@ -45,7 +45,10 @@ impl List {
             listed.push((alert, open, told));
         }
         if terminal.json() {
-            let listed: Vec<Value> = listed.iter().map(|(alert, open, told)| as_json(alert, open, told)).collect();
+            let listed: Vec<Value> = listed
+                .iter()
+                .map(|(alert, open, told)| as_json(alert, open, told))
+                .collect();
             terminal.answer(&json!({ "alerts": listed }));
             return Ok(Exit::Done);
         }
@@ -59,7 +62,11 @@ impl List {
             rows.push(vec![
                 terminal.bold(&alert.name),
                 on(alert).join(", "),
-                alert.selection.as_ref().map_or("*", |select| select.as_str()).to_owned(),
+                alert
+                    .selection
+                    .as_ref()
+                    .map_or("*", |select| select.as_str())
+                    .to_owned(),
                 alert.receiver.words().to_owned(),
                 match open.len() {
                     0 => terminal.dim("0"),

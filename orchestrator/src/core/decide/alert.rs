@@ -31,6 +31,9 @@ const MOST_TRIES: u32 = 100;
 /// Most characters of what happened; the rest is on the run's page.
 const LONGEST_TEXT: usize = 400;
 
+/// What the subject begins with where a schedule is meant.
+const SCHEDULE: &str = "schedule ";
+
 /// What is wrong, or over, with what.
 struct Subject<'s> {
     name: String,
@@ -78,10 +81,6 @@ pub(super) fn follows(world: &World, recorded: &Recorded) -> Vec<Event> {
                 None => Change::Over,
             };
             told.change(Trouble::CheckFailed, &of_step(step, run), &change);
-        }
-        Event::StepFresh { run, step } => {
-            told.change(Trouble::RunFailed, &of_step(step, run), &Change::Over);
-            told.change(Trouble::CheckFailed, &of_step(step, run), &Change::Over);
         }
         Event::Ticked { tick } => told.ticked(tick),
         _ => {}
@@ -144,14 +143,15 @@ impl Told<'_> {
             TickStatus::Requested | TickStatus::Skipped => Change::Over,
         };
         let definitions = self.world.definitions();
-        let assets = definitions.schedules().get(&tick.schedule).map(|schedule| {
-            let found = schedule.selection.resolve(definitions.graph(), &|_, _| true);
-            found.unwrap_or_default().into_iter().collect()
-        });
+        // What is no longer declared is nobody's trouble.
+        let Some(schedule) = definitions.schedules().get(&tick.schedule) else {
+            return;
+        };
+        let found = schedule.selection.resolve(definitions.graph(), &|_, _| true);
         let subject = Subject {
-            name: schedule_subject(&tick.schedule),
+            name: format!("{SCHEDULE}{}", tick.schedule),
             asset: None,
-            assets,
+            assets: Some(found.unwrap_or_default().into_iter().collect()),
             run: tick.run.as_ref(),
         };
         self.change(Trouble::ScheduleMissed, &subject, &change);
@@ -169,7 +169,10 @@ impl Told<'_> {
         let is_open = record.is_some_and(|record| record.open.contains_key(&key));
         match change {
             Change::Wrong(text) => {
-                if is_open || !self.world.keeps_schedules() || !alert.on.contains(&trouble) || !is_about(alert, subject) {
+                let definitions = self.world.definitions();
+                let declared = subject.asset.is_none_or(|asset| definitions.get(asset).is_some());
+                let wanted = declared && alert.on.contains(&trouble) && is_about(alert, subject);
+                if is_open || !wanted || !self.world.keeps_schedules() {
                     return;
                 }
                 self.events.push(Event::AlertRaised {
@@ -185,15 +188,12 @@ impl Told<'_> {
             }
             Change::Over if is_open => {
                 let tell = alert.recovered;
-                self.events.push(over(&alert.name, key, self.at, subject.run, AlertEnd::Recovered, tell));
+                self.events
+                    .push(over(&alert.name, key, self.at, subject.run, AlertEnd::Recovered, tell));
             }
             Change::Over => {}
         }
     }
-}
-
-fn schedule_subject(schedule: &str) -> String {
-    format!("schedule {schedule}")
 }
 
 fn is_about(alert: &Alert, subject: &Subject<'_>) -> bool {
@@ -244,7 +244,7 @@ pub(super) fn declared(world: &World, at: Micros, definitions: &Definitions) -> 
         let alert = definitions.alerts().get(name);
         for ((trouble, subject), asset) in &record.open {
             let stays = alert.is_some_and(|alert| {
-                let there = match (asset, subject.strip_prefix("schedule ")) {
+                let there = match (asset, subject.strip_prefix(SCHEDULE)) {
                     (Some(asset), _) => definitions.get(asset).is_some() && alert.is_about(asset),
                     (None, Some(schedule)) => definitions.schedules().contains_key(schedule),
                     (None, None) => true,
@@ -318,22 +318,25 @@ pub(super) fn tried(world: &World, at: Micros, alert: &str, message: &MessageId,
             message: message.clone(),
             tries,
         },
-        Some(error) => {
-            Event::AlertFailed {
-                alert: alert.to_owned(),
-                message: message.clone(),
-                tries,
-                error: shortened(error),
-                next_at: (tries < MOST_TRIES).then(|| at + wait(message, tries)),
-            }
-        }
+        Some(error) => Event::AlertFailed {
+            alert: alert.to_owned(),
+            message: message.clone(),
+            tries,
+            error: shortened(error),
+            next_at: (tries < MOST_TRIES).then(|| at + wait(message, tries)),
+        },
     });
     decision
 }
 
 /// How long to wait after so many tries: doubled each time, and up to a fifth more, so that many do not come at once.
 fn wait(message: &MessageId, tries: u32) -> Micros {
-    let doubled = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(LONGEST_WAIT);
-    let seed = message.as_str().bytes().fold(0, |seed, byte| split_mix(seed, u64::from(byte)));
+    let doubled = FIRST_WAIT
+        .saturating_mul(1 << tries.saturating_sub(1).min(20))
+        .min(LONGEST_WAIT);
+    let seed = message
+        .as_str()
+        .bytes()
+        .fold(0, |seed, byte| split_mix(seed, u64::from(byte)));
     doubled + (split_mix(seed, u64::from(tries)) % (doubled as u64 / 5)) as Micros
 }

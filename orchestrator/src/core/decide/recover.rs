@@ -33,9 +33,7 @@ pub(super) fn recover(world: &World, at: Micros, boot: &str, mode: OwnerMode) ->
         decision
             .events
             .extend(schedule::declared(world, at, world.definitions()));
-        decision
-            .events
-            .extend(alert::declared(world, at, world.definitions()));
+        decision.events.extend(alert::declared(world, at, world.definitions()));
     }
     decision
 }

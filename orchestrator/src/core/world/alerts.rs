@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use ::assets::alert::{Alert, Trouble};
 use ::assets::AssetKey;
+use ::assets::alert::{Alert, Trouble};
 use state::alert::{AlertLine, AlertMessage, RaisedAlert};
 use state::event::Micros;
 use state::ids::MessageId;
 use state::sqlite::loaded_alerts::{LoadedAlert, MESSAGES};
 
-use super::apply::{Broken, illegal};
 use super::World;
+use super::apply::{Broken, illegal};
 
 const HOUR: Micros = 3_600 * 1_000_000;
 
@@ -66,7 +66,9 @@ impl From<LoadedAlert> for AlertRecord {
 }
 
 fn micros(seconds: u64) -> Micros {
-    Micros::try_from(seconds).unwrap_or(Micros::MAX / 1_000_000).saturating_mul(1_000_000)
+    Micros::try_from(seconds)
+        .unwrap_or(Micros::MAX / 1_000_000)
+        .saturating_mul(1_000_000)
 }
 
 impl World {
@@ -93,7 +95,9 @@ impl World {
     /// When what waits to be told of some alert next becomes a message. `None` if nothing waits, or this process tells nobody.
     pub fn next_grouping(&self) -> Option<Micros> {
         let declared = self.definitions.alerts().iter().filter(|_| self.daemon);
-        declared.filter_map(|(name, alert)| self.alerts.get(name)?.due(alert)).min()
+        declared
+            .filter_map(|(name, alert)| self.alerts.get(name)?.due(alert))
+            .min()
     }
 
     /// When the next message is to be made or sent, apart from those that are on their way.
@@ -110,7 +114,10 @@ impl World {
         let record = self.alerts.entry(raised.alert.clone()).or_default();
         let subject = (raised.trouble, raised.subject.clone());
         if record.open.insert(subject, raised.asset.clone()).is_some() {
-            return Err(illegal(format!("{} was raised twice for alert {}", raised.subject, raised.alert)));
+            return Err(illegal(format!(
+                "{} was raised twice for alert {}",
+                raised.subject, raised.alert
+            )));
         }
         record.lines.push(raised.line(at));
         Ok(())
@@ -119,7 +126,10 @@ impl World {
     pub(super) fn alert_ended(&mut self, alert: &str, line: &AlertLine, tell: bool) -> Result<(), Broken> {
         let record = self.alerts.entry(alert.to_owned()).or_default();
         if record.open.remove(&(line.trouble, line.subject.clone())).is_none() {
-            return Err(illegal(format!("{} is over and was not raised for alert {alert}", line.subject)));
+            return Err(illegal(format!(
+                "{} is over and was not raised for alert {alert}",
+                line.subject
+            )));
         }
         if tell {
             record.lines.push(line.clone());

@@ -68,7 +68,11 @@ impl World {
             world.schedules.insert(name, record);
         }
         world.look_through_schedules();
-        world.alerts = loaded.alerts.into_iter().map(|(name, alert)| (name, alert.into())).collect();
+        world.alerts = loaded
+            .alerts
+            .into_iter()
+            .map(|(name, alert)| (name, alert.into()))
+            .collect();
         for run in loaded.runs {
             world.load_run(run);
         }

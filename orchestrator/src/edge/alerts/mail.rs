@@ -18,7 +18,11 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 pub(super) async fn send(to: &Mail, letter: &Letter) -> Result<(), String> {
     let password = match &to.login {
-        Some((_, password)) => Some(look_up(password, &letter.root).await.map_err(|error| error.to_string())?),
+        Some((_, password)) => Some(
+            look_up(password, &letter.root)
+                .await
+                .map_err(|error| error.to_string())?,
+        ),
         None => None,
     };
     let mail = write(to, letter)?;
@@ -65,7 +69,10 @@ fn write(to: &Mail, letter: &Letter) -> Result<Message, String> {
     };
     let message = &letter.message;
     let mut mail = Message::builder()
-        .from(Mailbox::new(Some(format!("Millpond {}", letter.project)), address(&to.from)?))
+        .from(Mailbox::new(
+            Some(format!("Millpond {}", letter.project)),
+            address(&to.from)?,
+        ))
         .subject(words::subject(letter))
         // The same at every try, so that mail that comes twice is one mail to its reader.
         .message_id(Some(format!("<{}@millpond.invalid>", message.id)))

@@ -46,7 +46,11 @@ async fn keep(engine: EngineHandle) {
         let question = engine.driver().ask(move |world, at| {
             let mut send = world.messages_to_send(at);
             send.retain(|(_, message, _)| !skip.contains(&message.id));
-            (world.next_grouping().is_some_and(|due| due <= at), send, world.next_message(&skip))
+            (
+                world.next_grouping().is_some_and(|due| due <= at),
+                send,
+                world.next_message(&skip),
+            )
         });
         let Some((group, send, wake)) = question.await else {
             return;

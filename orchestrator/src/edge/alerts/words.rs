@@ -20,7 +20,10 @@ const SLACK_TITLE: usize = 140;
 pub(super) fn json(letter: &Letter) -> Value {
     let message = &letter.message;
     let counts = |counts: &BTreeMap<Trouble, u64>| -> BTreeMap<&str, u64> {
-        counts.iter().map(|(trouble, count)| (trouble.as_str(), *count)).collect()
+        counts
+            .iter()
+            .map(|(trouble, count)| (trouble.as_str(), *count))
+            .collect()
     };
     let lines: Vec<Value> = message
         .lines
@@ -62,7 +65,11 @@ pub(super) fn text(letter: &Letter) -> String {
     let mut text = format!("{}\n\n", message.title());
     for line in &message.lines {
         let word = word(line);
-        text.push_str(&format!("{}  {word}: {}\n", local(line.at, &letter.timezone), line.subject));
+        text.push_str(&format!(
+            "{}  {word}: {}\n",
+            local(line.at, &letter.timezone),
+            line.subject
+        ));
         text.push_str(&format!("    {}\n", line.text));
         if let Some(run) = &line.run {
             text.push_str(&format!("    run {run}: millpond logs {run}\n"));
@@ -87,7 +94,11 @@ pub(super) fn slack(letter: &Letter) -> Value {
         "text": { "type": "plain_text", "text": shortened(&title, SLACK_TITLE), "emoji": false },
     })];
     let lines = letter.message.lines.iter().map(|line| {
-        let mark = if line.raised { ":red_circle:" } else { ":large_green_circle:" };
+        let mark = if line.raised {
+            ":red_circle:"
+        } else {
+            ":large_green_circle:"
+        };
         let run = line.run.as_ref().map_or_else(String::new, |run| format!(" (`{run}`)"));
         format!(
             "{mark} *{}* {}: {}{run}",

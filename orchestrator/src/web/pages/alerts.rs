@@ -138,10 +138,18 @@ pub async fn facts(state: &WebState, asked: &Asked) -> Result<AlertsFacts, Error
         ))
     })
     .await?;
-    let open_of = |name: &str| by_alert.iter().find(|(alert, _)| alert == name).map_or(0, |(_, open)| *open);
+    let open_of = |name: &str| {
+        by_alert
+            .iter()
+            .find(|(alert, _)| alert == name)
+            .map_or(0, |(_, open)| *open)
+    };
     Ok(AlertsFacts {
         counts,
-        alerts: declared.iter().map(|alert| of_alert(alert, open_of(&alert.name))).collect(),
+        alerts: declared
+            .iter()
+            .map(|alert| of_alert(alert, open_of(&alert.name)))
+            .collect(),
         open: open.rows,
         open_next: open.next,
         messages: told.rows,
@@ -165,7 +173,12 @@ fn of_alert(alert: &Alert, open: u64) -> AlertFacts {
 
 fn alert_view(facts: AlertFacts) -> AlertView {
     AlertView {
-        on: facts.on.iter().map(|on| on.replace('_', " ")).collect::<Vec<_>>().join(", "),
+        on: facts
+            .on
+            .iter()
+            .map(|on| on.replace('_', " "))
+            .collect::<Vec<_>>()
+            .join(", "),
         state: match facts.open {
             0 => Tone::Good.state("nothing open"),
             open => Tone::Bad.state(&format!("{} open", number(open))),
@@ -181,9 +194,16 @@ fn open_view(row: AlertRow, clock: &Clock) -> OpenView {
     let href = match (&row.asset, schedule) {
         (Some(asset), _) => {
             let partition = row.subject.split_once('@').map(|(_, partition)| partition.to_owned());
-            Some(format!("/assets/{}{}", encode(asset), query(&[("partition", partition)])))
+            Some(format!(
+                "/assets/{}{}",
+                encode(asset),
+                query(&[("partition", partition)])
+            ))
         }
-        (None, Some(schedule)) => Some(format!("/schedules{}", query(&[("schedule", Some(schedule.to_owned()))]))),
+        (None, Some(schedule)) => Some(format!(
+            "/schedules{}",
+            query(&[("schedule", Some(schedule.to_owned()))])
+        )),
         (None, None) => None,
     };
     OpenView {
@@ -226,7 +246,9 @@ fn message_view(row: MessageRow, clock: &Clock) -> MessageView {
         made: clock.when(row.at),
         title: row.message.title(),
         lines: lines.collect(),
-        more: Some(row.message.more()).filter(|more| *more > 0).map(|more| format!("and {} more", number(more))),
+        more: Some(row.message.more())
+            .filter(|more| *more > 0)
+            .map(|more| format!("and {} more", number(more))),
         alert: row.message.alert,
         state: tone.state(word),
         detail,
@@ -270,7 +292,11 @@ pub async fn page(State(state): State<WebState>, Query(asked): Query<PageAsked>)
         next: facts.next.map(|next| link(asked.open_before, Some(next))),
         alerts: facts.alerts.into_iter().map(alert_view).collect(),
         open: facts.open.into_iter().map(|row| open_view(row, &clock)).collect(),
-        messages: facts.messages.into_iter().map(|row| message_view(row, &clock)).collect(),
+        messages: facts
+            .messages
+            .into_iter()
+            .map(|row| message_view(row, &clock))
+            .collect(),
         only,
         notice,
     })

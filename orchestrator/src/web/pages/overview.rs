@@ -186,13 +186,17 @@ pub async fn page(State(state): State<WebState>) -> Result<Html<String>, ErrorPa
 
 /// What of alerts has to be looked at.
 fn badges(alerts: AlertCounts) -> Vec<Markup> {
-    let badge = |count: u64, tone: Tone, one: &str, more: &str| {
-        (count > 0).then(|| tone.state(&self::count(count, one, more)))
-    };
+    let badge =
+        |count: u64, tone: Tone, one: &str, more: &str| (count > 0).then(|| tone.state(&self::count(count, one, more)));
     let badges = [
         badge(alerts.open, Tone::Bad, "open alert", "open alerts"),
         badge(alerts.failed, Tone::Bad, "message given up", "messages given up"),
-        badge(alerts.retried, Tone::Warn, "message tried again", "messages tried again"),
+        badge(
+            alerts.retried,
+            Tone::Warn,
+            "message tried again",
+            "messages tried again",
+        ),
     ];
     badges.into_iter().flatten().collect()
 }

@@ -56,7 +56,9 @@ impl Projection<'_> {
             raised.run.as_ref().map(RunId::as_str),
             raised.text,
         ])?;
-        moved(changed, || format!("{} of alert {} is open already", raised.subject, raised.alert))?;
+        moved(changed, || {
+            format!("{} of alert {} is open already", raised.subject, raised.alert)
+        })?;
         self.alert_line(stamp, &raised.alert, &raised.line(stamp.at))
     }
 
@@ -68,7 +70,9 @@ impl Projection<'_> {
             stamp.at,
             end.end.as_str(),
         ])?;
-        moved(changed, || format!("{} of alert {} is not open", end.line.subject, end.alert))?;
+        moved(changed, || {
+            format!("{} of alert {} is not open", end.line.subject, end.alert)
+        })?;
         match end.tell {
             true => self.alert_line(stamp, end.alert, end.line),
             false => Ok(()),
@@ -99,7 +103,10 @@ impl Projection<'_> {
             to_json(message)
         ])?;
         moved(changed, || {
-            format!("a message of alert {} is on its way already, or {} is known", message.alert, message.id)
+            format!(
+                "a message of alert {} is on its way already, or {} is known",
+                message.alert, message.id
+            )
         })
     }
 
