@@ -17,8 +17,10 @@ use crate::selection::Selection;
 pub enum Trouble {
     /// A step failed, and its run with it.
     RunFailed,
-    /// A check failed, whether it kept the rows from being published or not.
+    /// A check failed and kept the rows from being published.
     CheckFailed,
+    /// A check failed that only warns: the rows were published.
+    CheckWarned,
     /// The newest materialization of an asset is older than its freshness policy allows.
     FreshnessLate,
     /// An instant of a schedule was missed, or its run could not be planned.
@@ -29,9 +31,10 @@ pub enum Trouble {
 
 impl Trouble {
     /// Every trouble.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::RunFailed,
         Self::CheckFailed,
+        Self::CheckWarned,
         Self::FreshnessLate,
         Self::ScheduleMissed,
         Self::SensorFailing,
@@ -42,6 +45,7 @@ impl Trouble {
         match self {
             Self::RunFailed => "run_failed",
             Self::CheckFailed => "check_failed",
+            Self::CheckWarned => "check_warned",
             Self::FreshnessLate => "freshness_late",
             Self::ScheduleMissed => "schedule_missed",
             Self::SensorFailing => "sensor_failing",
@@ -58,6 +62,7 @@ impl Trouble {
         match self {
             Self::RunFailed => "failed",
             Self::CheckFailed => "check failed",
+            Self::CheckWarned => "check warned",
             Self::FreshnessLate => "late",
             Self::ScheduleMissed => "missed",
             Self::SensorFailing => "sensor failing",

@@ -15,6 +15,7 @@ pub mod fingerprint;
 pub mod graph;
 pub mod key;
 pub mod kind;
+pub mod openlineage;
 pub mod outcome;
 pub mod partition;
 pub mod project;

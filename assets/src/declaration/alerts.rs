@@ -32,8 +32,9 @@ pub(crate) static ALERT: TableSpec = TableSpec {
         FieldSpec::optional(
             "on",
             FieldType::STRINGS,
-            "What it tells of: \"run_failed\", \"check_failed\", \"freshness_late\", \"schedule_missed\", \
-             \"sensor_failing\", and \"recovered\" when one of those is over; all of them if left out.",
+            "What it tells of: \"run_failed\", \"check_failed\", \"check_warned\", \"freshness_late\", \
+             \"schedule_missed\", \"sensor_failing\", and \"recovered\" when one of those is over; all but \
+             \"check_warned\" if left out.",
         ),
         FieldSpec::optional(
             "select",
@@ -165,7 +166,11 @@ impl AlertDraft {
 
 fn read_on(table: &TableReader<'_>) -> Option<(BTreeSet<Trouble>, bool)> {
     if !table.has("on") {
-        return Some((Trouble::ALL.into_iter().collect(), true));
+        // Warnings are many, and on purpose no reason to stop: who wants to be told of them says so.
+        let failures = Trouble::ALL
+            .into_iter()
+            .filter(|trouble| *trouble != Trouble::CheckWarned);
+        return Some((failures.collect(), true));
     }
     let words = table.strings("on");
     let mut on = BTreeSet::new();

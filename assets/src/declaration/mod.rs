@@ -9,6 +9,7 @@ mod asset;
 mod checks;
 mod context;
 mod inputs;
+mod openlineage;
 mod partitions;
 mod read_files;
 mod root;

@@ -1,6 +1,7 @@
 //! What a whole file may hold.
 
 use super::alerts::ALERT;
+use super::openlineage::OPENLINEAGE;
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
 use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
@@ -35,6 +36,11 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
             "execution",
             FieldType::Table(&EXECUTION),
             "What its steps may use of the machine.",
+        ),
+        FieldSpec::optional(
+            "openlineage",
+            FieldType::Table(&OPENLINEAGE),
+            "Where OpenLineage events of runs and steps go.",
         ),
         FieldSpec::optional(
             "params",

@@ -136,6 +136,7 @@ impl Loader<'_> {
             warehouse,
             execution,
             params,
+            openlineage,
         } = settings;
         let partitions = partitions
             .into_iter()
@@ -150,6 +151,7 @@ impl Loader<'_> {
             partitions,
             schedules,
             alerts,
+            openlineage,
             graph,
         })
     }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::alert::Alert;
 use crate::diagnostic::Diagnostics;
 use crate::graph::AssetGraph;
+use crate::openlineage::OpenLineage;
 use crate::partition::Partitioning;
 use crate::schedule::Schedule;
 use crate::span::Sources;
@@ -48,6 +49,8 @@ pub struct Project {
     pub schedules: BTreeMap<String, Schedule>,
     /// Its alerts, by name.
     pub alerts: BTreeMap<String, Alert>,
+    /// Where lineage is told of what runs.
+    pub openlineage: Option<OpenLineage>,
     /// Its assets, each with its inputs resolved.
     pub graph: AssetGraph,
 }

@@ -21,6 +21,7 @@ use super::committer::Committer;
 use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
 use super::environment;
 use super::folder::StateFolder;
+use super::lineage::Lineage;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
 use super::process_figures;
@@ -71,6 +72,8 @@ pub struct Engine {
     ticker: Option<Ticker>,
     /// So are alerts.
     teller: Option<Teller>,
+    /// And lineage.
+    lineage: Option<Lineage>,
     lock: OwnerLock,
     owner: Owner,
 }
@@ -132,11 +135,14 @@ impl Engine {
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
         let teller = (mode == OwnerMode::Daemon).then(|| Teller::start(handle.clone()));
+        let declared = project.openlineage.clone().filter(|_| mode == OwnerMode::Daemon);
+        let lineage = declared.map(|declared| Lineage::start(handle.clone(), declared));
         Ok(Self {
             handle,
             driver: thread,
             ticker,
             teller,
+            lineage,
             lock,
             owner,
         })
@@ -166,6 +172,9 @@ impl Engine {
         }
         if let Some(teller) = self.teller {
             teller.stop().await;
+        }
+        if let Some(lineage) = self.lineage {
+            lineage.stop().await;
         }
         self.handle.driver.stop();
         let driver = self.driver;

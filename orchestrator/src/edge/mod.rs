@@ -14,6 +14,7 @@
 //! | `driver` | decide, commit, act |
 //! | `ticker` | wakes the core when a schedule is due |
 //! | `alerts`, `secrets` | tells people what went wrong; looks secrets up |
+//! | `lineage` | tells other tools what ran (OpenLineage) |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `committer`, `order` | from decisions to commits and orders |
@@ -30,6 +31,7 @@ pub mod environment;
 mod fault;
 pub mod folder;
 mod frame;
+mod lineage;
 mod messages;
 pub mod opened;
 mod order;

@@ -47,6 +47,9 @@ pub struct Tally {
     refused: u64,
     given_up: u64,
     workers: u64,
+    lineage_told: u64,
+    lineage_refused: u64,
+    lineage_behind: u64,
     /// Open runs: when each was submitted, and whether its first attempt started.
     open: HashMap<RunId, (Micros, bool)>,
     in_flight: HashMap<AttemptId, Micros>,
@@ -77,6 +80,13 @@ impl Tally {
     /// A worker was started.
     pub fn worker_started(&mut self) {
         self.workers += 1;
+    }
+
+    /// Events of lineage were taken or refused; so many committed events are still to be told.
+    pub fn lineage_told(&mut self, told: u64, refused: u64, behind: u64) {
+        self.lineage_told += told;
+        self.lineage_refused += refused;
+        self.lineage_behind = behind;
     }
 
     fn see(&mut self, recorded: &Recorded) {
@@ -258,6 +268,21 @@ impl Tally {
             "millpond_alert_messages_given_up_total",
             "Messages of alerts that were given up.",
             plain(self.given_up),
+        );
+        to.counter(
+            "millpond_openlineage_events_told_total",
+            "OpenLineage events that were taken.",
+            plain(self.lineage_told),
+        );
+        to.counter(
+            "millpond_openlineage_events_refused_total",
+            "OpenLineage events that the server called wrong.",
+            plain(self.lineage_refused),
+        );
+        to.gauge(
+            "millpond_openlineage_events_behind",
+            "Committed events whose lineage is still to be told.",
+            plain(self.lineage_behind),
         );
         to.histogram(
             "millpond_commit_duration_seconds",

@@ -75,12 +75,14 @@ pub(super) fn follows(world: &World, recorded: &Recorded) -> Vec<Event> {
             run, materialization, ..
         } => {
             let step = &materialization.step;
+            // What was published passed every check that can keep it from being published.
             told.change(Trouble::RunFailed, &of_step(step, run), &Change::Over);
+            told.change(Trouble::CheckFailed, &of_step(step, run), &Change::Over);
             let change = match failing(&materialization.checks) {
                 Some(text) => Change::Wrong(format!("{text}; the rows were published")),
                 None => Change::Over,
             };
-            told.change(Trouble::CheckFailed, &of_step(step, run), &change);
+            told.change(Trouble::CheckWarned, &of_step(step, run), &change);
         }
         Event::Ticked { tick } => told.ticked(tick),
         _ => {}

@@ -4,7 +4,7 @@ CREATE TABLE alert (
     at       INTEGER NOT NULL,
     alert    TEXT NOT NULL,
     trouble  TEXT NOT NULL CONSTRAINT alert_trouble CHECK (trouble IN
-             ('run_failed', 'check_failed', 'freshness_late', 'schedule_missed', 'sensor_failing')),
+             ('run_failed', 'check_failed', 'check_warned', 'freshness_late', 'schedule_missed', 'sensor_failing')),
     subject  TEXT NOT NULL,
     asset    TEXT,
     run      TEXT,
