@@ -4,6 +4,7 @@
 
 mod command;
 mod http;
+mod lineage;
 mod mail;
 mod metrics;
 mod smtp;

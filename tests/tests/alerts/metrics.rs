@@ -103,3 +103,66 @@ fn prometheus_reads_what_happened() {
     assert!(found.len() < 500, "{} samples", found.len());
     daemon.stop();
 }
+
+#[test]
+#[ignore = "needs promtool: MILLPOND_PROMTOOL=/usr/bin/promtool"]
+fn promtool_has_nothing_to_say() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let promtool = std::env::var("MILLPOND_PROMTOOL").expect("MILLPOND_PROMTOOL names promtool");
+    let check = |arguments: &[&str], input: &str| {
+        let mut child = Command::new(&promtool)
+            .arg("check")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success(),
+            "{said}{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        assert_eq!(said, "");
+    };
+    let toy = project("[alert.program]\ncommand = [\"true\"]\n");
+    let daemon = Daemon::start(&toy, &[]);
+    toy.run(&["materialize"]).expect(0);
+    put(&toy, 0);
+    toy.run(&["materialize"]).expect(1);
+    let (_, text) = daemon.get("/metrics", true);
+    daemon.stop();
+    check(&["metrics"], &text);
+
+    // What the documentation tells people to write, and that its rules speak of figures that there are.
+    let guide = include_str!("../../../docs/metrics.md");
+    let blocks: Vec<&str> = guide
+        .split("```yaml\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap())
+        .collect();
+    let path = toy.path().join("rules.yml");
+    std::fs::write(&path, blocks[1]).unwrap();
+    check(&["rules", path.to_str().unwrap()], "");
+    let config = blocks[0].replace(
+        "/srv/flights/.millpond/token",
+        toy.path().join(".millpond/token").to_str().unwrap(),
+    );
+    let path = toy.path().join("prometheus.yml");
+    std::fs::write(&path, config).unwrap();
+    check(&["config", path.to_str().unwrap()], "");
+    let named = |name: &str| text.contains(&format!("# TYPE {name} "));
+    let words = blocks[1].split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    for name in words.filter(|word| word.starts_with("millpond_")) {
+        assert!(named(name), "the rules speak of {name}");
+    }
+    for line in guide.lines().filter(|line| line.starts_with("| `millpond_")) {
+        for name in line.split('`').filter(|word| word.starts_with("millpond_")) {
+            assert!(named(name.split('{').next().unwrap()), "the guide speaks of {name}");
+        }
+    }
+}
