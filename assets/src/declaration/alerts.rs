@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::context::inline_text;
 use super::schedules::told;
-use super::secret_references::{SECRET, read_secret};
+use super::secret_references::{SECRET_REFERENCE, read_secret};
 use crate::alert::{Alert, Mail, MailTls, Receiver, Trouble, Webhook, WebhookShape};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::graph::AssetGraph;
@@ -67,7 +67,7 @@ static WEBHOOK: TableSpec = TableSpec {
     fields: &[
         FieldSpec::required(
             "url",
-            FieldType::Table(&SECRET),
+            SECRET_REFERENCE,
             "The address; whoever knows it can write to it, so it is a reference to a secret.",
         ),
         FieldSpec::optional(
@@ -77,7 +77,7 @@ static WEBHOOK: TableSpec = TableSpec {
         ),
         FieldSpec::optional(
             "token",
-            FieldType::Table(&SECRET),
+            SECRET_REFERENCE,
             "Sent as `Authorization: Bearer`; a reference to a secret.",
         ),
     ],
@@ -101,7 +101,7 @@ static MAIL: TableSpec = TableSpec {
         FieldSpec::optional("user", FieldType::Text, "Who logs in."),
         FieldSpec::optional(
             "password",
-            FieldType::Table(&SECRET),
+            SECRET_REFERENCE,
             "The password of `user`; a reference to a secret.",
         ),
         FieldSpec::required("from", FieldType::Text, "The sender: `millpond@example.com`."),
@@ -233,18 +233,19 @@ fn read_receiver(table: &TableReader<'_>) -> Option<Receiver> {
         .filter(|key| table.has(key))
         .collect();
     match declared[..] {
-        ["webhook"] => read_webhook(&table.table("webhook")?).map(Receiver::Webhook),
-        ["mail"] => read_mail(&table.table("mail")?).map(Receiver::Mail),
-        ["command"] => {
-            let words = table.strings("command");
-            if words.is_empty() {
-                table.invalid("command", "`command` names no program");
-                return None;
+        [one] => match one {
+            "webhook" => read_webhook(&table.table("webhook")?).map(Receiver::Webhook),
+            "mail" => read_mail(&table.table("mail")?).map(Receiver::Mail),
+            _ => {
+                let words = table.strings("command");
+                if words.is_empty() {
+                    table.invalid("command", "`command` names no program");
+                    return None;
+                }
+                let words = words.into_iter().map(|word| word.value.to_owned());
+                Some(Receiver::Command(words.collect()))
             }
-            Some(Receiver::Command(
-                words.into_iter().map(|word| word.value.to_owned()).collect(),
-            ))
-        }
+        },
         [] => {
             table.report(
                 Diagnostic::new(Code::MissingKey, "the alert tells nobody", table.span())

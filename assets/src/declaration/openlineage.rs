@@ -1,6 +1,6 @@
 //! `[openlineage]`: where lineage is told of what ran.
 
-use super::secret_references::{SECRET, read_secret};
+use super::secret_references::{SECRET_REFERENCE, read_secret};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::openlineage::{LineageTarget, OpenLineage};
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
@@ -26,7 +26,7 @@ pub(super) static OPENLINEAGE: TableSpec = TableSpec {
         ),
         FieldSpec::optional(
             "token",
-            FieldType::Table(&SECRET),
+            SECRET_REFERENCE,
             "Sent to `url` as `Authorization: Bearer`; a reference to a secret.",
         ),
     ],
@@ -36,10 +36,8 @@ pub(super) static OPENLINEAGE: TableSpec = TableSpec {
 pub(super) fn read_openlineage(root: &TableReader<'_>, project: &str) -> Option<OpenLineage> {
     let table = root.table("openlineage")?;
     let namespace = table.string("namespace").map_or(project, |text| text.value).to_owned();
-    let token = match table.has("token") {
-        true => Some(read_secret(&table, "token")?),
-        false => None,
-    };
+    let token = read_secret(&table, "token");
+    let has_token = token.is_some();
     let to = match (table.string("url"), table.string("file")) {
         (Some(url), None) => {
             let rest = ["http://", "https://"]
@@ -58,7 +56,7 @@ pub(super) fn read_openlineage(root: &TableReader<'_>, project: &str) -> Option<
             }
         }
         (None, Some(file)) => {
-            if token.is_some() {
+            if has_token {
                 table.report(Diagnostic::new(
                     Code::InvalidValue,
                     "`token` means nothing where events go to a file",
@@ -84,5 +82,6 @@ pub(super) fn read_openlineage(root: &TableReader<'_>, project: &str) -> Option<
         // Of the wrong type, and reported.
         (None, None) => return None,
     };
-    Some(OpenLineage { namespace, to })
+    // A token that is wrong is reported.
+    (!table.has("token") || has_token).then_some(OpenLineage { namespace, to })
 }

@@ -13,11 +13,7 @@ const ASSETS: FieldSpec = FieldSpec::optional(
     FieldType::Map(&FieldType::Map(&FieldType::Asset)),
     "Assets, one table each: `[asset.LAYER.NAME]`.",
 );
-const ALERTS: FieldSpec = FieldSpec::optional(
-    "alert",
-    FieldType::Map(&FieldType::Table(&ALERT)),
-    "Alerts, one table each: `[alert.NAME]`.",
-);
+const ALERTS_DOC: &str = "Alerts, one table each: `[alert.NAME]`.";
 const SCHEDULES_DOC: &str = "Schedules, one table each: `[schedule.NAME]`.";
 const SENSORS: FieldSpec = FieldSpec::optional(
     "sensor",
@@ -54,7 +50,7 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
         ),
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
-        ALERTS,
+        FieldSpec::optional("alert", FieldType::Map(&FieldType::Table(&ALERT)), ALERTS_DOC),
         ASSETS,
     ],
 };
@@ -67,7 +63,7 @@ pub(crate) static ASSET_FILE: TableSpec = TableSpec {
         ASSETS,
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
-        ALERTS,
+        FieldSpec::optional("alert", FieldType::Map(&FieldType::Table(&ALERT)), ALERTS_DOC),
     ],
 };
 

@@ -4,7 +4,7 @@ use crate::secret::SecretReference;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 /// A reference to a secret. A literal in its place is reported by the search for literal secrets.
-pub(crate) static SECRET: TableSpec = TableSpec {
+static SECRET: TableSpec = TableSpec {
     name: "reference to a secret",
     doc: "Where a secret is found; exactly one of its keys.",
     fields: &[
@@ -25,6 +25,9 @@ pub(crate) static SECRET: TableSpec = TableSpec {
         ),
     ],
 };
+
+/// What a key takes that refers to a secret. A text is let through here, since the search for literal secrets reports it.
+pub(crate) const SECRET_REFERENCE: FieldType = FieldType::OneOf(&[FieldType::Table(&SECRET), FieldType::Text]);
 
 /// Reads the reference under `key`; `None` if it is absent or wrong (and reported).
 pub(crate) fn read_secret(table: &TableReader<'_>, key: &str) -> Option<SecretReference> {

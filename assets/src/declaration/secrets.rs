@@ -27,6 +27,9 @@ const NAMES: [&str; 18] = [
     "credentials",
 ];
 
+/// Keys of a reference to a secret.
+const REFERENCES: [&str; 3] = ["env", "file", "command"];
+
 /// Endings of keys whose values are secrets.
 const ENDINGS: [&str; 6] = [
     "_password",
@@ -97,7 +100,7 @@ fn has_password(text: &str) -> bool {
 fn mask_literals(key: &str, value: &DeValue<'_>, span: Span, sources: &mut Sources, sink: &DiagnosticSink) {
     match value {
         DeValue::Table(inner)
-            if inner.len() == 1 && ["env", "file", "command"].iter().any(|name| inner.contains_key(*name)) => {}
+            if !inner.is_empty() && inner.keys().all(|key| REFERENCES.contains(&key.get_ref().as_ref())) => {}
         DeValue::Table(inner) => {
             for (key, value) in inner {
                 mask_literals(
