@@ -367,7 +367,14 @@ impl Simulation {
                 self.later(3600, Happening::Resume(run.clone()));
                 self.pause(run, true)
             }
-            Happening::Resume(run) => self.pause(run, false),
+            Happening::Resume(run) => {
+                self.pause(run.clone(), false)?;
+                // The process may have died before it was committed; who got no answer asks again.
+                if self.world.run(&run).is_some_and(|run| run.paused) {
+                    self.later(600, Happening::Resume(run));
+                }
+                Ok(())
+            }
             Happening::ChangeSources => {
                 for asset in self.ingest() {
                     self.change_source(&asset);
