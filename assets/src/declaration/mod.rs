@@ -4,6 +4,7 @@
 //! turns a judged table into a checked value. A declaration is checked as far as it can be without the others; names of other
 //! assets are resolved in [`crate::project`].
 
+mod ahead;
 mod alerts;
 mod asset;
 mod checks;
@@ -18,6 +19,7 @@ mod secret_references;
 mod secrets;
 mod settings;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
