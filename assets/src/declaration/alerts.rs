@@ -269,22 +269,18 @@ fn read_receiver(table: &TableReader<'_>) -> Option<Receiver> {
 
 fn read_webhook(table: &TableReader<'_>) -> Option<Webhook> {
     let url = read_secret(table, "url");
-    let token = read_optional_secret(table, "token");
+    let token = read_secret(table, "token");
+    if table.has("token") && token.is_none() {
+        return None;
+    }
     Some(Webhook {
         url: url?,
         shape: match table.string("shape") {
             Some(word) => WebhookShape::of(word.value)?,
             None => WebhookShape::default(),
         },
-        token: token?,
+        token,
     })
-}
-
-fn read_optional_secret(table: &TableReader<'_>, key: &str) -> Option<Option<crate::secret::SecretReference>> {
-    match table.has(key) {
-        true => read_secret(table, key).map(Some),
-        false => Some(None),
-    }
 }
 
 fn read_mail(table: &TableReader<'_>) -> Option<Mail> {
@@ -305,8 +301,11 @@ fn read_mail(table: &TableReader<'_>) -> Option<Mail> {
             .help("`tls = \"none\"` is for a mail server on this machine: leave it out, or name `localhost`"),
         );
     }
-    let password = read_optional_secret(table, "password");
-    let login = match (table.string("user"), password?) {
+    let password = read_secret(table, "password");
+    if table.has("password") && password.is_none() {
+        return None;
+    }
+    let login = match (table.string("user"), password) {
         (Some(user), Some(password)) => Some((user.value.to_owned(), password)),
         (None, None) => None,
         (Some(_), None) => {

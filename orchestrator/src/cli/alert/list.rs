@@ -135,7 +135,7 @@ fn as_json(alert: &Alert, open: &[AlertRow], told: &[MessageRow]) -> Value {
         "alert": alert.name,
         "description": alert.description,
         "on": on(alert),
-        "select": alert.selection.as_ref().map(|select| select.as_str()),
+        "select": alert.selection.as_ref().map(assets::selection::Selection::as_str),
         "to": alert.receiver.words(),
         "group_wait_seconds": alert.group_wait_seconds,
         "most_per_hour": alert.most_per_hour,

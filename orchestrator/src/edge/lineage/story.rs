@@ -42,6 +42,13 @@ pub struct Story {
     pub columns: BTreeMap<AssetKey, Vec<(String, String)>>,
 }
 
+/// One try at one step.
+struct Try<'t> {
+    attempt: &'t AttemptId,
+    known: &'t OpenAttempt,
+    step: &'t AssetPartition,
+}
+
 /// A UUID (version 8) that is always the same for the same thing.
 fn run_id(of: &str) -> String {
     let hash = Sha256::digest(format!("millpond {of}"));
@@ -103,7 +110,12 @@ impl Story {
                 };
                 let told = partitions.iter().map(|partition| {
                     let step = AssetPartition::new(asset.clone(), partition.clone());
-                    self.step(cursor, at, "START", attempt, &known, &step, None, None)
+                    let tried = Try {
+                        attempt,
+                        known: &known,
+                        step: &step,
+                    };
+                    self.step(cursor, at, "START", &tried, None, None)
                 });
                 let told = told.collect();
                 cursor.attempts.insert(attempt.clone(), known);
@@ -141,8 +153,10 @@ impl Story {
                 let Some((attempt, known)) = cursor.end(run, step) else {
                     return Vec::new();
                 };
-                let failed = self.step(cursor, at, "FAIL", &attempt, &known, step, None, Some(failure));
-                let checks = self.checks(cursor, at, &attempt, &known, step, checks);
+                let (attempt, known) = (&attempt, &known);
+                let tried = Try { attempt, known, step };
+                let failed = self.step(cursor, at, "FAIL", &tried, None, Some(failure));
+                let checks = self.checks(cursor, at, &tried, checks);
                 std::iter::once(failed).chain(checks).collect()
             }
             Event::StepCanceled { run, step } => self.aborted(cursor, at, run, step, None),
@@ -163,7 +177,11 @@ impl Story {
         failure: Option<&Failure>,
     ) -> Vec<Value> {
         let found = cursor.end(run, step);
-        let told = found.map(|(attempt, known)| self.step(cursor, at, "ABORT", &attempt, &known, step, None, failure));
+        let told = found.map(|(attempt, known)| {
+            let (attempt, known) = (&attempt, &known);
+            let tried = Try { attempt, known, step };
+            self.step(cursor, at, "ABORT", &tried, None, failure)
+        });
         told.into_iter().collect()
     }
 
@@ -192,12 +210,11 @@ impl Story {
         cursor: &Cursor,
         at: Micros,
         state: &str,
-        attempt: &AttemptId,
-        known: &OpenAttempt,
-        step: &AssetPartition,
+        tried: &Try<'_>,
         made: Option<&Materialization>,
         failure: Option<&Failure>,
     ) -> Value {
+        let Try { attempt, known, step } = tried;
         let asset = self.definitions.get(&step.asset);
         let language = asset.map_or("unknown", |asset| asset.kind.as_str());
         let run = json!({
@@ -263,15 +280,8 @@ impl Story {
     }
 
     /// The checks of a step as a job of their own that reads what was made, as other tools tell their tests.
-    fn checks(
-        &self,
-        cursor: &Cursor,
-        at: Micros,
-        attempt: &AttemptId,
-        known: &OpenAttempt,
-        step: &AssetPartition,
-        checks: &[CheckResult],
-    ) -> Vec<Value> {
+    fn checks(&self, cursor: &Cursor, at: Micros, tried: &Try<'_>, checks: &[CheckResult]) -> Vec<Value> {
+        let Try { attempt, known, step } = tried;
         if checks.is_empty() {
             return Vec::new();
         }

@@ -39,7 +39,7 @@ const FAILED: &str = "
 /// The end of something that was wrong.
 pub(super) struct End<'e> {
     pub(super) alert: &'e str,
-    pub(super) end: AlertEnd,
+    pub(super) how: AlertEnd,
     pub(super) line: &'e AlertLine,
     pub(super) tell: bool,
 }
@@ -68,7 +68,7 @@ impl Projection<'_> {
             end.line.trouble.as_str(),
             end.line.subject,
             stamp.at,
-            end.end.as_str(),
+            end.how.as_str(),
         ])?;
         moved(changed, || {
             format!("{} of alert {} is not open", end.line.subject, end.alert)

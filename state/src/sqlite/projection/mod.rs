@@ -178,7 +178,7 @@ impl<'c> Projection<'c> {
                 stamp,
                 &alert::End {
                     alert,
-                    end: *end,
+                    how: *end,
                     line,
                     tell: *tell,
                 },
