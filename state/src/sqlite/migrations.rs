@@ -124,6 +124,7 @@ mod tests {
         "a44c467b42dc46943a07841a09f1ec67",
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
+        "307e06aa5b561490047f99772ab82f43",
     ];
 
     #[test]
