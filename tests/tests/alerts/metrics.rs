@@ -81,7 +81,7 @@ fn prometheus_reads_what_happened() {
     assert!(head.contains("text/plain; version=0.0.4"), "{head}");
     let found = samples(&text);
     let value = |name: &str| *found.get(name).unwrap_or_else(|| panic!("no {name} in {text}"));
-    assert_eq!(value("millpond_runs_submitted_total{trigger=\"cli\"}"), 2.0);
+    assert_eq!(value("millpond_runs_submitted_total{trigger=\"api\"}"), 2.0);
     assert_eq!(value("millpond_runs_ended_total{status=\"succeeded\"}"), 1.0);
     assert_eq!(value("millpond_runs_ended_total{status=\"failed\"}"), 1.0);
     assert_eq!(value("millpond_runs_ended_total{status=\"canceled\"}"), 0.0);

@@ -130,17 +130,10 @@ impl Story {
                 let Some((_, known)) = cursor.end(run, step) else {
                     return Vec::new();
                 };
-                let done = self.step(
-                    cursor,
-                    at,
-                    "COMPLETE",
-                    attempt,
-                    &known,
-                    step,
-                    Some(materialization),
-                    None,
-                );
-                let checks = self.checks(cursor, at, attempt, &known, step, &materialization.checks);
+                let known = &known;
+                let tried = Try { attempt, known, step };
+                let done = self.step(cursor, at, "COMPLETE", &tried, Some(materialization), None);
+                let checks = self.checks(cursor, at, &tried, &materialization.checks);
                 std::iter::once(done).chain(checks).collect()
             }
             Event::StepFailed {
