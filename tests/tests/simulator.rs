@@ -30,6 +30,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.ticks += outcome.ticks;
                     sum.raised += outcome.raised;
                     sum.received += outcome.received;
+                    sum.events += outcome.events;
                 }
                 Err(broken) => panic!("{broken}"),
             }
@@ -47,6 +48,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.ticks += more.ticks;
                 sum.raised += more.raised;
                 sum.received += more.received;
+                sum.events += more.events;
                 sum
             }
             Err(panic) => std::panic::resume_unwind(panic),
@@ -72,7 +74,8 @@ fn promises_hold_under_faults() {
             && sum.crashes > 500
             && sum.ticks > 5_000
             && sum.raised > 2_000
-            && sum.received > 500,
+            && sum.received > 500
+            && sum.events > 5_000,
         "{sum:?}"
     );
 }

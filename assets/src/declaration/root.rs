@@ -17,8 +17,8 @@ const ALERTS_DOC: &str = "Alerts, one table each: `[alert.NAME]`.";
 const SCHEDULES_DOC: &str = "Schedules, one table each: `[schedule.NAME]`.";
 const SENSORS: FieldSpec = FieldSpec::optional(
     "sensor",
-    FieldType::Map(&FieldType::Map(&FieldType::Any)),
-    "Sensors, one table each: `[sensor.NAME]`. This release does not run them yet.",
+    FieldType::Map(&FieldType::Sensor),
+    "Sensors, one table each: `[sensor.NAME]`.",
 );
 
 /// `millpond.toml`.

@@ -196,7 +196,7 @@ fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources
     ))
 }
 
-fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection, QueryText)> {
+pub(super) fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection, QueryText)> {
     let written = table.string("select")?;
     let place = inline_text(written, sources);
     match Selection::parse(written.value) {

@@ -4,7 +4,7 @@ use crate::secret::SecretReference;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 /// A reference to a secret. A literal in its place is reported by the search for literal secrets.
-static SECRET: TableSpec = TableSpec {
+pub(crate) static SECRET: TableSpec = TableSpec {
     name: "reference to a secret",
     doc: "Where a secret is found; exactly one of its keys.",
     fields: &[

@@ -7,9 +7,9 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ALERT, ASSET, ASSET_FILE, Ahead, AlertDraft, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings,
-    Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_alert, read_asset, read_partitions,
-    read_schedule, read_settings,
+    self, ALERT, ASSET, ASSET_FILE, Ahead, AlertDraft, AssetDraft, ReadFiles, Reading, SCHEDULE, SENSOR, ScheduleDraft,
+    SensorDraft, Settings, Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_alert, read_asset,
+    read_partitions, read_schedule, read_sensor, read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;
@@ -119,8 +119,7 @@ impl Loader<'_> {
                 }
             }
         });
-        let schedules = drafts.schedules;
-        let alerts = drafts.alerts;
+        let (schedules, sensors, alerts) = (drafts.schedules, drafts.sensors, drafts.alerts);
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
         resolve::link(&mut drafts, self.kinds, self.sink);
@@ -134,6 +133,11 @@ impl Loader<'_> {
             .into_iter()
             .filter_map(|draft| draft.resolve(&graph, self.sink))
             .map(|alert| (alert.name.clone(), alert))
+            .collect();
+        let sensors = sensors
+            .into_iter()
+            .filter_map(|draft| draft.resolve(&graph, self.sink))
+            .map(|sensor| (sensor.name.clone(), sensor))
             .collect();
         let Settings {
             name,
@@ -157,6 +161,7 @@ impl Loader<'_> {
             schedules,
             alerts,
             openlineage,
+            sensors,
             graph,
         })
     }
@@ -227,11 +232,30 @@ impl Loader<'_> {
 
     /// The assets, schedules, sensors and alerts of one file.
     fn read_file(&mut self, file: &TableReader<'_>, surrounding: &Surrounding<'_>, drafts: &mut Drafts) {
-        for (name, _) in file.map("sensor") {
-            self.sink.report(
-                Diagnostic::new(Code::NotRun, "this release does not run sensors yet", name.span)
-                    .label("read and left out"),
-            );
+        for (name, value) in file.map("sensor") {
+            let Some(table) = value.as_table(&SENSOR) else {
+                continue;
+            };
+            if let Some(first) = drafts.sensor_places.get(name.value) {
+                self.sink.report(
+                    Diagnostic::new(
+                        Code::DuplicateSensor,
+                        format!("sensor `{}` is declared twice", name.value),
+                        name.span,
+                    )
+                    .label("declared again here")
+                    .note("first declared here", Some(*first)),
+                );
+                continue;
+            }
+            drafts.sensor_places.insert(name.value.to_owned(), name.span);
+            let reading = Reading {
+                sources: self.sources,
+                params: &surrounding.settings.params,
+                params_complete: surrounding.project_complete,
+                sink: self.sink,
+            };
+            drafts.sensors.extend(read_sensor(name, table, &reading));
         }
         for (name, value) in file.map("schedule") {
             let Some(table) = value.as_table(&SCHEDULE) else {
@@ -323,5 +347,7 @@ struct Drafts {
     schedule_places: HashMap<String, Span>,
     alerts: Vec<AlertDraft>,
     alert_places: HashMap<String, Span>,
+    sensors: Vec<SensorDraft>,
+    sensor_places: HashMap<String, Span>,
     read: ReadFiles,
 }

@@ -20,6 +20,7 @@ use crate::graph::AssetGraph;
 use crate::openlineage::OpenLineage;
 use crate::partition::Partitioning;
 use crate::schedule::Schedule;
+use crate::sensor::Sensor;
 use crate::span::Sources;
 
 pub use crate::declaration::Execution;
@@ -51,6 +52,8 @@ pub struct Project {
     pub alerts: BTreeMap<String, Alert>,
     /// Where lineage is told of what runs.
     pub openlineage: Option<OpenLineage>,
+    /// Its sensors, by name.
+    pub sensors: BTreeMap<String, Sensor>,
     /// Its assets, each with its inputs resolved.
     pub graph: AssetGraph,
 }

@@ -180,6 +180,11 @@ impl<'a> Follower<'a> {
             | Event::AlertGrouped { .. }
             | Event::AlertDelivered { .. }
             | Event::AlertFailed { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
+            | Event::SensorTicked { .. }
             | Event::Started { .. } => false,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assets::{Alert, Asset, AssetGraph, AssetKey, Fingerprint, Schedule};
+use assets::{Alert, Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub struct Definitions {
     ordered: Vec<Arc<Asset>>,
     schedules: BTreeMap<String, Schedule>,
     alerts: BTreeMap<String, Alert>,
+    sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
     pub settings: CoreSettings,
@@ -52,6 +53,7 @@ impl Definitions {
             ordered,
             schedules: BTreeMap::new(),
             alerts: BTreeMap::new(),
+            sensors: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
         }
@@ -74,6 +76,18 @@ impl Definitions {
     /// Its alerts, by name.
     pub fn alerts(&self) -> &BTreeMap<String, Alert> {
         &self.alerts
+    }
+
+    /// The same with these sensors.
+    #[must_use]
+    pub fn with_sensors(mut self, sensors: BTreeMap<String, Sensor>) -> Self {
+        self.sensors = sensors;
+        self
+    }
+
+    /// Its sensors, by name.
+    pub fn sensors(&self) -> &BTreeMap<String, Sensor> {
+        &self.sensors
     }
 
     /// Its schedules, by name.

@@ -56,11 +56,13 @@ pub enum InvariantId {
     OneRunOfASchedule,
     /// What alerts are about is raised with it, told in one message, and the message delivered or known to be given up.
     EverythingIsTold,
+    /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
+    EventsAreToldOnce,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -83,6 +85,7 @@ impl InvariantId {
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
         Self::EverythingIsTold,
+        Self::EventsAreToldOnce,
     ];
 
     /// What is promised.
@@ -116,6 +119,9 @@ impl InvariantId {
             Self::OneRunOfASchedule => "runs of one schedule are never under way side by side",
             Self::EverythingIsTold => {
                 "what alerts are about is raised with it, told in one message, and the message delivered or given up"
+            }
+            Self::EventsAreToldOnce => {
+                "every event of a sensor is told of by exactly one tick, and starts at most one run"
             }
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
@@ -185,6 +191,12 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
         return differs(format!(
             "the schedules are {:?} with {:?}, were {:?} with {:?}",
             recovered.schedules, recovered.agenda, live.schedules, live.agenda
+        ));
+    }
+    if live.sensors != recovered.sensors {
+        return differs(format!(
+            "the sensors are {:?}, were {:?}",
+            recovered.sensors, live.sensors
         ));
     }
     if live.models != recovered.models {

@@ -25,8 +25,9 @@ use super::lineage::Lineage;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
 use super::process_figures;
+use super::sensors::{Looked, SensorKeeper, SensorsHandle};
 use super::ticker::Ticker;
-use crate::core::{Answer, Definitions, Input, selected};
+use crate::core::{Answer, Definitions, Input, SensorLook, SensorSight, selected};
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,8 @@ pub struct Engine {
     teller: Option<Teller>,
     /// And lineage.
     lineage: Option<Lineage>,
+    /// Sensors too.
+    sensors: Option<SensorKeeper>,
     lock: OwnerLock,
     owner: Owner,
 }
@@ -87,6 +90,7 @@ pub struct EngineHandle {
     settings: ProjectSettings,
     lake: Arc<Lake>,
     name: Arc<str>,
+    sensors: SensorsHandle,
 }
 
 impl Engine {
@@ -132,17 +136,20 @@ impl Engine {
             settings: project.settings.clone(),
             lake,
             name: project.name.as_str().into(),
+            sensors: SensorsHandle::default(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
         let teller = (mode == OwnerMode::Daemon).then(|| Teller::start(handle.clone()));
         let declared = project.openlineage.clone().filter(|_| mode == OwnerMode::Daemon);
         let lineage = declared.map(|declared| Lineage::start(handle.clone(), declared));
+        let sensors = (mode == OwnerMode::Daemon).then(|| SensorKeeper::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,
             ticker,
             teller,
             lineage,
+            sensors,
             lock,
             owner,
         })
@@ -175,6 +182,9 @@ impl Engine {
         }
         if let Some(lineage) = self.lineage {
             lineage.stop().await;
+        }
+        if let Some(sensors) = self.sensors {
+            sensors.stop().await;
         }
         self.handle.driver.stop();
         let driver = self.driver;
@@ -352,6 +362,42 @@ impl EngineHandle {
         };
         let message = AlertMessage::test(MessageId::from_bits(environment::seed()), name, at);
         Ok(Some(deliver(&alert, &Letter::new(self, message, 1)).await))
+    }
+
+    /// The sensors that are kept.
+    pub fn sensors(&self) -> &SensorsHandle {
+        &self.sensors
+    }
+
+    /// Asks a sensor to look now; with `test` only to see what it would tell of.
+    pub async fn look(&self, sensor: String, by: String, test: bool) -> Result<Looked, RequestError> {
+        if let Some(looked) = self.sensors.look(&sensor, by.clone(), test).await? {
+            return Ok(looked);
+        }
+        // The core says why there is none.
+        let look = Box::new(SensorLook {
+            after: Some(u64::MAX),
+            sight: Ok(SensorSight::default()),
+            unseen: None,
+        });
+        let request = self.driver.request(|request| Input::SensorLooked {
+            request: Some(request),
+            sensor,
+            look,
+            by: Some(by),
+        });
+        request.await.map(Looked::Decided).ok_or(RequestError::Stopping)
+    }
+
+    /// Pauses a sensor, or resumes it.
+    pub async fn pause_sensor(&self, sensor: String, pause: bool, by: String) -> Result<Answer, RequestError> {
+        let request = self.driver.request(move |request| Input::PauseSensor {
+            request,
+            sensor,
+            pause,
+            by,
+        });
+        request.await.ok_or(RequestError::Stopping)
     }
 
     /// Points an alias at a model version.

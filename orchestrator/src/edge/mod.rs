@@ -15,6 +15,7 @@
 //! | `ticker` | wakes the core when a schedule is due |
 //! | `alerts`, `secrets` | tells people what went wrong; looks secrets up |
 //! | `lineage` | tells other tools what ran (OpenLineage) |
+//! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `committer`, `order` | from decisions to commits and orders |
@@ -39,6 +40,7 @@ mod pool;
 pub mod process_figures;
 pub mod processes;
 pub mod secrets;
+pub mod sensors;
 mod ticker;
 pub mod worker;
 mod worker_process;

@@ -102,6 +102,7 @@ fn open(root: &Path, project: Project) -> OpenedProject {
         definitions: Arc::new(
             Definitions::new(project.graph, core)
                 .with_schedules(project.schedules)
+                .with_sensors(project.sensors)
                 .with_alerts(project.alerts),
         ),
         pool: PoolSettings {

@@ -42,6 +42,8 @@ pub struct Tally {
     worked: Histogram,
     ticks: BTreeMap<&'static str, u64>,
     late: Histogram,
+    sensor_ticks: BTreeMap<&'static str, u64>,
+    sensor_events: u64,
     raised: BTreeMap<&'static str, u64>,
     delivered: u64,
     refused: u64,
@@ -140,6 +142,10 @@ impl Tally {
                     self.late.observe(seconds(at - tick.instant));
                 }
             }
+            Event::SensorTicked { tick } => {
+                *self.sensor_ticks.entry(tick.status.as_str()).or_default() += 1;
+                self.sensor_events += tick.events.len() as u64;
+            }
             Event::AlertRaised { raised } => *self.raised.entry(raised.trouble.as_str()).or_default() += 1,
             Event::AlertDelivered { .. } => self.delivered += 1,
             Event::AlertFailed { next_at, .. } => match next_at {
@@ -208,6 +214,11 @@ impl Tally {
                 by("status", &self.ticks, &statuses),
             ),
             (
+                "millpond_sensor_ticks_total",
+                "Looks of sensors that told of something or failed, by what became of them.",
+                by("status", &self.sensor_ticks, &statuses),
+            ),
+            (
                 "millpond_alerts_raised_total",
                 "What alerts were raised for, by trouble.",
                 by("trouble", &self.raised, &troubles),
@@ -224,6 +235,11 @@ impl Tally {
                 .map(|(labels, (_, _, count))| (Labels(labels), *count as f64));
             to.counter(name, help, values);
         }
+        to.counter(
+            "millpond_sensor_events_total",
+            "Events that sensors told of.",
+            plain(self.sensor_events),
+        );
         to.counter(
             "millpond_rows_published_total",
             "Rows that were published.",

@@ -194,6 +194,11 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::AlertGrouped { .. } => "alert_grouped",
         Event::AlertDelivered { .. } => "alert_delivered",
         Event::AlertFailed { .. } => "alert_failed",
+        Event::SensorDeclared { .. } => "sensor_declared",
+        Event::SensorRemoved { .. } => "sensor_removed",
+        Event::SensorPaused { .. } => "sensor_paused",
+        Event::SensorResumed { .. } => "sensor_resumed",
+        Event::SensorTicked { .. } => "sensor_ticked",
         Event::Started { .. } => "started",
     }
 }

@@ -42,7 +42,12 @@ pub(super) fn alert(number: usize, names: &[AssetKey], dice: &mut Dice) -> Alert
 }
 
 pub(super) fn on(dice: &mut Dice) -> BTreeSet<Trouble> {
-    let all = [Trouble::RunFailed, Trouble::CheckFailed, Trouble::ScheduleMissed];
+    let all = [
+        Trouble::RunFailed,
+        Trouble::CheckFailed,
+        Trouble::ScheduleMissed,
+        Trouble::SensorFailing,
+    ];
     let some: BTreeSet<Trouble> = all.into_iter().filter(|_| dice.percent(70)).collect();
     match some.is_empty() {
         true => all.into_iter().collect(),
@@ -225,7 +230,7 @@ impl Alerts {
             if !declared.contains_key(alert) {
                 return broken(format!("{subject} is open for {alert}, which is gone"));
             }
-            if *trouble == Trouble::ScheduleMissed {
+            if matches!(trouble, Trouble::ScheduleMissed | Trouble::SensorFailing) {
                 continue;
             }
             let (asset, partition) = subject

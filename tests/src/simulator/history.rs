@@ -12,6 +12,7 @@ use state::status::StepStatus;
 
 use super::alerts::Alerts;
 use super::instants::Instants;
+use super::sensors::Told as SensorsTold;
 
 /// A run as its events tell it.
 struct Told {
@@ -34,6 +35,7 @@ pub(super) struct History {
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
     pub(super) alerts: Alerts,
+    pub(super) sensors: SensorsTold,
 }
 
 fn broken(id: InvariantId, found: String) -> Result<(), Broken> {
@@ -53,6 +55,7 @@ impl History {
 
     /// Takes the events of one turn in. `world` lends its mappings and its definitions.
     pub(super) fn tell(&mut self, world: &World, slots: usize, events: &[Recorded]) -> Result<(), Broken> {
+        self.sensors.tell(events)?;
         for recorded in events {
             self.one(world, slots, recorded)?;
         }
@@ -195,6 +198,11 @@ impl History {
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
+            | Event::SensorTicked { .. }
             | Event::Started { .. } => {}
         }
         Ok(())

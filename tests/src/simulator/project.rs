@@ -8,7 +8,7 @@ use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
 use assets::selection::Selection;
 use assets::{
     Alert, Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
-    PartitionedBy, WriteMode,
+    PartitionedBy, Sensor, WriteMode,
 };
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::alerts;
 use super::dice::Dice;
+use super::sensors;
 
 const ZONE: &str = "America/New_York";
 
@@ -27,6 +28,8 @@ pub(super) struct Project {
     schedules: Vec<(Schedule, bool)>,
     /// Every alert that was ever declared, and whether it is declared now.
     alerts: Vec<(Alert, bool)>,
+    /// Every sensor that was ever declared, and whether it is declared now.
+    sensors: Vec<(Sensor, bool)>,
     edits: u64,
 }
 
@@ -208,10 +211,13 @@ impl Project {
         let names: Vec<AssetKey> = assets.iter().map(|(asset, _)| asset.key.clone()).collect();
         let schedules = (0..dice.below(4)).map(|number| (schedule(number, &names, dice), true));
         let schedules = schedules.collect();
+        let sensors = (0..dice.below(4)).map(|number| (sensors::sensor(number, &names, dice), true));
+        let sensors = sensors.collect();
         let alerts = (0..dice.below(4)).map(|number| (alerts::alert(number, &names, dice), true));
         Self {
             alerts: alerts.collect(),
             schedules,
+            sensors,
             assets,
             edits: 0,
         }
@@ -231,6 +237,14 @@ impl Project {
         let declared = self.alerts.iter().filter(|(_, declared)| *declared);
         declared
             .filter_map(|(alert, _)| Some((alert.name.clone(), alerts::resolved(alert, &graph)?)))
+            .collect()
+    }
+
+    /// The sensors that are declared now.
+    pub(super) fn sensors(&self) -> BTreeMap<String, Sensor> {
+        let declared = self.sensors.iter().filter(|(_, declared)| *declared);
+        declared
+            .map(|(sensor, _)| (sensor.name.clone(), sensor.clone()))
             .collect()
     }
 
@@ -272,6 +286,16 @@ impl Project {
                 0 => *declared = !*declared,
                 1 => alert.on = alerts::on(dice),
                 _ => alert.recovered = !alert.recovered,
+            }
+            return;
+        }
+        if !self.sensors.is_empty() && dice.percent(30) {
+            let at = dice.below(self.sensors.len());
+            let (sensor, declared) = &mut self.sensors[at];
+            match dice.below(3) {
+                0 => *declared = !*declared,
+                1 => sensor.source = sensors::source(dice),
+                _ => sensor.most_events = 1 + dice.below(4) as u32,
             }
             return;
         }

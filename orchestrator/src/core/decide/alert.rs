@@ -16,6 +16,7 @@ use state::alert::{AlertEnd, AlertLine, AlertMessage, RaisedAlert};
 use state::event::{Event, Micros, Recorded};
 use state::ids::{MessageId, RunId};
 use state::schedule::{Tick, TickStatus};
+use state::sensor::SensorTick;
 
 use super::super::definitions::Definitions;
 use super::super::effect::Decision;
@@ -33,6 +34,8 @@ const LONGEST_TEXT: usize = 400;
 
 /// What the subject begins with where a schedule is meant.
 const SCHEDULE: &str = "schedule ";
+/// The same of a sensor.
+const SENSOR: &str = "sensor ";
 
 /// What is wrong, or over, with what.
 struct Subject<'s> {
@@ -85,6 +88,7 @@ pub(super) fn follows(world: &World, recorded: &Recorded) -> Vec<Event> {
             told.change(Trouble::CheckWarned, &of_step(step, run), &change);
         }
         Event::Ticked { tick } => told.ticked(tick),
+        Event::SensorTicked { tick } => told.sensor_ticked(tick),
         _ => {}
     }
     told.events
@@ -157,6 +161,26 @@ impl Told<'_> {
             run: tick.run.as_ref(),
         };
         self.change(Trouble::ScheduleMissed, &subject, &change);
+    }
+
+    fn sensor_ticked(&mut self, tick: &SensorTick) {
+        let definitions = self.world.definitions();
+        // What is no longer declared is nobody's trouble.
+        let Some(sensor) = definitions.sensors().get(&tick.sensor) else {
+            return;
+        };
+        let change = match tick.status {
+            TickStatus::Failed => Change::Wrong(tick.reason.clone().unwrap_or_default()),
+            TickStatus::Requested | TickStatus::Skipped | TickStatus::Missed => Change::Over,
+        };
+        let found = sensor.selection.resolve(definitions.graph(), &|_, _| true);
+        let subject = Subject {
+            name: format!("{SENSOR}{}", tick.sensor),
+            asset: None,
+            assets: Some(found.unwrap_or_default().into_iter().collect()),
+            run: tick.run.as_ref(),
+        };
+        self.change(Trouble::SensorFailing, &subject, &change);
     }
 
     fn change(&mut self, trouble: Trouble, subject: &Subject<'_>, change: &Change) {
@@ -246,10 +270,14 @@ pub(super) fn declared(world: &World, at: Micros, definitions: &Definitions) -> 
         let alert = definitions.alerts().get(name);
         for ((trouble, subject), asset) in &record.open {
             let stays = alert.is_some_and(|alert| {
-                let there = match (asset, subject.strip_prefix(SCHEDULE)) {
-                    (Some(asset), _) => definitions.get(asset).is_some() && alert.is_about(asset),
-                    (None, Some(schedule)) => definitions.schedules().contains_key(schedule),
-                    (None, None) => true,
+                let there = if let Some(asset) = asset {
+                    definitions.get(asset).is_some() && alert.is_about(asset)
+                } else if let Some(schedule) = subject.strip_prefix(SCHEDULE) {
+                    definitions.schedules().contains_key(schedule)
+                } else if let Some(sensor) = subject.strip_prefix(SENSOR) {
+                    definitions.sensors().contains_key(sensor)
+                } else {
+                    true
                 };
                 there && alert.on.contains(trouble)
             });

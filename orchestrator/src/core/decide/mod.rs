@@ -11,11 +11,13 @@ mod promote;
 mod publish;
 mod recover;
 mod schedule;
+mod sensor;
 mod staged;
 mod submit;
 mod turn;
 
 pub use schedule::schedule_of;
+pub use sensor::{sensor_of, wait_of};
 pub use submit::selected;
 pub use turn::{Turn, turn};
 
@@ -48,6 +50,18 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
         Input::AlertsDue => alert::due(world, at),
         Input::AlertTried { alert, message, error } => alert::tried(world, at, alert, message, error.as_deref()),
+        Input::SensorLooked {
+            request,
+            sensor,
+            look,
+            by,
+        } => sensor::looked(world, at, *request, sensor, look, by.as_deref()),
+        Input::PauseSensor {
+            request,
+            sensor,
+            pause,
+            by,
+        } => sensor::pause(world, *request, sensor, *pause, by),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,

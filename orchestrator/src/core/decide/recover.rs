@@ -7,7 +7,7 @@ use state::status::{RunStatus, StepStatus};
 
 use super::super::effect::Decision;
 use super::super::world::{Run, World};
-use super::{alert, schedule};
+use super::{alert, schedule, sensor};
 
 pub(super) fn recover(world: &World, at: Micros, boot: &str, mode: OwnerMode) -> Decision {
     let mut decision = Decision::default();
@@ -34,6 +34,7 @@ pub(super) fn recover(world: &World, at: Micros, boot: &str, mode: OwnerMode) ->
             .events
             .extend(schedule::declared(world, at, world.definitions()));
         decision.events.extend(alert::declared(world, at, world.definitions()));
+        decision.events.extend(sensor::declared(world, world.definitions()));
     }
     decision
 }

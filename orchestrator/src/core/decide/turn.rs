@@ -160,6 +160,11 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::AlertGrouped { .. }
         | Event::AlertDelivered { .. }
         | Event::AlertFailed { .. }
+        | Event::SensorDeclared { .. }
+        | Event::SensorRemoved { .. }
+        | Event::SensorPaused { .. }
+        | Event::SensorResumed { .. }
+        | Event::SensorTicked { .. }
         | Event::Started { .. } => None,
     }
 }

@@ -237,6 +237,15 @@ impl World {
                 next_at,
                 ..
             } => self.alert_tried(alert, message, *tries, *next_at)?,
+            Event::SensorDeclared {
+                sensor,
+                declared,
+                paused,
+            } => self.sensor_declared(at, sensor, declared, *paused),
+            Event::SensorRemoved { sensor } => self.sensor_mut(sensor)?.declared = false,
+            Event::SensorPaused { sensor, by } => self.sensor_paused(at, sensor, by)?,
+            Event::SensorResumed { sensor, .. } => self.sensor_resumed(sensor)?,
+            Event::SensorTicked { tick } => self.sensor_ticked(tick)?,
             Event::Started { mode, .. } => self.daemon = *mode == OwnerMode::Daemon,
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::super::definitions::Definitions;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
 use super::runs::Attempt;
-use super::{Run, ScheduleRecord, World};
+use super::{Run, ScheduleRecord, SensorRecord, World};
 
 impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
@@ -73,6 +73,9 @@ impl World {
             .into_iter()
             .map(|(name, alert)| (name, alert.into()))
             .collect();
+        for (name, sensor) in loaded.sensors {
+            world.sensors.insert(name, SensorRecord::loaded(sensor));
+        }
         for run in loaded.runs {
             world.load_run(run);
         }

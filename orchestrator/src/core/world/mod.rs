@@ -11,6 +11,7 @@ mod ids;
 mod load;
 mod runs;
 mod schedules;
+mod sensors;
 
 pub use alerts::{AlertRecord, WaitingMessage};
 pub use apply::Broken;
@@ -22,6 +23,8 @@ pub(super) use ids::split_mix;
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
+pub use sensors::SensorRecord;
+pub(super) use sensors::watched_by;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +55,9 @@ pub struct World {
     pub(super) agenda: schedules::Agenda,
     /// Alerts that ever told of something, by name.
     pub(super) alerts: BTreeMap<String, AlertRecord>,
-    /// Whether this process keeps schedules: the daemon does.
+    /// Sensors that were ever declared, by name.
+    pub(super) sensors: BTreeMap<String, SensorRecord>,
+    /// Whether this process keeps schedules and sensors: the daemon does.
     pub(super) daemon: bool,
 }
 
@@ -73,6 +78,7 @@ impl World {
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
             alerts: BTreeMap::new(),
+            sensors: BTreeMap::new(),
             daemon: false,
         }
     }

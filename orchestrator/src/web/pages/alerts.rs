@@ -191,8 +191,9 @@ fn alert_view(facts: AlertFacts) -> AlertView {
 
 fn open_view(row: AlertRow, clock: &Clock) -> OpenView {
     let schedule = row.subject.strip_prefix("schedule ");
-    let href = match (&row.asset, schedule) {
-        (Some(asset), _) => {
+    let sensor = row.subject.strip_prefix("sensor ");
+    let href = match (&row.asset, schedule, sensor) {
+        (Some(asset), ..) => {
             let partition = row.subject.split_once('@').map(|(_, partition)| partition.to_owned());
             Some(format!(
                 "/assets/{}{}",
@@ -200,11 +201,12 @@ fn open_view(row: AlertRow, clock: &Clock) -> OpenView {
                 query(&[("partition", partition)])
             ))
         }
-        (None, Some(schedule)) => Some(format!(
+        (None, Some(schedule), _) => Some(format!(
             "/schedules{}",
             query(&[("schedule", Some(schedule.to_owned()))])
         )),
-        (None, None) => None,
+        (None, None, Some(sensor)) => Some(format!("/sensors{}", query(&[("sensor", Some(sensor.to_owned()))]))),
+        (None, None, None) => None,
     };
     OpenView {
         seq: row.seq,

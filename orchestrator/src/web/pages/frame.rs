@@ -20,6 +20,8 @@ pub enum Section {
     Schedules,
     /// Alerts.
     Alerts,
+    /// Sensors.
+    Sensors,
     /// The graph.
     Graph,
 }
@@ -80,7 +82,8 @@ impl Frame {
                 entry(Section::Graph, "/graph", "Graph", "g g"),
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
-                entry(Section::Alerts, "/alerts", "Alerts", "g e"),
+                entry(Section::Alerts, "/alerts", "Alerts", "g l"),
+                entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],
             search: String::new(),

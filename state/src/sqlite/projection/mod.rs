@@ -11,6 +11,7 @@ mod materialization;
 mod model;
 mod run;
 mod schedule;
+mod sensor;
 mod source;
 mod step;
 mod sums;
@@ -192,6 +193,15 @@ impl<'c> Projection<'c> {
                 next_at,
                 ..
             } => self.alert_failed(stamp, message, *tries, error, *next_at),
+            Event::SensorDeclared {
+                sensor,
+                declared,
+                paused,
+            } => self.sensor_declared(stamp, sensor, declared, *paused),
+            Event::SensorRemoved { sensor } => self.sensor_removed(stamp, sensor),
+            Event::SensorPaused { sensor, by } => self.sensor_paused(stamp, sensor, by),
+            Event::SensorResumed { sensor, by: _ } => self.sensor_resumed(stamp, sensor),
+            Event::SensorTicked { tick } => self.sensor_ticked(stamp, tick),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }
@@ -218,6 +228,7 @@ impl<'c> Projection<'c> {
             Event::Ticked { tick } => Ok(tick.run.clone()),
             Event::AlertRaised { raised } => Ok(raised.run.clone()),
             Event::AlertEnded { line, .. } => Ok(line.run.clone()),
+            Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
@@ -228,6 +239,10 @@ impl<'c> Projection<'c> {
             | Event::AlertGrouped { .. }
             | Event::AlertDelivered { .. }
             | Event::AlertFailed { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
             | Event::Started { .. } => Ok(None),
         }
     }

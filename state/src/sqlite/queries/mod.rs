@@ -16,6 +16,7 @@
 //! | `models` | models, versions, aliases and how they moved |
 //! | `alerts` | what is wrong now, and the messages that told of it |
 //! | `schedules` | schedules, and what became of their instants |
+//! | `sensors` | sensors, their ticks and what they told of |
 //! | `why` | everything known about one partition |
 //! | `sources` | the source files of an ingest asset |
 //!
@@ -34,6 +35,7 @@ pub mod run;
 pub mod run_steps;
 pub mod runs;
 pub mod schedules;
+pub mod sensors;
 pub mod sources;
 pub mod why;
 
