@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or an environment variable: text comes in, checked values come out.
 //! Files reach the reader through [`files::ProjectFiles`], time as a value.
 
+pub mod alert;
 pub mod asset;
 pub mod check;
 pub mod condition;
@@ -14,6 +15,7 @@ pub mod fingerprint;
 pub mod graph;
 pub mod key;
 pub mod kind;
+pub mod openlineage;
 pub mod outcome;
 pub mod partition;
 pub mod pattern;
@@ -29,6 +31,7 @@ pub mod sql;
 pub mod step_rules;
 pub mod table;
 
+pub use alert::Alert;
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
 pub use fingerprint::Fingerprint;
 pub use graph::AssetGraph;

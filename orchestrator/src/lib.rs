@@ -7,6 +7,7 @@
 //! | `web` | the dashboard and the HTTP interface |
 //! | [`cli`] | the commands |
 //! | [`figures`] | numbers, sizes and lengths of time in words |
+//! | [`metrics`] | figures for Prometheus: what is counted, and how it is written down |
 //! | [`rate`] | how fast a run goes |
 //! | [`waiting`] | what waits, and for what, in words |
 //! | [`wire`] | the shapes that a command and the daemon exchange |
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod core;
 pub mod edge;
 pub mod figures;
+pub mod metrics;
 pub mod rate;
 pub mod waiting;
 pub mod web;

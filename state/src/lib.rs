@@ -10,6 +10,7 @@
 //!  page, command ◀── queries::… ───────┘  (a second Store, opened with open_reader)
 //! ```
 
+pub mod alert;
 pub mod event;
 pub mod ids;
 pub mod logs;

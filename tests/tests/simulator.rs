@@ -28,6 +28,8 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.published += outcome.published;
                     sum.crashes += outcome.crashes;
                     sum.ticks += outcome.ticks;
+                    sum.raised += outcome.raised;
+                    sum.received += outcome.received;
                     sum.events += outcome.events;
                 }
                 Err(broken) => panic!("{broken}"),
@@ -44,6 +46,8 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.published += more.published;
                 sum.crashes += more.crashes;
                 sum.ticks += more.ticks;
+                sum.raised += more.raised;
+                sum.received += more.received;
                 sum.events += more.events;
                 sum
             }
@@ -65,7 +69,13 @@ fn promises_hold_under_faults() {
     println!("{sum:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(
-        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000 && sum.events > 5_000,
+        sum.runs > 1000
+            && sum.published > 10_000
+            && sum.crashes > 500
+            && sum.ticks > 5_000
+            && sum.raised > 2_000
+            && sum.received > 500
+            && sum.events > 5_000,
         "{sum:?}"
     );
 }

@@ -5,10 +5,12 @@
 //! assets are resolved in [`crate::project`].
 
 mod ahead;
+mod alerts;
 mod asset;
 mod checks;
 mod context;
 mod inputs;
+mod openlineage;
 mod partitions;
 mod read_files;
 mod root;
@@ -20,6 +22,7 @@ mod settings;
 mod step_rules;
 
 pub(crate) use ahead::Ahead;
+pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};

@@ -1,5 +1,6 @@
 //! The commands. Each has a file; this one says what there is and hands over.
 
+mod alert;
 mod backfill;
 mod cancel;
 mod check;
@@ -80,6 +81,7 @@ enum Command {
     Resume(pause::Resume),
     Up(up::Up),
     Schedule(schedule::ScheduleCommand),
+    Alert(alert::AlertCommand),
     Sensor(sensor::SensorCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -116,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Resume(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schedule(command) => command.run(&place, &terminal),
+        Command::Alert(command) => command.run(&place, &terminal),
         Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
+use assets::{Alert, Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub struct Definitions {
     graph: AssetGraph,
     ordered: Vec<Arc<Asset>>,
     schedules: BTreeMap<String, Schedule>,
+    alerts: BTreeMap<String, Alert>,
     sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
@@ -60,6 +61,7 @@ impl Definitions {
             graph,
             ordered,
             schedules: BTreeMap::new(),
+            alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
@@ -76,6 +78,18 @@ impl Definitions {
     /// Whether one attempt makes all wanted partitions of an asset in one pass.
     pub fn makes_together(&self, asset: &Asset) -> bool {
         asset.rules.together || self.settings.together.contains(&asset.kind)
+    }
+
+    /// The same with these alerts.
+    #[must_use]
+    pub fn with_alerts(mut self, alerts: BTreeMap<String, Alert>) -> Self {
+        self.alerts = alerts;
+        self
+    }
+
+    /// Its alerts, by name.
+    pub fn alerts(&self) -> &BTreeMap<String, Alert> {
+        &self.alerts
     }
 
     /// The same with these sensors.

@@ -63,13 +63,15 @@ pub enum InvariantId {
     PoolsAreBounded,
     /// What is said that a step waits for is what keeps it from starting.
     ReasonsAreTrue,
+    /// What alerts are about is raised with it, told in one message, and the message delivered or known to be given up.
+    EverythingIsTold,
     /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
     EventsAreToldOnce,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::ReasonsAreTrue,
         Self::PoolsAreBounded,
         Self::RetriesAreBounded,
@@ -94,6 +96,7 @@ impl InvariantId {
         Self::FreshIsCurrent,
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
+        Self::EverythingIsTold,
         Self::EventsAreToldOnce,
     ];
 
@@ -129,6 +132,9 @@ impl InvariantId {
             Self::ReasonsAreTrue => "what is said that a step waits for is what keeps it from starting",
             Self::PoolsAreBounded => "no more attempts are in flight than their pools and the memory have place for",
             Self::RetriesAreBounded => "a step is tried again as often as its asset says, and no sooner than it says",
+            Self::EverythingIsTold => {
+                "what alerts are about is raised with it, told in one message, and the message delivered or given up"
+            }
             Self::EventsAreToldOnce => {
                 "every event of a sensor is told of by exactly one tick, and starts at most one run"
             }
@@ -189,6 +195,9 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
     let differs = |found: String| Err(Broken::new(InvariantId::RecoveredWorldIsEqual, found));
     if live.pointers != recovered.pointers {
         return differs("the tables' pointers differ".to_owned());
+    }
+    if live.alerts != recovered.alerts {
+        return differs(format!("the alerts are {:?}, were {:?}", recovered.alerts, live.alerts));
     }
     if live.schedules != recovered.schedules || live.agenda != recovered.agenda {
         return differs(format!(

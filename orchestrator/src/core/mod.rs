@@ -39,6 +39,6 @@ pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference
 pub use queue::{Wait, WaitsFor, waits, waits_of};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use world::{
-    AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,
-    PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead, Step, World,
+    AlertRecord, AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,
+    PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead, Step, WaitingMessage, World,
 };

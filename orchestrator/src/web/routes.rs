@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage};
-use super::{WebState, api, guard, hooks, live, pages, static_files};
+use super::{WebState, api, guard, hooks, live, metrics, pages, static_files};
 
 /// All routes, behind the guard. Only `/healthz`, `/static`, `/login` and `/hooks` answer without a token, and the guard says so.
 pub fn all(state: WebState) -> Router {
@@ -29,6 +29,8 @@ pub fn all(state: WebState) -> Router {
         .route("/schedules/{schedule}/pause", post(pages::schedules::pause))
         .route("/schedules/{schedule}/resume", post(pages::schedules::resume))
         .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
+        .route("/alerts", get(pages::alerts::page))
+        .route("/alerts/{alert}/test", post(pages::alerts::test))
         .route("/sensors", get(pages::sensors::page))
         .route("/sensors/{sensor}/pause", post(pages::sensors::pause))
         .route("/sensors/{sensor}/resume", post(pages::sensors::resume))
@@ -53,6 +55,8 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/schedules/{schedule}/pause", post(api::pause_schedule))
         .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
         .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
+        .route("/api/v1/alerts", get(api::list_alerts))
+        .route("/api/v1/alerts/{alert}/test", post(api::test_alert))
         .route("/api/v1/sensors", get(api::list_sensors))
         .route("/api/v1/sensors/{sensor}/events", get(api::sensor_events))
         .route("/api/v1/sensors/{sensor}/pause", post(api::pause_sensor))
@@ -60,6 +64,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/sensors/{sensor}/tick", post(api::tick_sensor))
         .route("/api/v1/events", get(api::events))
         // Machines.
+        .route("/metrics", get(metrics::metrics))
         .route("/hooks/{sensor}", post(hooks::told))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing_here)

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 
 use super::error::StateError;
+use super::loaded_alerts::{self, LoadedAlert};
 use super::open::Store;
 use super::value;
 use crate::event::{Micros, PinnedVersion, RunRequest};
@@ -42,6 +43,8 @@ pub struct Loaded {
     pub models: BTreeMap<AssetKey, LoadedModel>,
     /// Schedules that were ever declared, by name.
     pub schedules: BTreeMap<String, LoadedSchedule>,
+    /// Alerts of which something is open, to be told, or was told, by name.
+    pub alerts: BTreeMap<String, LoadedAlert>,
     /// Sensors that were ever declared, by name.
     pub sensors: BTreeMap<String, LoadedSensor>,
 }
@@ -318,6 +321,7 @@ impl Store {
         loaded.sources = sources_read(&moment)?;
         loaded.models = models(&moment)?;
         loaded.schedules = schedules(&moment)?;
+        loaded.alerts = loaded_alerts::alerts(&moment)?;
         loaded.sensors = sensors(&moment)?;
         Ok(loaded)
     }

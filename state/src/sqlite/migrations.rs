@@ -41,8 +41,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0004_sensors.sql"),
     },
     Migration {
+        name: "alerts",
+        sql: include_str!("migrations/0005_alerts.sql"),
+    },
+    Migration {
         name: "retries",
-        sql: include_str!("migrations/0005_retries.sql"),
+        sql: include_str!("migrations/0006_retries.sql"),
     },
 ];
 
@@ -114,9 +118,11 @@ fn suffixed(path: &Path, suffix: &str) -> std::path::PathBuf {
 #[cfg(test)]
 mod tests {
     use assets::Fingerprint;
+    use assets::alert::Trouble;
     use assets::outcome::Severity;
 
     use super::*;
+    use crate::alert::{AlertEnd, MessageStatus};
     use crate::event::OwnerMode;
     use crate::schedule::TickStatus;
     use crate::status::{RunStatus, StepStatus};
@@ -127,6 +133,7 @@ mod tests {
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
         "3a47a4136c70268a32ce99a9bdd199ec",
+        "307e06aa5b561490047f99772ab82f43",
         "617dd033191223506c61ef76c4fe82bf",
     ];
 
@@ -186,6 +193,15 @@ mod tests {
         );
         assert_eq!(constraint_texts("tick_status"), TickStatus::ALL.map(TickStatus::as_str));
         assert_eq!(constraint_texts("tick_status"), texts(&TickStatus::ALL));
+        assert_eq!(constraint_texts("alert_trouble"), Trouble::ALL.map(Trouble::as_str));
+        assert_eq!(constraint_texts("alert_trouble"), texts(&Trouble::ALL));
+        assert_eq!(constraint_texts("alert_end"), AlertEnd::ALL.map(AlertEnd::as_str));
+        assert_eq!(constraint_texts("alert_end"), texts(&AlertEnd::ALL));
+        assert_eq!(
+            constraint_texts("alert_message_status"),
+            MessageStatus::ALL.map(MessageStatus::as_str)
+        );
+        assert_eq!(constraint_texts("alert_message_status"), texts(&MessageStatus::ALL));
         assert_eq!(
             constraint_texts("check_result_severity"),
             texts(&[Severity::Warn, Severity::Error])

@@ -9,6 +9,8 @@ use state::ids::{AttemptId, RunId};
 use state::schedule::{DeclaredTimes, Tick};
 use state::status::{RunStatus, StepStatus};
 
+use crate::alerts::{self, ModelAlert};
+
 #[derive(Debug, Clone)]
 pub(crate) struct ModelRun {
     pub(crate) seq: i64,
@@ -101,6 +103,7 @@ pub(crate) struct Model {
     pub(crate) alias_moves: Vec<(i64, AssetKey, String, Option<u64>, u64)>,
     pub(crate) schedules: BTreeMap<String, ModelSchedule>,
     pub(crate) ticks: Vec<(i64, i64, Tick)>,
+    pub(crate) alerts: BTreeMap<String, ModelAlert>,
     pub(crate) boot: Option<String>,
 }
 
@@ -351,6 +354,11 @@ impl Model {
                 }
                 self.ticks.push((seq, at, tick));
             }
+            Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. } => alerts::apply(&mut self.alerts, seq, recorded),
             // They have a test of their own: `sensors`.
             Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }

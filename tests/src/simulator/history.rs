@@ -10,6 +10,7 @@ use state::event::{Event, Micros, Recorded};
 use state::ids::{AttemptId, RunId};
 use state::status::{RunStatus, StepStatus};
 
+use super::alerts::Alerts;
 use super::instants::Instants;
 use super::sensors::Told as SensorsTold;
 
@@ -44,6 +45,7 @@ pub(super) struct History {
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
+    pub(super) alerts: Alerts,
     pub(super) sensors: SensorsTold,
 }
 
@@ -68,7 +70,7 @@ impl History {
         for recorded in events {
             self.one(world, limits, recorded)?;
         }
-        Ok(())
+        self.alerts.agrees_with(world, events)
     }
 
     fn one(&mut self, world: &World, limits: &Limits, recorded: &Recorded) -> Result<(), Broken> {
@@ -236,6 +238,11 @@ impl History {
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
             | Event::Ticked { .. } => self.instants.tell(recorded)?,
+            Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. } => self.alerts.tell(recorded)?,
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }

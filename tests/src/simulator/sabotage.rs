@@ -42,6 +42,10 @@ pub enum Sabotage {
     RetryForEver,
     /// One more than there are places gets into a pool.
     OvercrowdAPool,
+    /// What went wrong is not raised.
+    ForgetToRaise,
+    /// A message that its receiver did not take counts as delivered.
+    TakeARefusalForDelivery,
     /// The run that a sensor requests is submitted, and its tick is not recorded with it.
     SubmitWithoutTheTick,
     /// A sensor reads on and does not say which events it has told of.
@@ -52,7 +56,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::RetryAtOnce,
         Self::RetryForEver,
         Self::OvercrowdAPool,
@@ -69,6 +73,8 @@ impl Sabotage {
         Self::ForgetWhatWasMissed,
         Self::CountFromEachStart,
         Self::TickWhilePaused,
+        Self::ForgetToRaise,
+        Self::TakeARefusalForDelivery,
         Self::SubmitWithoutTheTick,
         Self::ForgetTheKeys,
         Self::TellOfAllThatIsSeen,
@@ -97,6 +103,26 @@ impl Sabotage {
         };
         let at = events.first().map_or(0, |recorded| recorded.at);
         match self {
+            Self::ForgetToRaise => without(|event| matches!(event, Event::AlertRaised { .. })),
+            Self::TakeARefusalForDelivery => {
+                let Input::AlertTried { error: Some(_), .. } = input else {
+                    return None;
+                };
+                let mut changed = events.to_vec();
+                for recorded in &mut changed {
+                    if let Event::AlertFailed {
+                        alert, message, tries, ..
+                    } = &recorded.event
+                    {
+                        recorded.event = Event::AlertDelivered {
+                            alert: alert.clone(),
+                            message: message.clone(),
+                            tries: *tries,
+                        };
+                    }
+                }
+                Some(changed)
+            }
             Self::LoseTheRequeue => without(|event| matches!(event, Event::StepRequeued { .. })),
             Self::KeepTheSlot => without(|event| matches!(event, Event::AttemptEnded { failure: None, .. })),
             Self::ForgetToSkip => without(|event| matches!(event, Event::StepSkipped { .. })),

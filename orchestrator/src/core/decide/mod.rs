@@ -1,6 +1,7 @@
 //! One file per case; [`decide`] only chooses among them.
 
 mod admit;
+mod alert;
 mod cancel;
 mod definitions;
 mod ended;
@@ -51,6 +52,8 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
         Input::RetriesDue { until } => retry::due(world, *until),
         Input::AttemptTimedOut { attempt, working_on } => timeout::timed_out(world, attempt, working_on.as_ref()),
+        Input::AlertsDue => alert::due(world, at),
+        Input::AlertTried { alert, message, error } => alert::tried(world, at, alert, message, error.as_deref()),
         Input::SensorLooked {
             request,
             sensor,

@@ -70,6 +70,11 @@ impl World {
             world.schedules.insert(name, record);
         }
         world.look_through_schedules();
+        world.alerts = loaded
+            .alerts
+            .into_iter()
+            .map(|(name, alert)| (name, alert.into()))
+            .collect();
         for (name, sensor) in loaded.sensors {
             world.sensors.insert(name, SensorRecord::loaded(sensor));
         }

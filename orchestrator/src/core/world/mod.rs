@@ -4,6 +4,7 @@
 //! It changes only by [`World::apply`], live and at recovery alike; the two exceptions are not facts about data: the
 //! definitions in force, and the seed of ids. Ended runs leave it: history is the store's.
 
+mod alerts;
 mod apply;
 mod assets;
 mod ids;
@@ -13,6 +14,7 @@ mod runs;
 mod schedules;
 mod sensors;
 
+pub use alerts::{AlertRecord, WaitingMessage};
 pub use apply::Broken;
 pub(super) use assets::sources_of;
 pub use assets::{
@@ -55,6 +57,8 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
+    /// Alerts that ever told of something, by name.
+    pub(super) alerts: BTreeMap<String, AlertRecord>,
     /// Sensors that were ever declared, by name.
     pub(super) sensors: BTreeMap<String, SensorRecord>,
     /// Whether this process keeps schedules and sensors: the daemon does.
@@ -78,6 +82,7 @@ impl World {
             retries: BTreeSet::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
+            alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             daemon: false,
         }

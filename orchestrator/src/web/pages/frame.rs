@@ -18,6 +18,8 @@ pub enum Section {
     Models,
     /// Schedules.
     Schedules,
+    /// Alerts.
+    Alerts,
     /// Sensors.
     Sensors,
     /// The graph.
@@ -80,6 +82,7 @@ impl Frame {
                 entry(Section::Graph, "/graph", "Graph", "g g"),
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
+                entry(Section::Alerts, "/alerts", "Alerts", "g l"),
                 entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],

@@ -11,6 +11,7 @@
 //! | `models`, `model` | `/models`, `/models/{key}` |
 //! | `sensors` | `/sensors` and its buttons |
 //! | `schedules` | `/schedules` and its buttons |
+//! | `alerts` | `/alerts` and its button |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
@@ -19,6 +20,7 @@
 //! | `failures` | why steps failed |
 //! | `figures`, `markup` | numbers and times for people; text and HTML |
 
+pub mod alerts;
 pub mod asset;
 pub mod assets;
 mod assets_state;

@@ -4,6 +4,7 @@
 //! else refuses the whole commit. The result is a function of the events, their times and their numbers alone, so `fsck`
 //! can compute it again and compare.
 
+mod alert;
 mod attempt;
 mod catalog;
 mod materialization;
@@ -192,6 +193,25 @@ impl<'c> Projection<'c> {
             Event::SchedulePaused { schedule, by } => self.schedule_paused(stamp, schedule, by),
             Event::ScheduleResumed { schedule, by: _ } => self.schedule_resumed(stamp, schedule),
             Event::Ticked { tick } => self.ticked(stamp, tick),
+            Event::AlertRaised { raised } => self.alert_raised(stamp, raised),
+            Event::AlertEnded { alert, end, line, tell } => self.alert_ended(
+                stamp,
+                &alert::End {
+                    alert,
+                    how: *end,
+                    line,
+                    tell: *tell,
+                },
+            ),
+            Event::AlertGrouped { message } => self.alert_grouped(stamp, message),
+            Event::AlertDelivered { message, tries, .. } => self.alert_delivered(stamp, message, *tries),
+            Event::AlertFailed {
+                message,
+                tries,
+                error,
+                next_at,
+                ..
+            } => self.alert_failed(stamp, message, *tries, error, *next_at),
             Event::SensorDeclared {
                 sensor,
                 declared,
@@ -227,6 +247,8 @@ impl<'c> Projection<'c> {
             | Event::AttemptTimedOut { attempt, .. }
             | Event::AttemptEnded { attempt, .. } => Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok())),
             Event::Ticked { tick } => Ok(tick.run.clone()),
+            Event::AlertRaised { raised } => Ok(raised.run.clone()),
+            Event::AlertEnded { line, .. } => Ok(line.run.clone()),
             Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
@@ -235,6 +257,9 @@ impl<'c> Projection<'c> {
             | Event::ScheduleRemoved { .. }
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. }
             | Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }
