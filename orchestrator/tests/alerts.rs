@@ -43,6 +43,7 @@ fn asset(key: &str, partitions: usize) -> Asset {
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness_seconds: None,
+        rules: assets::StepRules::default(),
         fingerprint: Fingerprint::of([key]),
         config: serde_json::Value::Null,
         declared_at: place(),

@@ -46,6 +46,7 @@ fn asset(name: &str, partitioning: Option<Partitioning>) -> Asset {
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness_seconds: None,
+        rules: assets::StepRules::default(),
         fingerprint: Fingerprint::of([name]),
         config: serde_json::Value::Null,
         declared_at: place(),

@@ -152,6 +152,14 @@ impl Story {
                 let checks = self.checks(cursor, at, &tried, checks);
                 std::iter::once(failed).chain(checks).collect()
             }
+            Event::StepUpForRetry { run, step, failure, .. } => {
+                let Some((attempt, known)) = cursor.end(run, step) else {
+                    return Vec::new();
+                };
+                let (attempt, known) = (&attempt, &known);
+                let tried = Try { attempt, known, step };
+                vec![self.step(cursor, at, "FAIL", &tried, None, Some(failure))]
+            }
             Event::StepCanceled { run, step } => self.aborted(cursor, at, run, step, None),
             Event::StepRequeued { run, step, reason } => {
                 let failure = Failure::new(FailureClass::Interrupted, reason.clone());
