@@ -24,7 +24,7 @@ mod scope;
 mod staleness;
 mod world;
 
-pub use decide::{Turn, decide, schedule_of, selected, sensor_of, turn, wait_of};
+pub use decide::{Turn, decide, schedule_of, selected, turn, wait_of};
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,

@@ -28,7 +28,22 @@ pub(super) static RUN: TableSpec = TableSpec {
 const STATUS: FieldType = FieldType::Choice(&["succeeded", "failed", "canceled"]);
 
 pub(super) fn read(table: &TableReader<'_>, reading: &Reading<'_>) -> Option<SensorSource> {
-    let statuses = read_statuses(table);
+    let mut statuses = Vec::new();
+    for word in table.strings("status") {
+        statuses.push(RunStatusWatched::of(word.value)?);
+    }
+    if statuses.is_empty() {
+        if table.has("status") {
+            if table
+                .value("status")
+                .is_some_and(|status| status.as_list().is_some_and(|list| list.is_empty()))
+            {
+                table.invalid("status", "`status` names no way to end");
+            }
+            return None;
+        }
+        statuses.push(RunStatusWatched::Succeeded);
+    }
     let of = match table.string("of") {
         None if table.has("of") => return None,
         None => None,
@@ -40,23 +55,5 @@ pub(super) fn read(table: &TableReader<'_>, reading: &Reading<'_>) -> Option<Sen
             }
         },
     };
-    let statuses = statuses?;
     Some(SensorSource::Run(RunSource { statuses, of }))
-}
-
-fn read_statuses(table: &TableReader<'_>) -> Option<Vec<RunStatusWatched>> {
-    let written = table.strings("status");
-    if written.is_empty() {
-        if table.has("status") {
-            if table
-                .value("status")
-                .is_some_and(|status| status.as_list().is_some_and(|list| list.is_empty()))
-            {
-                table.invalid("status", "`status` names no way to end");
-            }
-            return None;
-        }
-        return Some(vec![RunStatusWatched::Succeeded]);
-    }
-    written.iter().map(|word| RunStatusWatched::of(word.value)).collect()
 }

@@ -16,7 +16,7 @@ mod submit;
 mod turn;
 
 pub use schedule::schedule_of;
-pub use sensor::{sensor_of, wait_of};
+pub use sensor::wait_of;
 pub use submit::selected;
 pub use turn::{Turn, turn};
 
