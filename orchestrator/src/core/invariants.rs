@@ -178,6 +178,18 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
             recovered.schedules, recovered.agenda, live.schedules, live.agenda
         ));
     }
+    if live.freshness != recovered.freshness {
+        return differs(format!(
+            "freshness is {:?}, was {:?}",
+            recovered.freshness, live.freshness
+        ));
+    }
+    if live.automation != recovered.automation {
+        return differs(format!(
+            "automation is {:?}, was {:?}",
+            recovered.automation, live.automation
+        ));
+    }
     if live.models != recovered.models {
         return differs("the models differ".to_owned());
     }

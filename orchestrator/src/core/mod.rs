@@ -35,6 +35,6 @@ pub use invariants::{InvariantId, check as check_invariants, check_same, check_s
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use world::{
-    AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,
-    PartitionRecord, Run, ScheduleRecord, SourceRead, Step, World,
+    AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
+    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SourceRead, Step, World,
 };

@@ -189,6 +189,12 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SchedulePaused { .. } => "schedule_paused",
         Event::ScheduleResumed { .. } => "schedule_resumed",
         Event::Ticked { .. } => "ticked",
+        Event::FreshnessChanged { .. } => "freshness_changed",
+        Event::FreshnessRemoved { .. } => "freshness_removed",
+        Event::AutomationRequested { .. } => "automation_requested",
+        Event::AutomationHeld { .. } => "automation_held",
+        Event::AutomationPaused { .. } => "automation_paused",
+        Event::AutomationResumed { .. } => "automation_resumed",
         Event::Started { .. } => "started",
     }
 }

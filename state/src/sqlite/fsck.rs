@@ -173,6 +173,17 @@ const TABLES: &[(&str, &str)] = &[
     ("table_pointer", "SELECT * FROM table_pointer ORDER BY asset"),
     ("schedule", "SELECT * FROM schedule ORDER BY name"),
     ("tick", "SELECT * FROM tick ORDER BY schedule, instant"),
+    ("freshness", "SELECT * FROM freshness ORDER BY asset"),
+    ("freshness_change", "SELECT * FROM freshness_change ORDER BY asset, seq"),
+    ("automation_pause", "SELECT * FROM automation_pause ORDER BY asset"),
+    (
+        "automation_hold",
+        "SELECT * FROM automation_hold ORDER BY asset, partition",
+    ),
+    (
+        "automation_request",
+        "SELECT * FROM automation_request ORDER BY asset, seq",
+    ),
     ("event", "SELECT seq, at, type, run FROM event ORDER BY seq"),
 ];
 

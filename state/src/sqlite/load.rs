@@ -14,6 +14,8 @@ use super::error::StateError;
 use super::open::Store;
 use super::value;
 use crate::event::{Micros, PinnedVersion, RunRequest};
+use crate::automation::Held;
+use crate::freshness::FreshnessState;
 use crate::ids::{AttemptId, RunId};
 use crate::schedule::DeclaredTimes;
 use crate::status::{RunStatus, StepStatus};
@@ -41,6 +43,25 @@ pub struct Loaded {
     pub models: BTreeMap<AssetKey, LoadedModel>,
     /// Schedules that were ever declared, by name.
     pub schedules: BTreeMap<String, LoadedSchedule>,
+    /// How each asset with a freshness policy stands by it.
+    pub freshness: BTreeMap<AssetKey, LoadedFreshness>,
+    /// When and by whom automation was paused: of an asset, or all of it (`None`).
+    pub automation_paused: BTreeMap<Option<AssetKey>, (Micros, String)>,
+    /// The partitions that automation leaves alone, and since when.
+    pub held: Vec<(AssetKey, Micros, Held)>,
+}
+
+/// How an asset with a freshness policy stands by it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedFreshness {
+    /// Where it stands.
+    pub state: FreshnessState,
+    /// Since when.
+    pub since: Micros,
+    /// From when on it is watched.
+    pub watched: Micros,
+    /// From when on it is late.
+    pub late_at: Option<Micros>,
 }
 
 /// A schedule that was ever declared.
@@ -279,6 +300,9 @@ impl Store {
         loaded.sources = sources_read(&moment)?;
         loaded.models = models(&moment)?;
         loaded.schedules = schedules(&moment)?;
+        loaded.freshness = freshness(&moment)?;
+        loaded.automation_paused = automation_paused(&moment)?;
+        loaded.held = held(&moment)?;
         Ok(loaded)
     }
 }
@@ -549,4 +573,52 @@ fn schedules(connection: &Connection) -> Result<BTreeMap<String, LoadedSchedule>
         schedules.insert(row.get(0)?, schedule);
     }
     Ok(schedules)
+}
+
+fn freshness(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedFreshness>, StateError> {
+    let mut found = BTreeMap::new();
+    let mut statement = connection.prepare("SELECT asset, state, since, watched, late_at FROM freshness")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = value::parsed("freshness.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let freshness = LoadedFreshness {
+            state: value::freshness_state(row.get_ref(1)?.as_str().unwrap_or_default())?,
+            since: row.get(2)?,
+            watched: row.get(3)?,
+            late_at: row.get(4)?,
+        };
+        found.insert(asset, freshness);
+    }
+    Ok(found)
+}
+
+fn automation_paused(connection: &Connection) -> Result<BTreeMap<Option<AssetKey>, (Micros, String)>, StateError> {
+    let mut found = BTreeMap::new();
+    let mut statement = connection.prepare("SELECT asset, at, by FROM automation_pause")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = match row.get_ref(0)?.as_str().unwrap_or_default() {
+            "" => None,
+            asset => Some(value::parsed("automation_pause.asset", asset)?),
+        };
+        found.insert(asset, (row.get(1)?, row.get(2)?));
+    }
+    Ok(found)
+}
+
+fn held(connection: &Connection) -> Result<Vec<(AssetKey, Micros, Held)>, StateError> {
+    let mut found = Vec::new();
+    let mut keys = AssetKeys::default();
+    let mut statement = connection.prepare("SELECT asset, partition, at, version, because FROM automation_hold")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = keys.key("automation_hold.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let held = Held {
+            partition: value::partition("automation_hold.partition", row.get_ref(1)?.as_str().unwrap_or_default())?,
+            version: value::fingerprint(row.get(3)?),
+            because: value::hold_reason(row.get_ref(4)?.as_str().unwrap_or_default())?,
+        };
+        found.push((asset, row.get(2)?, held));
+    }
+    Ok(found)
 }

@@ -36,6 +36,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "pause",
         sql: include_str!("migrations/0003_pause.sql"),
     },
+    Migration {
+        name: "automation",
+        sql: include_str!("migrations/0004_automation.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -109,7 +113,9 @@ mod tests {
     use assets::outcome::Severity;
 
     use super::*;
+    use crate::automation::HoldReason;
     use crate::event::OwnerMode;
+    use crate::freshness::FreshnessState;
     use crate::schedule::TickStatus;
     use crate::status::{RunStatus, StepStatus};
 
@@ -118,6 +124,7 @@ mod tests {
         "a44c467b42dc46943a07841a09f1ec67",
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
+        "6fe4d764bba3aa6c8f9fa53e5129a285",
     ];
 
     #[test]
@@ -176,6 +183,16 @@ mod tests {
         );
         assert_eq!(constraint_texts("tick_status"), TickStatus::ALL.map(TickStatus::as_str));
         assert_eq!(constraint_texts("tick_status"), texts(&TickStatus::ALL));
+        assert_eq!(constraint_texts("freshness_state"), texts(&FreshnessState::ALL));
+        assert_eq!(
+            constraint_texts("freshness_state"),
+            FreshnessState::ALL.map(FreshnessState::as_str)
+        );
+        assert_eq!(constraint_texts("automation_hold_because"), texts(&HoldReason::ALL));
+        assert_eq!(
+            constraint_texts("automation_hold_because"),
+            HoldReason::ALL.map(HoldReason::as_str)
+        );
         assert_eq!(
             constraint_texts("check_result_severity"),
             texts(&[Severity::Warn, Severity::Error])

@@ -52,6 +52,7 @@ pub(crate) fn agree(store: &Store, model: &Model) {
     partitions_agree(store, model);
     registry_agrees(store, model);
     schedules_agree(store, model);
+    crate::automation::agree(store, model);
     load_agrees(store, model);
 }
 

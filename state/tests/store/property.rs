@@ -19,14 +19,14 @@ use crate::words::{
 };
 
 /// Picks without a random source of its own, so that a failing history shrinks.
-struct Choices<'c>(std::slice::Iter<'c, u16>);
+pub(crate) struct Choices<'c>(std::slice::Iter<'c, u16>);
 
 impl Choices<'_> {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::from(self.0.next().copied().unwrap_or(0)) % limit.max(1)
     }
 
-    fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+    pub(crate) fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
         (!of.is_empty()).then(|| of[self.below(of.len())].clone())
     }
 }
@@ -54,7 +54,7 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         .collect();
     let open_run = |choose: &mut Choices<'_>| choose.one(&open);
     let in_hand = [StepStatus::Running, StepStatus::Publishing];
-    match choose.below(19) {
+    match choose.below(22) {
         0 | 1 => {
             let steps: Vec<_> = universe().into_iter().filter(|_| choose.below(3) > 0).collect();
             Some(submitted(&run(model.runs.len() as u64 + 1), &steps))
@@ -201,6 +201,7 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
             })
         }
         16..=18 => schedule_event(model, choose),
+        19..=21 => crate::automation::event(model, &universe(), choose),
         _ => {
             let model_key = asset("models.delay");
             let newest = model
@@ -317,6 +318,7 @@ fn impossible(model: &Model) -> Vec<Event> {
             reason: String::new(),
         },
     ];
+    events.extend(crate::automation::impossible(model));
     for (_, _, told) in &model.ticks {
         events.push(Event::Ticked { tick: told.clone() });
     }

@@ -141,6 +141,12 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::SchedulePaused { .. }
         | Event::ScheduleResumed { .. }
         | Event::Ticked { .. }
+        | Event::FreshnessChanged { .. }
+        | Event::FreshnessRemoved { .. }
+        | Event::AutomationRequested { .. }
+        | Event::AutomationHeld { .. }
+        | Event::AutomationPaused { .. }
+        | Event::AutomationResumed { .. }
         | Event::Started { .. } => None,
     }
 }

@@ -226,6 +226,13 @@ impl World {
                 self.look_at_schedule(schedule);
             }
             Event::Ticked { tick } => self.ticked(tick)?,
+            Event::FreshnessChanged { change } => self.freshness_changed(at, change)?,
+            Event::FreshnessRemoved { asset } => self.freshness_removed(asset)?,
+            // Why a run was requested is for people.
+            Event::AutomationRequested { .. } => {}
+            Event::AutomationHeld { asset, held } => self.automation.hold(at, asset, held),
+            Event::AutomationPaused { asset, by } => self.automation_paused(at, asset.as_ref(), by)?,
+            Event::AutomationResumed { asset, .. } => self.automation_resumed(asset.as_ref())?,
             Event::Started { mode, .. } => self.daemon = *mode == OwnerMode::Daemon,
         }
         Ok(())
@@ -409,5 +416,6 @@ impl World {
         let partition = record.partitions.entry(step.partition.clone()).or_default();
         partition.materialization = Some(LastMaterialization::new(run.clone(), at, materialization));
         partition.failure = None;
+        self.automation.release(step);
     }
 }

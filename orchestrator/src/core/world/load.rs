@@ -11,7 +11,7 @@ use super::super::definitions::Definitions;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
 use super::runs::Attempt;
-use super::{Run, ScheduleRecord, World};
+use super::{FreshnessRecord, Run, ScheduleRecord, World};
 
 impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
@@ -66,6 +66,19 @@ impl World {
                 last_by_hand: schedule.last_by_hand,
             };
             world.schedules.insert(name, record);
+        }
+        for (asset, known) in loaded.freshness {
+            let record = FreshnessRecord {
+                state: known.state,
+                since: known.since,
+                watched: known.watched,
+                late_at: known.late_at,
+            };
+            world.freshness.insert(asset, record);
+        }
+        world.automation.paused = loaded.automation_paused;
+        for (asset, at, held) in loaded.held {
+            world.automation.hold(at, &asset, &[held]);
         }
         world.look_through_schedules();
         for run in loaded.runs {

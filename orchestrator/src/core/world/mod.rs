@@ -6,6 +6,8 @@
 
 mod apply;
 mod assets;
+mod automation;
+mod freshness;
 mod ids;
 mod load;
 mod runs;
@@ -16,6 +18,8 @@ pub(super) use assets::sources_of;
 pub use assets::{
     AssetRecord, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, SourceRead,
 };
+pub use automation::{AutomationRecord, Hold};
+pub use freshness::FreshnessRecord;
 pub(super) use ids::split_mix;
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
@@ -48,6 +52,10 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
+    /// Assets with a freshness policy, and how they stand by it.
+    pub(super) freshness: BTreeMap<AssetKey, FreshnessRecord>,
+    /// What automation leaves alone, and whether it is paused.
+    pub(super) automation: AutomationRecord,
     /// Whether this process keeps schedules: the daemon does.
     pub(super) daemon: bool,
 }
@@ -68,6 +76,8 @@ impl World {
             attempts: BTreeMap::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
+            freshness: BTreeMap::new(),
+            automation: AutomationRecord::default(),
             daemon: false,
         }
     }

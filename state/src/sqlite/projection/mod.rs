@@ -5,7 +5,9 @@
 //! can compute it again and compare.
 
 mod attempt;
+mod automation;
 mod catalog;
+mod freshness;
 mod materialization;
 mod model;
 mod run;
@@ -105,6 +107,7 @@ impl<'c> Projection<'c> {
             } => {
                 self.step_succeeded(stamp, run, attempt, materialization)?;
                 self.materialized(stamp, run, attempt, materialization)?;
+                self.automation_released(&materialization.step)?;
                 self.checked(stamp, run, &materialization.step, &materialization.checks, true)
             }
             Event::StepFailed {
@@ -172,6 +175,12 @@ impl<'c> Projection<'c> {
             Event::SchedulePaused { schedule, by } => self.schedule_paused(stamp, schedule, by),
             Event::ScheduleResumed { schedule, by: _ } => self.schedule_resumed(stamp, schedule),
             Event::Ticked { tick } => self.ticked(stamp, tick),
+            Event::FreshnessChanged { change } => self.freshness_changed(stamp, change),
+            Event::FreshnessRemoved { asset } => self.freshness_removed(asset),
+            Event::AutomationRequested { decision } => self.automation_requested(stamp, decision),
+            Event::AutomationHeld { asset, held } => self.automation_held(stamp, asset, held),
+            Event::AutomationPaused { asset, by } => self.automation_paused(stamp, asset.as_ref(), by),
+            Event::AutomationResumed { asset, by: _ } => self.automation_resumed(asset.as_ref()),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }
@@ -196,6 +205,7 @@ impl<'c> Projection<'c> {
                 Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok()))
             }
             Event::Ticked { tick } => Ok(tick.run.clone()),
+            Event::AutomationRequested { decision } => Ok(Some(decision.run.clone())),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
@@ -203,6 +213,11 @@ impl<'c> Projection<'c> {
             | Event::ScheduleRemoved { .. }
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
+            | Event::FreshnessChanged { .. }
+            | Event::FreshnessRemoved { .. }
+            | Event::AutomationHeld { .. }
+            | Event::AutomationPaused { .. }
+            | Event::AutomationResumed { .. }
             | Event::Started { .. } => Ok(None),
         }
     }

@@ -15,6 +15,8 @@
 //! | `events` | what happened since an event |
 //! | `models` | models, versions, aliases and how they moved |
 //! | `schedules` | schedules, and what became of their instants |
+//! | `automation` | what automation requested and why, and whether it is paused |
+//! | `freshness` | how assets stand by their freshness policies |
 //! | `why` | everything known about one partition |
 //! | `sources` | the source files of an ingest asset |
 //!
@@ -23,8 +25,10 @@
 pub mod asset_partitions;
 pub mod assets;
 pub mod attempts;
+pub mod automation;
 pub mod checks;
 pub mod events;
+pub mod freshness;
 pub mod materializations;
 pub mod models;
 mod page;
