@@ -4,6 +4,7 @@
 //! Files reach the reader through [`files::ProjectFiles`], time as a value.
 
 pub mod asset;
+pub mod automation;
 pub mod check;
 pub mod condition;
 pub mod cron;
@@ -11,6 +12,7 @@ pub mod declaration;
 pub mod diagnostic;
 pub mod files;
 pub mod fingerprint;
+pub mod freshness;
 pub mod graph;
 pub mod key;
 pub mod kind;
@@ -26,7 +28,9 @@ pub mod sql;
 pub mod table;
 
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
+pub use automation::Automation;
 pub use fingerprint::Fingerprint;
+pub use freshness::Freshness;
 pub use graph::AssetGraph;
 pub use key::{AssetKey, AssetPartition};
 pub use partition::PartitionKey;

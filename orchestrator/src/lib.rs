@@ -6,12 +6,14 @@
 //! | [`edge`] | clocks, files, processes, threads: everything with an effect |
 //! | `web` | the dashboard and the HTTP interface |
 //! | [`cli`] | the commands |
+//! | [`evaluation`] | evaluations of automation in words |
 //! | [`figures`] | numbers, sizes and lengths of time in words |
 //! | [`wire`] | the shapes that a command and the daemon exchange |
 
 pub mod cli;
 pub mod core;
 pub mod edge;
+pub mod evaluation;
 pub mod figures;
 pub mod web;
 pub mod wire;

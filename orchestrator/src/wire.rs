@@ -116,11 +116,13 @@ impl From<Answer> for RunAnswer {
             Answer::Canceling { run } => Self::Refused {
                 reasons: vec![format!("{run} is being canceled")],
             },
-            Answer::Paused { .. } | Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => {
-                Self::Refused {
-                    reasons: vec!["that was not a request to run".to_owned()],
-                }
-            }
+            Answer::Paused { .. }
+            | Answer::Promoted { .. }
+            | Answer::Ticked { .. }
+            | Answer::Schedule { .. }
+            | Answer::Automation { .. } => Self::Refused {
+                reasons: vec!["that was not a request to run".to_owned()],
+            },
         }
     }
 }

@@ -184,7 +184,8 @@ impl Scenario {
                 partitioning,
             }),
             checks: Vec::new(),
-            freshness_seconds: None,
+            freshness: None,
+            automation: None,
             config: json!({ "promote": { "alias": "champion", "when": "score >= champion.score" } }),
             fingerprint: Fingerprint::of([key]),
             declared_at: Location {
@@ -392,7 +393,11 @@ impl Scenario {
                 }
             }
             Answer::Paused { paused, .. } => writeln!(self.transcript, "  paused: {paused}").unwrap(),
-            Answer::Canceling { .. } | Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => {}
+            Answer::Canceling { .. }
+            | Answer::Promoted { .. }
+            | Answer::Ticked { .. }
+            | Answer::Schedule { .. }
+            | Answer::Automation { .. } => {}
         }
     }
 

@@ -28,6 +28,8 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.published += outcome.published;
                     sum.crashes += outcome.crashes;
                     sum.ticks += outcome.ticks;
+                    sum.decisions += outcome.decisions;
+                    sum.freshness += outcome.freshness;
                 }
                 Err(broken) => panic!("{broken}"),
             }
@@ -43,6 +45,8 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.published += more.published;
                 sum.crashes += more.crashes;
                 sum.ticks += more.ticks;
+                sum.decisions += more.decisions;
+                sum.freshness += more.freshness;
                 sum
             }
             Err(panic) => std::panic::resume_unwind(panic),
@@ -66,6 +70,7 @@ fn promises_hold_under_faults() {
         sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000,
         "{sum:?}"
     );
+    assert!(sum.decisions > 2_000 && sum.freshness > 2_000, "{sum:?}");
 }
 
 #[test]

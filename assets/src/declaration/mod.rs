@@ -5,8 +5,10 @@
 //! assets are resolved in [`crate::project`].
 
 mod asset;
+mod automation;
 mod checks;
 mod context;
+mod freshness;
 mod inputs;
 mod partitions;
 mod read_files;

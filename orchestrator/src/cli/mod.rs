@@ -1,5 +1,6 @@
 //! The commands. Each has a file; this one says what there is and hands over.
 
+mod automation;
 mod backfill;
 mod cancel;
 mod check;
@@ -79,6 +80,7 @@ enum Command {
     Resume(pause::Resume),
     Up(up::Up),
     Schedule(schedule::ScheduleCommand),
+    Automation(automation::AutomationCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
     /// Take orders from a daemon (started by it, not by people).
@@ -114,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Resume(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schedule(command) => command.run(&place, &terminal),
+        Command::Automation(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
         Command::Worker => Ok(Exit::Done),

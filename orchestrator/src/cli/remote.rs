@@ -182,6 +182,17 @@ impl Remote {
         self.answer(self.request(Method::POST, &path)).await
     }
 
+    /// Pauses automation, or lets it go on: of one asset, or all of it.
+    pub async fn pause_automation(&self, asset: Option<&str>, pause: bool) -> Result<(), Stop> {
+        let verb = if pause { "pause" } else { "resume" };
+        let path = match asset {
+            Some(asset) => format!("/automation/{asset}/{verb}"),
+            None => format!("/automation/{verb}"),
+        };
+        let _: serde_json::Value = self.answer(self.request(Method::POST, &path)).await?;
+        Ok(())
+    }
+
     /// Points an alias at a version.
     pub async fn promote(&self, model: &AssetKey, alias: &str, version: u64) -> Result<serde_json::Value, Stop> {
         let path = format!("/models/{model}/aliases/{alias}");

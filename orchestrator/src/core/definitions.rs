@@ -1,9 +1,11 @@
 //! The checked project that runs are planned with: immutable, shared, and held by each run that started with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule};
+
+use super::upkeep::Upkeep;
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
@@ -11,6 +13,8 @@ pub struct Definitions {
     graph: AssetGraph,
     ordered: Vec<Arc<Asset>>,
     schedules: BTreeMap<String, Schedule>,
+    upkeep: Upkeep,
+    positions: HashMap<AssetKey, usize>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
     pub settings: CoreSettings,
@@ -46,7 +50,10 @@ impl Definitions {
                 .iter()
                 .flat_map(|asset| [asset.key.as_str(), asset.fingerprint.as_str()]),
         );
+        let places = ordered.iter().enumerate();
         Self {
+            upkeep: Upkeep::new(&graph),
+            positions: places.map(|(place, asset)| (asset.key.clone(), place)).collect(),
             graph,
             ordered,
             schedules: BTreeMap::new(),
@@ -65,6 +72,16 @@ impl Definitions {
     /// Its schedules, by name.
     pub fn schedules(&self) -> &BTreeMap<String, Schedule> {
         &self.schedules
+    }
+
+    /// What looks after itself: automation and freshness.
+    pub fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// The place of an asset in [`Self::ordered`].
+    pub fn position(&self, key: &AssetKey) -> Option<usize> {
+        self.positions.get(key).copied()
     }
 
     /// Who reads whom.

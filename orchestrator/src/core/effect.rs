@@ -108,6 +108,11 @@ pub enum Answer {
         /// Whether it is paused now.
         paused: bool,
     },
+    /// Automation is paused, or is not, as was asked for.
+    Automation {
+        /// Whether it is paused now.
+        paused: bool,
+    },
     /// The request cannot be met.
     Refused {
         /// Why, as lowercase fragments, one per problem, each saying what to do next.

@@ -99,6 +99,20 @@ pub enum Input {
         /// Who asked, for the record.
         by: String,
     },
+    /// The time of something has come that time alone brings about: an asset is late, a partition exists, a cron of an asset
+    /// ticks. Nothing comes of it if it has not, so it may come too often.
+    TimePassed,
+    /// Someone asks to pause automation, or to let it go on.
+    PauseAutomation {
+        /// To answer it.
+        request: RequestId,
+        /// Of one asset; all of it if absent.
+        asset: Option<AssetKey>,
+        /// Pause it, or let it go on.
+        pause: bool,
+        /// Who asked, for the record.
+        by: String,
+    },
     /// A worker staged one step; its checks have run and may have failed. The caller keeps `staged` by attempt and step until
     /// the step ends or is requeued.
     Staged {

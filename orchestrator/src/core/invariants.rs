@@ -54,11 +54,19 @@ pub enum InvariantId {
     InstantsAreToldOnce,
     /// Runs of one schedule are never under way side by side.
     OneRunOfASchedule,
+    /// Automation requests nothing that a run is to make already.
+    NothingRequestedTwice,
+    /// Automation does not try again what failed or was canceled until something that it is made from changed.
+    InVainIsNotRepeated,
+    /// When nothing is under way, what is eager and can be made is fresh, or was tried in vain.
+    EagerIsFresh,
+    /// Every asset with a freshness policy is told to be in the state that it is in.
+    LatenessIsTold,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -80,6 +88,10 @@ impl InvariantId {
         Self::FreshIsCurrent,
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
+        Self::NothingRequestedTwice,
+        Self::InVainIsNotRepeated,
+        Self::EagerIsFresh,
+        Self::LatenessIsTold,
     ];
 
     /// What is promised.
@@ -111,6 +123,14 @@ impl InvariantId {
                 "every instant of a schedule is told once: requested, skipped, missed or failed"
             }
             Self::OneRunOfASchedule => "runs of one schedule are never under way side by side",
+            Self::NothingRequestedTwice => "automation requests nothing that a run is to make already",
+            Self::InVainIsNotRepeated => {
+                "automation does not try again what failed or was canceled until something that it is made from changed"
+            }
+            Self::EagerIsFresh => {
+                "when nothing is under way, what is eager and can be made is fresh, or was tried in vain"
+            }
+            Self::LatenessIsTold => "every asset with a freshness policy is told to be in the state that it is in",
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }

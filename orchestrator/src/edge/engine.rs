@@ -320,6 +320,24 @@ impl EngineHandle {
             .ok_or(RequestError::Stopping)
     }
 
+    /// Pauses automation, or lets it go on: of one asset, or all of it.
+    pub async fn pause_automation(
+        &self,
+        asset: Option<AssetKey>,
+        pause: bool,
+        by: String,
+    ) -> Result<Answer, RequestError> {
+        self.driver
+            .request(move |request| Input::PauseAutomation {
+                request,
+                asset,
+                pause,
+                by,
+            })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
     /// Points an alias at a model version.
     pub async fn promote(
         &self,

@@ -28,6 +28,11 @@ pub fn all(state: WebState) -> Router {
         .route("/schedules/{schedule}/pause", post(pages::schedules::pause))
         .route("/schedules/{schedule}/resume", post(pages::schedules::resume))
         .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
+        .route("/automation", get(pages::automation::page))
+        .route("/automation/pause", post(pages::automation::pause_all))
+        .route("/automation/resume", post(pages::automation::resume_all))
+        .route("/automation/{key}/pause", post(pages::automation::pause))
+        .route("/automation/{key}/resume", post(pages::automation::resume))
         .route("/live", get(live::live))
         .route("/static/{hash}/{name}", get(static_files::serve))
         // JSON.
@@ -47,6 +52,11 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/schedules/{schedule}/pause", post(api::pause_schedule))
         .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
         .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
+        .route("/api/v1/automation", get(api::list_automation))
+        .route("/api/v1/automation/pause", post(api::pause_all))
+        .route("/api/v1/automation/resume", post(api::resume_all))
+        .route("/api/v1/automation/{key}/pause", post(api::pause_asset))
+        .route("/api/v1/automation/{key}/resume", post(api::resume_asset))
         .route("/api/v1/events", get(api::events))
         // Machines.
         .route("/healthz", get(|| async { "ok\n" }))

@@ -151,6 +151,8 @@ pub struct LoadedPartition {
     pub current: Option<CurrentMaterialization>,
     /// Number and time of its newest failure. It failed last if this number is above that of `current`.
     pub failed: Option<(i64, Micros)>,
+    /// Whether a check caused that failure.
+    pub failed_by_check: bool,
 }
 
 impl LoadedPartition {
@@ -243,7 +245,7 @@ const ATTEMPTS: &str = "
 
 const PARTITIONS: &str = "
     SELECT asset, partition, seq, at, fingerprint, data_version, inputs, snapshot_id, rows, bytes, failed_seq, failed_at,
-           run
+           run, failure IS NOT NULL AND json_extract(failure, '$.class') = 'check'
     FROM asset_partition ORDER BY asset, partition";
 
 const POINTERS: &str = "
@@ -401,6 +403,7 @@ fn load_partitions(connection: &Connection, mut each: impl FnMut(LoadedPartition
             step: AssetPartition::new(asset, partition),
             current,
             failed,
+            failed_by_check: row.get(13)?,
         });
     }
     Ok(())

@@ -11,6 +11,7 @@ use state::ids::{AttemptId, RunId};
 use state::status::StepStatus;
 
 use super::instants::Instants;
+use super::upkeep::Upkeep;
 
 /// A run as its events tell it.
 struct Told {
@@ -32,6 +33,7 @@ pub(super) struct History {
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
+    pub(super) upkeep: Upkeep,
 }
 
 fn broken(id: InvariantId, found: String) -> Result<(), Broken> {
@@ -58,6 +60,12 @@ impl History {
     }
 
     fn one(&mut self, world: &World, slots: usize, recorded: &Recorded) -> Result<(), Broken> {
+        let runs = &self.runs;
+        let is_open = |step: &AssetPartition| {
+            let mut open = runs.values().filter(|told| !told.over);
+            open.any(|told| told.steps.get(step).is_some_and(|status| !status.is_terminal()))
+        };
+        self.upkeep.tell(world, recorded, &is_open)?;
         match &recorded.event {
             Event::RunSubmitted { run, steps, request } => {
                 let told = Told {

@@ -18,6 +18,7 @@ mod instants;
 mod lake;
 mod project;
 mod sabotage;
+mod upkeep;
 mod workers;
 mod world;
 

@@ -35,11 +35,13 @@ pub enum Sabotage {
     CountFromEachStart,
     /// A schedule that is paused ticks.
     TickWhilePaused,
+    /// An asset that became late is not told of.
+    ForgetToTellLateness,
 }
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SkipTheFence,
         Self::ApplyTwice,
         Self::LoseTheRequeue,
@@ -53,6 +55,7 @@ impl Sabotage {
         Self::ForgetWhatWasMissed,
         Self::CountFromEachStart,
         Self::TickWhilePaused,
+        Self::ForgetToTellLateness,
     ];
 
     /// Changes an input before the core sees it.
@@ -78,6 +81,9 @@ impl Sabotage {
         };
         let at = events.first().map_or(0, |recorded| recorded.at);
         match self {
+            Self::ForgetToTellLateness => without(|event| {
+                matches!(event, Event::FreshnessChanged { change } if change.to == state::freshness::FreshnessState::Late)
+            }),
             Self::LoseTheRequeue => without(|event| matches!(event, Event::StepRequeued { .. })),
             Self::KeepTheSlot => without(|event| matches!(event, Event::AttemptEnded { failure: None, .. })),
             Self::ForgetToSkip => without(|event| matches!(event, Event::StepSkipped { .. })),

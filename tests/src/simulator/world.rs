@@ -43,6 +43,10 @@ pub struct Outcome {
     pub crashes: usize,
     /// Instants of schedules that were told of, stretches counted once.
     pub ticks: usize,
+    /// Decisions of automation.
+    pub decisions: usize,
+    /// Changes of freshness.
+    pub freshness: usize,
 }
 
 /// A seed that broke a promise.
@@ -78,6 +82,8 @@ enum Happening {
     Look,
     /// Someone pauses, resumes or ticks a schedule.
     Schedule,
+    /// Someone pauses or resumes automation.
+    Automation,
     Word {
         boot: u64,
         attempt: AttemptId,
@@ -101,6 +107,8 @@ struct Simulation {
     skew: Micros,
     /// The time that inputs come with, once it stands still.
     still: Option<Micros>,
+    /// The newest time that an input came with.
+    latest: Micros,
     heap: BinaryHeap<Reverse<(Micros, u64)>>,
     waiting: BTreeMap<u64, Happening>,
     scheduled: u64,
@@ -148,6 +156,7 @@ impl Simulation {
             now: BEGINS,
             skew: 0,
             still: None,
+            latest: 0,
             heap: BinaryHeap::new(),
             waiting: BTreeMap::new(),
             scheduled: 0,
@@ -191,6 +200,7 @@ impl Simulation {
             (3, Happening::Crash),
             (2, Happening::ClockJumps),
             (3, Happening::Schedule),
+            (2, Happening::Automation),
         ] {
             for _ in 0..self.dice.below(most + 1) {
                 self.later(7 * 3600, what.clone());
@@ -198,6 +208,7 @@ impl Simulation {
         }
         self.later(600, Happening::Look);
         self.until_quiet()?;
+        self.all_is_kept()?;
         self.calm()
     }
 
@@ -209,6 +220,8 @@ impl Simulation {
         self.take(Input::DefinitionsLoaded(self.definitions()))?;
         // The clock stands still, so that no partition comes to exist while this goes on.
         self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
+        self.automation_goes_on()?;
+        self.all_is_kept()?;
         // A model that is never promoted, or a source that is missing, keeps some assets back; a second round lets
         // those follow whose model is promoted in the first.
         for _ in 0..2 {
@@ -234,6 +247,8 @@ impl Simulation {
         let violations = state::fsck::check(&self.store).expect("the store can be read");
         self.outcome.runs = self.history.runs();
         self.outcome.published = self.history.published();
+        self.outcome.decisions = self.history.upkeep.decisions;
+        self.outcome.freshness = self.history.upkeep.changed;
         match violations.first() {
             Some(violation) => Err(Broken::new(
                 InvariantId::RecoveredWorldIsEqual,
@@ -269,6 +284,43 @@ impl Simulation {
         self.outcome.ticks += self.history.instants.counts().values().sum::<usize>();
         self.history.instants.all_are_told(at)?;
         self.until_quiet()
+    }
+
+    /// What was paused of automation goes on.
+    fn automation_goes_on(&mut self) -> Result<(), Broken> {
+        let paused: Vec<Option<AssetKey>> = self.world.automation().paused.keys().cloned().collect();
+        for asset in paused {
+            self.pause_automation(asset, false)?;
+        }
+        Ok(())
+    }
+
+    fn pause_automation(&mut self, asset: Option<AssetKey>, pause: bool) -> Result<(), Broken> {
+        let request = self.requests;
+        self.requests += 1;
+        self.take(Input::PauseAutomation {
+            request,
+            asset,
+            pause,
+            by: "someone".to_owned(),
+        })
+    }
+
+    /// A daemon that was told the time has made all that is to be made by itself.
+    fn all_is_kept(&mut self) -> Result<(), Broken> {
+        if !self.world.keeps_schedules() {
+            return Ok(());
+        }
+        // The time stands still, so that nothing comes to exist, and nothing late, while this is looked at.
+        let still = self.still;
+        // No decision is of before another one.
+        self.still = Some(still.unwrap_or_else(|| self.now.max(self.clock())).max(self.latest));
+        let at = self.clock();
+        self.take(Input::TimePassed)?;
+        self.until_quiet()?;
+        self.history.upkeep.all_is_kept(&self.world, at)?;
+        self.still = still;
+        Ok(())
     }
 
     fn until_quiet(&mut self) -> Result<(), Broken> {
@@ -381,6 +433,12 @@ impl Simulation {
                     _ => Input::TickSchedule { request, schedule, by },
                 })
             }
+            Happening::Automation => {
+                let assets: Vec<AssetKey> = self.project.declared().map(|asset| asset.key.clone()).collect();
+                let asset = self.dice.percent(60).then(|| self.dice.pick(&assets).clone());
+                let pause = self.dice.percent(60);
+                self.pause_automation(asset, pause)
+            }
             Happening::Word { boot, attempt, word } => self.word(boot, &attempt, &word),
             Happening::Committer {
                 boot,
@@ -419,9 +477,13 @@ impl Simulation {
     /// What the daemon does whenever something may be due, and when it looks again.
     fn look(&mut self) -> Result<(), Broken> {
         self.tick_all()?;
+        if self.world.next_alarm().is_some_and(|alarm| alarm <= self.clock()) {
+            self.take(Input::TimePassed)?;
+        }
         if self.now < BEGINS + KEEPS_LOOKING {
             let soon = self.now + 20 * 60 * SECOND;
             let wake = self.world.next_wake().filter(|_| self.world.keeps_schedules());
+            let wake = wake.into_iter().chain(self.world.next_alarm()).min();
             // Now and then nobody wakes up in time.
             let wake = wake.filter(|_| self.dice.percent(80));
             let next = wake.map_or(soon, |wake| soon.min(self.now + (wake - self.clock()).max(SECOND)));
@@ -585,6 +647,7 @@ impl Simulation {
     fn take(&mut self, input: Input) -> Result<(), Broken> {
         self.outcome.turns += 1;
         let at = self.clock();
+        self.latest = self.latest.max(at);
         let input = self
             .sabotage
             .map_or_else(|| input.clone(), |bug| bug.input(input.clone()));

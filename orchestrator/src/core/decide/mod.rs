@@ -1,9 +1,11 @@
 //! One file per case; [`decide`] only chooses among them.
 
 mod admit;
+mod automation;
 mod cancel;
 mod definitions;
 mod ended;
+mod freshness;
 mod observed;
 mod pause;
 mod promote;
@@ -14,6 +16,8 @@ mod staged;
 mod submit;
 mod turn;
 
+pub use automation::{AUTOMATION, Explanation, explain};
+pub use freshness::{FreshnessNow, freshness_now};
 pub use schedule::schedule_of;
 pub use submit::selected;
 pub use turn::{Turn, turn};
@@ -45,6 +49,14 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
+        // What time brings about is decided at the end of every turn.
+        Input::TimePassed => Decision::default(),
+        Input::PauseAutomation {
+            request,
+            asset,
+            pause,
+            by,
+        } => automation::pause(world, *request, asset.as_ref(), *pause, by),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,

@@ -359,7 +359,8 @@ fn request(
         | Answer::Paused { .. }
         | Answer::Promoted { .. }
         | Answer::Ticked { .. }
-        | Answer::Schedule { .. } => {
+        | Answer::Schedule { .. }
+        | Answer::Automation { .. } => {
             unreachable!("a plan is accepted, refused, or nothing to do")
         }
     }

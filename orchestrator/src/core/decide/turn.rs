@@ -1,4 +1,5 @@
-//! One turn: an input and all that follows from it, down to the work given to free workers.
+//! One turn: an input and all that follows from it: what became late, what automation requests, down to the work given to
+//! free workers.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use state::status::{RunStatus, StepStatus};
 use super::super::effect::{Decision, Effect};
 use super::super::input::Input;
 use super::super::invariants;
-use super::super::world::{Broken, Run, World};
-use super::{admit, decide};
+use super::super::world::{Alarm, Broken, Run, World};
+use super::{admit, automation, decide, freshness};
 
 /// What one turn decided. The events are applied to the world already and have to be committed, all in one transaction,
 /// before the first effect is performed; if they cannot be, the world is to be loaded again from the store.
@@ -48,6 +49,7 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
             },
             &mut touched,
         )?;
+        turn.look_after(world, at, &mut touched)?;
         let admitted = admit::next(world, at);
         if admitted.events.is_empty() {
             break;
@@ -61,6 +63,35 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
 }
 
 impl Turn {
+    /// Decides what follows for freshness and automation.
+    fn look_after(&mut self, world: &mut World, at: Micros, touched: &mut BTreeSet<RunId>) -> Result<(), Broken> {
+        if !world.keeps_schedules() {
+            return Ok(());
+        }
+        let decision = |events| Decision {
+            events,
+            effects: Vec::new(),
+        };
+        let (changes, looked) = freshness::next(world, at);
+        let pending = world.pending_mut();
+        pending.made.clear();
+        for (asset, until) in looked {
+            pending.set(Alarm::Freshness(asset), until);
+        }
+        self.take(world, at, decision(changes), touched)?;
+        let holds = automation::holds(world, at);
+        world.pending_mut().ended.clear();
+        self.take(world, at, decision(holds), touched)?;
+        let look = automation::next(world, at);
+        let pending = world.pending_mut();
+        pending.everything = false;
+        pending.whole.clear();
+        pending.changed.clear();
+        pending.released.clear();
+        automation::remember(world, look.looked);
+        self.take(world, at, decision(look.events), touched)
+    }
+
     /// Applies a decision, and the skips that follow from it.
     fn take(
         &mut self,

@@ -72,7 +72,16 @@ impl World {
 
     pub(super) fn automation_resumed(&mut self, asset: Option<&AssetKey>) -> Result<(), Broken> {
         match self.automation.paused.remove(&asset.cloned()) {
-            Some(_) => Ok(()),
+            Some(_) => {
+                let upkeep = self.definitions.upkeep();
+                let resumed: Vec<AssetKey> = match asset {
+                    Some(asset) => vec![asset.clone()],
+                    None => upkeep.rules().map(|(asset, _)| asset.clone()).collect(),
+                };
+                // What happened meanwhile was not looked at.
+                self.pending.whole.extend(resumed.into_iter().filter(|_| self.daemon));
+                Ok(())
+            }
             None => Err(illegal("automation was resumed and not paused")),
         }
     }

@@ -25,8 +25,13 @@ impl World {
             let failed = partition.failed_last();
             let read = sources.remove(&partition.step).unwrap_or_default();
             let record = world.assets.entry(partition.step.asset.clone()).or_default();
+            record.newest = record.newest.max(partition.current.as_ref().map(|made| made.at));
             let record = record.partitions.entry(partition.step.partition.clone()).or_default();
-            record.failure = partition.failed.filter(|_| failed).map(|(_, at)| LastFailure { at });
+            let by_check = partition.failed_by_check;
+            record.failure = partition
+                .failed
+                .filter(|_| failed)
+                .map(|(_, at)| LastFailure { at, by_check });
             record.materialization = partition.current.map(|made| LastMaterialization {
                 run: made.run,
                 at: made.at,
@@ -81,6 +86,7 @@ impl World {
             world.automation.hold(at, &asset, &[held]);
         }
         world.look_through_schedules();
+        world.look_at_everything();
         for run in loaded.runs {
             world.load_run(run);
         }
@@ -150,9 +156,12 @@ impl World {
             Some(asset) => sight.input_versions(asset, run.steps[position as usize].partition.as_ref()),
             None => std::collections::BTreeMap::new(),
         });
+        let versions: Vec<_> = versions.collect();
+        let names: Vec<_> = steps.iter().map(|&position| run.name(position)).collect();
         Attempt {
             run: run.id.clone(),
-            versions: versions.collect(),
+            tried: self.to_be_tried(&run.definitions, loaded.started_at, &names, &versions),
+            versions,
             open: steps.iter().filter(current).count(),
             steps,
             id: loaded.attempt,

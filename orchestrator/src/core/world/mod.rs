@@ -10,6 +10,7 @@ mod automation;
 mod freshness;
 mod ids;
 mod load;
+mod pending;
 mod runs;
 mod schedules;
 
@@ -21,6 +22,7 @@ pub use assets::{
 pub use automation::{AutomationRecord, Hold};
 pub use freshness::FreshnessRecord;
 pub(super) use ids::split_mix;
+pub(super) use pending::{Alarm, Changed, Pending};
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
@@ -56,7 +58,9 @@ pub struct World {
     pub(super) freshness: BTreeMap<AssetKey, FreshnessRecord>,
     /// What automation leaves alone, and whether it is paused.
     pub(super) automation: AutomationRecord,
-    /// Whether this process keeps schedules: the daemon does.
+    /// What automation and freshness are yet to look at; follows from what happened.
+    pub(super) pending: Pending,
+    /// Whether this process keeps schedules, automation and freshness: the daemon does.
     pub(super) daemon: bool,
 }
 
@@ -78,6 +82,7 @@ impl World {
             agenda: schedules::Agenda::default(),
             freshness: BTreeMap::new(),
             automation: AutomationRecord::default(),
+            pending: Pending::default(),
             daemon: false,
         }
     }
@@ -91,6 +96,7 @@ impl World {
     pub fn set_definitions(&mut self, definitions: Arc<Definitions>) {
         self.definitions = definitions;
         self.look_through_schedules();
+        self.look_at_everything();
     }
 
     /// What is known of one asset's partitions and sources.

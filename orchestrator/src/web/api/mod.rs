@@ -1,13 +1,15 @@
 //! JSON under `/api/v1`: what commands use, and the twins of the pages.
 
 mod actions;
+mod automation;
 mod events;
 mod schedules;
 mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
+pub use automation::{pause_all, pause_asset, resume_all, resume_asset};
 pub use events::events;
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use twins::{
-    list_assets, list_models, list_runs, list_schedules, overview, show_asset, show_log, show_model, show_run,
+    list_assets, list_automation, list_models, list_runs, list_schedules, overview, show_asset, show_log, show_model, show_run,
 };

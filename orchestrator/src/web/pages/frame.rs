@@ -18,6 +18,8 @@ pub enum Section {
     Models,
     /// Schedules.
     Schedules,
+    /// Automation.
+    Automation,
     /// The graph.
     Graph,
 }
@@ -78,6 +80,7 @@ impl Frame {
                 entry(Section::Graph, "/graph", "Graph", "g g"),
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
+                entry(Section::Automation, "/automation", "Automation", "g u"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],
             search: String::new(),

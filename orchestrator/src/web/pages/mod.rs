@@ -10,6 +10,7 @@
 //! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
 //! | `models`, `model` | `/models`, `/models/{key}` |
 //! | `schedules` | `/schedules` and its buttons |
+//! | `automation` | `/automation` and its buttons; automation and freshness on other pages |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
@@ -21,6 +22,7 @@
 pub mod asset;
 pub mod assets;
 mod assets_state;
+pub mod automation;
 mod console;
 mod failures;
 mod figures;
