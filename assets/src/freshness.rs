@@ -205,7 +205,10 @@ mod tests {
         assert_eq!(warning, (Standing::Warning, late.clone(), late.clone()));
         let is_late = told(&policy, made, watched, "2024-03-11T08:00:00Z");
         assert_eq!(is_late, (Standing::Late, late, String::new()));
-        assert_eq!(told(&policy, None, watched, "2024-01-02T01:59:59Z").0, Standing::Warning);
+        assert_eq!(
+            told(&policy, None, watched, "2024-01-02T01:59:59Z").0,
+            Standing::Warning
+        );
         assert_eq!(told(&policy, None, watched, "2024-01-02T02:00:00Z").0, Standing::Late);
         assert_eq!(policy.describe(), "within 26h; warns after 1 day");
     }
@@ -237,15 +240,30 @@ mod tests {
                 "2024-03-10T10:30:00Z".to_owned()
             )
         );
-        assert_eq!(told(&policy, yesterday, watched, "2024-03-10T10:59:00Z").0, Standing::Warning);
-        assert_eq!(told(&policy, yesterday, watched, "2024-03-10T11:00:00Z").0, Standing::Late);
-        assert_eq!(told(&policy, yesterday, watched, "2024-03-11T10:59:59Z").0, Standing::Late);
+        assert_eq!(
+            told(&policy, yesterday, watched, "2024-03-10T10:59:00Z").0,
+            Standing::Warning
+        );
+        assert_eq!(
+            told(&policy, yesterday, watched, "2024-03-10T11:00:00Z").0,
+            Standing::Late
+        );
+        assert_eq!(
+            told(&policy, yesterday, watched, "2024-03-11T10:59:59Z").0,
+            Standing::Late
+        );
         // Made late, it recovers; what was made this early counts for no later deadline.
         let recovered = told(&policy, Some("2024-03-10T11:40:00Z"), watched, "2024-03-10T11:40:00Z");
         assert_eq!(recovered.0, Standing::OnTime);
         assert_eq!(recovered.1, "2024-03-11T11:00:00Z");
         // Deadlines before it was watched do not count, and the first after that does.
-        assert_eq!(told(&policy, None, "2024-03-10T11:00:00Z", "2024-03-10T12:00:00Z").0, Standing::OnTime);
-        assert_eq!(told(&policy, None, "2024-03-10T10:00:00Z", "2024-03-10T11:00:00Z").0, Standing::Late);
+        assert_eq!(
+            told(&policy, None, "2024-03-10T11:00:00Z", "2024-03-10T12:00:00Z").0,
+            Standing::OnTime
+        );
+        assert_eq!(
+            told(&policy, None, "2024-03-10T10:00:00Z", "2024-03-10T11:00:00Z").0,
+            Standing::Late
+        );
     }
 }

@@ -88,7 +88,12 @@ impl<'t> Parser<'t> {
 
     /// Where the word, or the single character, that stands here ends.
     fn token_end(&self) -> usize {
-        let word: usize = self.rest().chars().take_while(|c| is_word(*c)).map(char::len_utf8).sum();
+        let word: usize = self
+            .rest()
+            .chars()
+            .take_while(|c| is_word(*c))
+            .map(char::len_utf8)
+            .sum();
         match word {
             0 => self.at + self.rest().chars().next().map_or(0, char::len_utf8),
             length => self.at + length,
@@ -143,10 +148,7 @@ impl<'t> Parser<'t> {
         self.atom()
     }
 
-    fn nested<T>(
-        &mut self,
-        inner: impl FnOnce(&mut Self) -> Result<T, AutomationError>,
-    ) -> Result<T, AutomationError> {
+    fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, AutomationError>) -> Result<T, AutomationError> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
             return Err(self.error("nested too deep", self.at..self.token_end(), ""));
@@ -216,7 +218,11 @@ impl<'t> Parser<'t> {
         let names = || State::ALL.into_iter().map(State::as_str).chain(FUNCTIONS);
         let happens = Happening::PLAIN.iter().any(|(name, _)| *name == word) || word == "cron";
         match word {
-            "" => self.error("a part of the condition is missing", place, "name one, such as `upstream_updated`"),
+            "" => self.error(
+                "a part of the condition is missing",
+                place,
+                "name one, such as `upstream_updated`",
+            ),
             "and" | "or" | ")" | "," => {
                 let message = format!("a part of the condition is missing before `{word}`");
                 self.error(message, place, "name one, such as `upstream_updated`")
@@ -300,7 +306,10 @@ impl<'t> Parser<'t> {
         };
         let written = &self.text[begin..begin + length];
         let cron = Cron::parse(written).map_err(|mistakes| {
-            let mistake = mistakes.into_iter().next().expect("a cron that cannot be read has a mistake");
+            let mistake = mistakes
+                .into_iter()
+                .next()
+                .expect("a cron that cannot be read has a mistake");
             let at = begin + mistake.at.start..begin + mistake.at.end;
             self.error(mistake.message, at, mistake.help.unwrap_or_default())
         })?;
@@ -343,7 +352,10 @@ mod tests {
             assert_eq!(condition.to_string(), text);
             assert_eq!(parse(&condition.to_string()).unwrap(), condition);
         }
-        assert_eq!(parse(" latest ( 1 )and\nmissing").unwrap().to_string(), "latest and missing");
+        assert_eq!(
+            parse(" latest ( 1 )and\nmissing").unwrap().to_string(),
+            "latest and missing"
+        );
         assert_eq!(parse("since(late, cron(\"@daily\"))").unwrap().timetables().len(), 1);
         assert!(parse("any(since(late, failed))").unwrap().speaks_of_freshness());
         assert!(!parse("stale").unwrap().speaks_of_freshness());

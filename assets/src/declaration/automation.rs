@@ -64,7 +64,10 @@ pub(super) fn read_automation(
     let Some(table) = asset.table("automation") else {
         return named(asset.string("automation")?.value).map(plain);
     };
-    let given: Vec<&str> = ["rule", "on_cron", "when"].into_iter().filter(|key| table.has(key)).collect();
+    let given: Vec<&str> = ["rule", "on_cron", "when"]
+        .into_iter()
+        .filter(|key| table.has(key))
+        .collect();
     match given.as_slice() {
         [] => {
             table.report(

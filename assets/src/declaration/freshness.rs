@@ -25,7 +25,11 @@ pub(super) static FRESHNESS: TableSpec = TableSpec {
             FieldType::Text,
             "A time of the day by which it has to be made, every day: `07:00`.",
         ),
-        FieldSpec::optional("cron", FieldType::STRINGS, "The deadlines, as a cron: `0 7 * * MON-FRI`."),
+        FieldSpec::optional(
+            "cron",
+            FieldType::STRINGS,
+            "The deadlines, as a cron: `0 7 * * MON-FRI`.",
+        ),
         FieldSpec::optional(
             "timezone",
             FieldType::Text,

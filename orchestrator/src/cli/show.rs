@@ -12,8 +12,8 @@ use state::sqlite::queries::materializations::of_asset;
 use super::check::{asset_json, input_text};
 use super::look::{Look, Place};
 use super::terminal::{Terminal, bytes, count, moment, table, thousands};
-use super::{Exit, Stop};
 use super::why::{freshness_line, freshness_word};
+use super::{Exit, Stop};
 use crate::core::{Explanation, FreshnessNow, Health, explain, freshness_now};
 
 /// Show an asset (its state, partitions, checks and snapshots), or list all.

@@ -10,9 +10,9 @@ use state::freshness::FreshnessState;
 use state::sqlite::queries::automation::{AutomationRow, requests};
 use state::sqlite::queries::why::{WhyFacts, why};
 
+use super::automation::tree;
 use super::check::input_text;
 use super::look::{Look, Place};
-use super::automation::tree;
 use super::terminal::{Terminal, count, moment};
 use super::{Exit, Stop};
 use crate::core::{Explanation, FreshnessNow, PlanRequest, explain, freshness_now, plan};

@@ -318,8 +318,12 @@ impl<'a> Sight<'a> {
     ) -> bool {
         let is = self.input_versions(asset, partition);
         // An input that has no version (any more) is no reason to make it: it cannot be.
-        is.iter().any(|(input, version)| made.inputs.get(input) != Some(version))
-            || made.inputs.keys().any(|key| asset.inputs.iter().all(|input| input.asset != *key))
+        is.iter()
+            .any(|(input, version)| made.inputs.get(input) != Some(version))
+            || made
+                .inputs
+                .keys()
+                .any(|key| asset.inputs.iter().all(|input| input.asset != *key))
     }
 
     /// Whether its raw files are others than those it was made from.
@@ -349,7 +353,10 @@ impl<'a> Sight<'a> {
         for (key, version) in inputs {
             parts.extend(["input", key.as_str(), version.as_str()]);
         }
-        let fed = self.world.asset(&asset.key).and_then(|record| record.fed.get(&partition.cloned()));
+        let fed = self
+            .world
+            .asset(&asset.key)
+            .and_then(|record| record.fed.get(&partition.cloned()));
         for content in fed.map_or_else(Vec::new, |fed| contents(fed)) {
             parts.extend(["source", content]);
         }

@@ -112,9 +112,7 @@ fn reach(condition: &Condition) -> usize {
     match condition {
         Condition::Is(State::Stale | State::UpstreamUpdated) => 1,
         Condition::Is(_) | Condition::Latest(_) => 0,
-        Condition::Since(first, second) => {
-            usize::from([first, second].contains(&&Happening::UpstreamMaterialized))
-        }
+        Condition::Since(first, second) => usize::from([first, second].contains(&&Happening::UpstreamMaterialized)),
         Condition::Any(inner) | Condition::All(inner) => 1 + reach(inner),
         Condition::Not(inner) => reach(inner),
         Condition::And(parts) | Condition::Or(parts) => parts.iter().map(reach).max().unwrap_or(0),

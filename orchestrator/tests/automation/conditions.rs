@@ -20,7 +20,10 @@ fn on_cron_comes_after_the_tick_once_what_it_reads_was_made_since() {
     daemon.update("bronze.one", "two");
     daemon.work();
     assert_eq!(daemon.requested(), Vec::<String>::new());
-    assert_eq!(daemon.world.next_alarm(), Some(crate::daemon::at("2024-03-10T07:00:00Z")));
+    assert_eq!(
+        daemon.world.next_alarm(),
+        Some(crate::daemon::at("2024-03-10T07:00:00Z"))
+    );
     daemon.wake("2024-03-10T07:00:00Z");
     daemon.work();
     assert_eq!(daemon.requested(), Vec::<String>::new());

@@ -15,9 +15,7 @@ use assets::{
 use jiff::Timestamp;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
-use orchestrator::core::{
-    Answer, CoreSettings, Definitions, Effect, Input, StartAttempt, World, check_same, turn,
-};
+use orchestrator::core::{Answer, CoreSettings, Definitions, Effect, Input, StartAttempt, World, check_same, turn};
 use state::Store;
 use state::event::{Event, Micros, OwnerMode, Pace, PartitionChoice, Recorded, RunRequest};
 

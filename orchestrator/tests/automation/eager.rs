@@ -69,7 +69,13 @@ fn it_waits_for_the_rest_of_what_a_run_makes_and_not_for_other_runs() {
     daemon.work();
     daemon.take(pause(false));
     daemon.work();
-    for key in daemon.world.asset(&"silver.b".parse().unwrap()).unwrap().partitions.values() {
+    for key in daemon
+        .world
+        .asset(&"silver.b".parse().unwrap())
+        .unwrap()
+        .partitions
+        .values()
+    {
         assert!(key.materialization.is_some());
     }
     let stale = explain(&daemon.world, daemon.now, &"silver.b".parse().unwrap(), None).unwrap();
@@ -167,7 +173,14 @@ fn what_someone_canceled_stays_canceled() {
     daemon.update("bronze.a", "two");
     daemon.work();
     assert_eq!(daemon.requested(), ["silver.b"]);
-    assert!(daemon.world.partition(&"silver.b".parse().unwrap(), None).unwrap().materialization.is_some());
+    assert!(
+        daemon
+            .world
+            .partition(&"silver.b".parse().unwrap(), None)
+            .unwrap()
+            .materialization
+            .is_some()
+    );
 }
 
 #[test]
@@ -186,7 +199,10 @@ fn on_missing_makes_each_partition_once_and_new_ones_as_they_come() {
     // Midnight in New York.
     daemon.wake("2024-03-07T04:59:59Z");
     assert_eq!(daemon.requested(), Vec::<String>::new());
-    assert_eq!(daemon.world.next_alarm(), Some(crate::daemon::at("2024-03-07T05:00:00Z")));
+    assert_eq!(
+        daemon.world.next_alarm(),
+        Some(crate::daemon::at("2024-03-07T05:00:00Z"))
+    );
     daemon.wake("2024-03-07T05:00:00Z");
     daemon.work();
     assert_eq!(daemon.requested(), ["silver.b 2024-03-06"]);
@@ -285,5 +301,8 @@ fn a_change_of_many_partitions_below_which_are_many_assets_is_one_run() {
     let told = daemon.requested();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].matches("p0000..p0199").count(), 12, "{told:?}");
-    assert_eq!(daemon.world.open_runs().map(|run| run.steps.len()).collect::<Vec<_>>(), [2400]);
+    assert_eq!(
+        daemon.world.open_runs().map(|run| run.steps.len()).collect::<Vec<_>>(),
+        [2400]
+    );
 }

@@ -63,7 +63,10 @@ fn what_was_never_made_is_late_by_the_time_it_is_watched() {
 #[test]
 fn automation_hears_of_freshness() {
     let source = fresh_within(asset("bronze.a", None, &[]), 2, None);
-    let gold = automated(asset("gold.b", None, &[&source]), "any(freshness_late) and code_changed");
+    let gold = automated(
+        asset("gold.b", None, &[&source]),
+        "any(freshness_late) and code_changed",
+    );
     let alone = automated(
         fresh_within(asset("gold.alone", None, &[&source]), 3, None),
         "freshness_late and upstream_updated",

@@ -13,8 +13,8 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use super::error::StateError;
 use super::open::Store;
 use super::value;
-use crate::event::{Micros, PinnedVersion, RunRequest};
 use crate::automation::Held;
+use crate::event::{Micros, PinnedVersion, RunRequest};
 use crate::freshness::FreshnessState;
 use crate::ids::{AttemptId, RunId};
 use crate::schedule::DeclaredTimes;
@@ -617,7 +617,10 @@ fn held(connection: &Connection) -> Result<Vec<(AssetKey, Micros, Held)>, StateE
     while let Some(row) = rows.next()? {
         let asset = keys.key("automation_hold.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
         let held = Held {
-            partition: value::partition("automation_hold.partition", row.get_ref(1)?.as_str().unwrap_or_default())?,
+            partition: value::partition(
+                "automation_hold.partition",
+                row.get_ref(1)?.as_str().unwrap_or_default(),
+            )?,
             version: value::fingerprint(row.get(3)?),
             because: value::hold_reason(row.get_ref(4)?.as_str().unwrap_or_default())?,
         };

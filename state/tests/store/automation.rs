@@ -103,7 +103,12 @@ pub(crate) fn event(model: &Model, universe: &[AssetPartition], choose: &mut Cho
         _ => {
             let held = Stretches {
                 count: 1,
-                stretches: step.partition.clone().map(|key| (key.clone(), key)).into_iter().collect(),
+                stretches: step
+                    .partition
+                    .clone()
+                    .map(|key| (key.clone(), key))
+                    .into_iter()
+                    .collect(),
                 more: choose.below(2) == 0,
             };
             Event::AutomationRequested {
@@ -216,7 +221,9 @@ pub(crate) fn agree(store: &Store, model: &Model) {
         );
         let of_run = automation::requests_of_run(store, &decision.run).unwrap();
         assert!(of_run.contains(row));
-        let of_asset = automation::requests(store, &request.asset, Some(seq + 1), 1).unwrap().rows;
+        let of_asset = automation::requests(store, &request.asset, Some(seq + 1), 1)
+            .unwrap()
+            .rows;
         assert_eq!(of_asset, [row.clone()]);
     }
 }

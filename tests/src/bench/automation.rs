@@ -174,7 +174,11 @@ fn round(folder: &Path, partitions: usize) -> Result<(f64, f64), BenchError> {
             attempt: order.attempt.clone(),
             staged: Box::new(staged),
         })?;
-        let requested = daemon.world.open_runs().filter(|run| run.request.trigger == AUTOMATION).count();
+        let requested = daemon
+            .world
+            .open_runs()
+            .filter(|run| run.request.trigger == AUTOMATION)
+            .count();
         if requested != usize::from(place == last) {
             return Err(format!("{requested} runs were requested after partition {place} of {last}").into());
         }

@@ -81,9 +81,9 @@ impl Sabotage {
         };
         let at = events.first().map_or(0, |recorded| recorded.at);
         match self {
-            Self::ForgetToTellLateness => without(|event| {
-                matches!(event, Event::FreshnessChanged { change } if change.to == state::freshness::FreshnessState::Late)
-            }),
+            Self::ForgetToTellLateness => without(
+                |event| matches!(event, Event::FreshnessChanged { change } if change.to == state::freshness::FreshnessState::Late),
+            ),
             Self::LoseTheRequeue => without(|event| matches!(event, Event::StepRequeued { .. })),
             Self::KeepTheSlot => without(|event| matches!(event, Event::AttemptEnded { failure: None, .. })),
             Self::ForgetToSkip => without(|event| matches!(event, Event::StepSkipped { .. })),

@@ -53,7 +53,9 @@ impl Upkeep {
                         let found = format!("{step} is requested and a run is to make it");
                         return Err(Broken::new(InvariantId::NothingRequestedTwice, found));
                     }
-                    let Some(asset) = world.definitions().get(&step.asset) else { continue };
+                    let Some(asset) = world.definitions().get(&step.asset) else {
+                        continue;
+                    };
                     let by_clock = matches!(
                         asset.automation.as_ref().map(|automation| &automation.rule),
                         Some(AutomationRule::OnCron(_))
@@ -84,7 +86,9 @@ impl Upkeep {
             Event::StepFailed {
                 attempt, step, failure, ..
             } => {
-                let given = attempt.as_ref().and_then(|attempt| self.given.get(&(attempt.clone(), step.clone())));
+                let given = attempt
+                    .as_ref()
+                    .and_then(|attempt| self.given.get(&(attempt.clone(), step.clone())));
                 let from = given.cloned().unwrap_or_else(|| self.made_from(world, &step.asset));
                 // What its owner left unfinished was not tried in vain.
                 if failure.class != FailureClass::Interrupted {
@@ -112,9 +116,10 @@ impl Upkeep {
                 let found = format!("{} is {now:?}, told was {told:?}", asset.key);
                 return Err(Broken::new(InvariantId::LatenessIsTold, found));
             }
-            let eager = asset.automation.as_ref().is_some_and(|automation| {
-                automation.rule == AutomationRule::Eager && automation.latest.is_none()
-            });
+            let eager = asset
+                .automation
+                .as_ref()
+                .is_some_and(|automation| automation.rule == AutomationRule::Eager && automation.latest.is_none());
             if eager && world.automation().pause_of(&asset.key).is_none() {
                 is_fresh(world, at, asset)?;
             }

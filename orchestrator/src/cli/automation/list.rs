@@ -57,9 +57,7 @@ impl List {
         if terminal.json() {
             let listed: Vec<Value> = listed
                 .iter()
-                .map(|(asset, explanation, told)| {
-                    json!({ "asset": asset, "now": explanation, "requests": told })
-                })
+                .map(|(asset, explanation, told)| json!({ "asset": asset, "now": explanation, "requests": told }))
                 .collect();
             let all = look.world.automation().paused.get(&None);
             terminal.answer(&json!({

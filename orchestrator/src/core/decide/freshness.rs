@@ -57,7 +57,11 @@ fn reason(policy: &Freshness, verdict: &FreshnessVerdict, made_at: Option<Micros
         FreshnessRule::ByDeadline { timetable, zone, .. } => match verdict.late_at {
             Some(late_at) => {
                 let local = late_at.to_zoned(timetable.zone().clone()).strftime("%Y-%m-%d %H:%M");
-                let verb = if verdict.standing == Standing::Late { "was" } else { "is" };
+                let verb = if verdict.standing == Standing::Late {
+                    "was"
+                } else {
+                    "is"
+                };
                 format!("{made}; it {verb} to be made by {local} ({zone})")
             }
             None => format!("{made}; every deadline to come is met"),

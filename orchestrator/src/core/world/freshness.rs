@@ -49,6 +49,8 @@ impl World {
 
     pub(super) fn freshness_removed(&mut self, asset: &AssetKey) -> Result<(), Broken> {
         let known = self.freshness.remove(asset);
-        known.map(|_| ()).ok_or_else(|| illegal(format!("{asset} is not watched")))
+        known
+            .map(|_| ())
+            .ok_or_else(|| illegal(format!("{asset} is not watched")))
     }
 }

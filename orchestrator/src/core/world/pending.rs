@@ -82,7 +82,10 @@ impl Pending {
 
     /// The alarms whose time has come.
     pub fn due(&self, at: Micros) -> impl Iterator<Item = &Alarm> {
-        self.order.iter().take_while(move |(due, _)| *due <= at).map(|(_, alarm)| alarm)
+        self.order
+            .iter()
+            .take_while(move |(due, _)| *due <= at)
+            .map(|(_, alarm)| alarm)
     }
 
     /// The time of the next alarm.

@@ -11,5 +11,6 @@ pub use automation::{pause_all, pause_asset, resume_all, resume_asset};
 pub use events::events;
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use twins::{
-    list_assets, list_automation, list_models, list_runs, list_schedules, overview, show_asset, show_log, show_model, show_run,
+    list_assets, list_automation, list_models, list_runs, list_schedules, overview, show_asset, show_log, show_model,
+    show_run,
 };

@@ -22,7 +22,7 @@ use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::automation::{FreshnessView, UpkeepView, freshness_view, upkeep_view};
 use super::failures::{self, Failed, FailureView};
-use super::figures::{Clock, NOTHING, bytes, count, duration, figure, number};
+use super::figures::{Clock, NOTHING, bytes, count, figure, number};
 use super::frame::{Frame, Section, page_clock};
 use super::grid::{self, Grid};
 use super::markup::{Markup, query};
@@ -165,7 +165,15 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
                 freshness_now(world, at, &asset),
                 explain(world, at, &wanted, one.as_ref()),
             );
-            Some((health, running(&wanted), find(world, at, &asset), reads, read_by, upkeep, asset))
+            Some((
+                health,
+                running(&wanted),
+                find(world, at, &asset),
+                reads,
+                read_by,
+                upkeep,
+                asset,
+            ))
         })
         .await
         .ok_or(RequestError::Stopping)?;

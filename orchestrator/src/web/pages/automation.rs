@@ -213,7 +213,11 @@ pub struct FreshnessView {
 
 /// The same, from what is known now.
 pub fn freshness_view(now: &FreshnessNow, clock: &Clock) -> FreshnessView {
-    let word = if now.state == FreshnessState::Late { "late since" } else { "late" };
+    let word = if now.state == FreshnessState::Late {
+        "late since"
+    } else {
+        "late"
+    };
     FreshnessView {
         state: Tone::from(now.state).state(now.state.words()),
         reason: now.reason.clone(),
@@ -243,7 +247,9 @@ fn asset_view(facts: AutomatedAsset, all_paused: bool) -> AssetView {
     let mut details = Vec::new();
     if facts.left_alone > 0 {
         let partitions = count(facts.left_alone as u64, "partition", "partitions");
-        details.push(format!("{partitions} left alone: failed or canceled, and nothing changed since"));
+        details.push(format!(
+            "{partitions} left alone: failed or canceled, and nothing changed since"
+        ));
     }
     if facts.waiting > 0 {
         let partitions = count(facts.waiting as u64, "partition", "partitions");

@@ -74,10 +74,10 @@ impl Projection<'_> {
         asset: Option<&AssetKey>,
         by: &str,
     ) -> Result<(), Refusal> {
-        let changed =
-            self.connection
-                .prepare_cached(PAUSE)?
-                .execute(params![whose(asset), stamp.seq, stamp.at, by])?;
+        let changed = self
+            .connection
+            .prepare_cached(PAUSE)?
+            .execute(params![whose(asset), stamp.seq, stamp.at, by])?;
         moved(changed, || "that automation is paused already".to_owned())
     }
 

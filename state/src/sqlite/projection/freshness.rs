@@ -27,7 +27,10 @@ impl Projection<'_> {
         };
         let from = change.from.map(FreshnessState::as_str);
         if before.as_deref() != from || from == Some(change.to.as_str()) {
-            return illegal(format!("{asset} changed to {} from where it was not", change.to.as_str()));
+            return illegal(format!(
+                "{asset} changed to {} from where it was not",
+                change.to.as_str()
+            ));
         }
         self.connection.prepare_cached(CHANGED)?.execute(params![
             asset,

@@ -19,7 +19,10 @@ macro_rules! columns {
     };
 }
 
-const OF_ASSET: &str = concat!(columns!(), "WHERE a.asset = ?1 AND a.seq < ?2 ORDER BY a.seq DESC LIMIT ?3");
+const OF_ASSET: &str = concat!(
+    columns!(),
+    "WHERE a.asset = ?1 AND a.seq < ?2 ORDER BY a.seq DESC LIMIT ?3"
+);
 
 const NEWEST: &str = concat!(columns!(), "WHERE a.seq < ?1 ORDER BY a.seq DESC, a.asset LIMIT ?2");
 

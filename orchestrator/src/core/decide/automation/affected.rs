@@ -79,7 +79,10 @@ fn by_input(
                 // What a partition sees moves on with it: so those that see some of a stretch are a stretch.
                 let sees = |index: usize| -> (usize, usize) {
                     let key = own.key_at(index);
-                    match input.mapping.upstream(Some(own), key.as_ref(), Some(above), timestamp(at)) {
+                    match input
+                        .mapping
+                        .upstream(Some(own), key.as_ref(), Some(above), timestamp(at))
+                    {
                         Ok(Mapped::Indexes(range)) => (range.start, range.end),
                         Ok(Mapped::Whole | Mapped::Listed(_)) | Err(_) => (0, usize::MAX),
                     }

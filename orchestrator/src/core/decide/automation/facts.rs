@@ -67,7 +67,11 @@ impl Looker<'_> {
             State::Stale => !coming && self.is_stale(asset, partition),
             State::UpstreamUpdated => {
                 let changed = made.is_some_and(|made| self.sight.inputs_changed(asset, partition, made));
-                changed || asset.inputs.iter().any(|input| self.input_is_requested(asset, input, partition))
+                changed
+                    || asset
+                        .inputs
+                        .iter()
+                        .any(|input| self.input_is_requested(asset, input, partition))
             }
             State::SourceChanged => match (made, self.world.asset(&asset.key)) {
                 (Some(made), Some(record)) => self.sight.source_changed(asset, record, partition, made),
@@ -106,13 +110,7 @@ impl Looker<'_> {
         }
     }
 
-    fn since(
-        &self,
-        first: &Happening,
-        second: &Happening,
-        asset: &Asset,
-        partition: Option<&PartitionKey>,
-    ) -> bool {
+    fn since(&self, first: &Happening, second: &Happening, asset: &Asset, partition: Option<&PartitionKey>) -> bool {
         let Some(happened) = self.happened(first, asset, partition) else {
             return false;
         };
@@ -134,10 +132,7 @@ impl Looker<'_> {
                     match self.sight.scopes().of(asset, input, partition) {
                         StepScope::All if self.requested(&input.asset).is_some() => Some(self.at),
                         StepScope::All => self.world.asset(&input.asset).and_then(|record| record.newest),
-                        StepScope::Keys(keys) => keys
-                            .iter()
-                            .filter_map(|key| self.made_at(upstream, Some(key)))
-                            .max(),
+                        StepScope::Keys(keys) => keys.iter().filter_map(|key| self.made_at(upstream, Some(key))).max(),
                     }
                 });
                 newest.max()

@@ -134,7 +134,11 @@ impl<'a> Looker<'a> {
             rule: rule.described.clone(),
             partitions: stretches(asset, &requested),
             evaluation: evaluation.clone(),
-            left_out: left_out.iter().filter(|left| left.why != "it is fresh").cloned().collect(),
+            left_out: left_out
+                .iter()
+                .filter(|left| left.why != "it is fresh")
+                .cloned()
+                .collect(),
         });
         self.planned.insert(&asset.key, planned);
         Outcome {
@@ -270,7 +274,10 @@ impl<'a> Looker<'a> {
         if run.paused {
             return false;
         }
-        let made = self.world.asset(&input.asset).and_then(|record| record.partitions.get(&key));
+        let made = self
+            .world
+            .asset(&input.asset)
+            .and_then(|record| record.partitions.get(&key));
         made.and_then(|record| record.materialization.as_ref())
             .is_some_and(|made| made.run == run.id)
     }
@@ -279,7 +286,11 @@ impl<'a> Looker<'a> {
     fn left_alone(&self, asset: &Asset, partition: Option<&PartitionKey>, condition: &Condition) -> Option<String> {
         let held = self.world.automation().held.get(&asset.key)?;
         let hold = held.get(&partition.cloned())?;
-        let ticked = condition.timetables().into_iter().filter_map(|timetable| self.ticked(timetable)).max();
+        let ticked = condition
+            .timetables()
+            .into_iter()
+            .filter_map(|timetable| self.ticked(timetable))
+            .max();
         if ticked.is_some_and(|ticked| ticked > hold.at) || self.sight.made_from(asset, partition) != hold.version {
             return None;
         }

@@ -62,7 +62,9 @@ pub(super) fn holds(world: &World, at: Micros) -> Vec<Event> {
     let mut held: BTreeMap<&AssetKey, Vec<Held>> = BTreeMap::new();
     for ended in &world.pending().ended {
         let (asset, partition) = (&ended.step.asset, ended.step.partition.as_ref());
-        let Some(definition) = definitions.get(asset) else { continue };
+        let Some(definition) = definitions.get(asset) else {
+            continue;
+        };
         let now = sight.made_from(definition, partition);
         let version = match (ended.how, &ended.tried) {
             (HoldReason::StillStale, tried) => {
@@ -120,7 +122,9 @@ pub(super) fn next(world: &World, at: Micros) -> Look {
             continue;
         }
         for listener in upkeep.listeners(&asset.key).iter().filter(|listener| listener.reads) {
-            let Some(below) = definitions.position(&listener.asset) else { continue };
+            let Some(below) = definitions.position(&listener.asset) else {
+                continue;
+            };
             let reader = &definitions.ordered()[below];
             let concerned = affected(reader, asset, &outcome.requested, at);
             candidates.entry(below).or_default().union(&concerned);
@@ -185,7 +189,9 @@ fn candidates(world: &World, at: Micros) -> BTreeMap<usize, PartitionSet> {
             Changed::Whole => everything_of(upstream, at),
             Changed::Partitions(partitions) => {
                 let all = everything_of(upstream, at);
-                let indexes = partitions.iter().filter_map(|partition| affected::index(upstream, partition.as_ref()));
+                let indexes = partitions
+                    .iter()
+                    .filter_map(|partition| affected::index(upstream, partition.as_ref()));
                 indexes.filter(|index| all.contains(*index)).collect()
             }
         };
@@ -200,7 +206,9 @@ fn candidates(world: &World, at: Micros) -> BTreeMap<usize, PartitionSet> {
     for key in &pending.released {
         let listeners = upkeep.listeners(key).iter().map(|listener| &listener.asset);
         for asset in listeners.chain([key]) {
-            add(asset, &|asset| pending.waiting.get(&asset.key).cloned().unwrap_or_default());
+            add(asset, &|asset| {
+                pending.waiting.get(&asset.key).cloned().unwrap_or_default()
+            });
         }
     }
     for alarm in pending.due(at) {
@@ -228,7 +236,10 @@ fn alarm(world: &World, at: Micros, position: usize) -> Option<Micros> {
     let asset = &world.definitions().ordered()[position];
     let condition = &world.definitions().upkeep().rule(&asset.key)?.condition;
     let now = super::super::scope::timestamp(at);
-    let ticks = condition.timetables().into_iter().filter_map(|timetable| timetable.next(now));
+    let ticks = condition
+        .timetables()
+        .into_iter()
+        .filter_map(|timetable| timetable.next(now));
     let ticks = ticks.map(|tick| tick.at.as_microsecond());
     ticks.chain(affected::grows_at(asset, at)).min()
 }
@@ -249,13 +260,7 @@ pub(super) fn remember(world: &mut World, look: Vec<LookedAt>) {
 }
 
 /// Someone asks to pause automation, or to let it go on: of one asset, or all of it.
-pub(super) fn pause(
-    world: &World,
-    request: RequestId,
-    asset: Option<&AssetKey>,
-    pause: bool,
-    by: &str,
-) -> Decision {
+pub(super) fn pause(world: &World, request: RequestId, asset: Option<&AssetKey>, pause: bool, by: &str) -> Decision {
     let mut decision = Decision::default();
     let upkeep = world.definitions().upkeep();
     let unknown = asset.filter(|asset| upkeep.rule(asset).is_none());
