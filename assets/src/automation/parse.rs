@@ -228,7 +228,12 @@ impl<'t> Parser<'t> {
                 self.error(message, place, "name one, such as `upstream_updated`")
             }
             _ if happens => {
-                let help = format!("it is something that happens: say since what, as in `since({word}, materialized)`");
+                let other = if word == "materialized" {
+                    "failed"
+                } else {
+                    "materialized"
+                };
+                let help = format!("it is something that happens: say since what, as in `since({word}, {other})`");
                 self.error(format!("`{word}` is no condition by itself"), place, help)
             }
             _ => {

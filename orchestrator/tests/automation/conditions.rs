@@ -45,6 +45,7 @@ fn what_failed_after_a_tick_is_tried_again_at_the_next() {
     let mut daemon = Daemon::start(&[one, gold], "2024-03-05T12:00:00Z");
     let failing = assets::AssetPartition::new("gold.c".parse().unwrap(), None);
     daemon.failing.insert(failing);
+    daemon.change("bronze.one", "");
     daemon.submit("bronze.one", None);
     daemon.work();
     assert_eq!(daemon.requested(), ["gold.c"]);

@@ -243,11 +243,34 @@ fn a_pause_loses_nothing_and_a_command_in_the_foreground_starts_nothing() {
     assert_eq!(daemon.requested(), Vec::<String>::new());
     daemon.restart(OwnerMode::Daemon);
     daemon.work();
-    assert_eq!(daemon.requested(), ["silver.one, silver.two"]);
+    assert_eq!(daemon.requested(), ["silver.two, silver.one"]);
     daemon.take(pause(Some("bronze.a"), true));
     daemon.take(pause(Some("silver.tow"), true));
     let refused = |answer: &Answer| matches!(answer, Answer::Refused { reasons } if reasons[0].contains("silver.two") || reasons[0].contains("has no automation"));
     assert!(daemon.answers.iter().rev().take(2).all(refused), "{:?}", daemon.answers);
+}
+
+#[test]
+fn what_is_paused_wakes_nobody_and_catches_up_when_it_goes_on() {
+    let source = asset("bronze.a", None, &[]);
+    let silver = automated(asset("silver.b", days(), &[&source]), "on_missing");
+    let mut daemon = Daemon::start(&[source, silver], NOON);
+    let pause = |pause| Input::PauseAutomation {
+        request: 0,
+        asset: None,
+        pause,
+        by: "someone".to_owned(),
+    };
+    daemon.submit("bronze.a", None);
+    daemon.work();
+    daemon.requested();
+    daemon.take(pause(true));
+    daemon.wake("2024-03-08T12:00:00Z");
+    assert_eq!(daemon.world.next_alarm(), None);
+    daemon.take(pause(false));
+    daemon.work();
+    assert_eq!(daemon.requested(), ["silver.b 2024-03-06..2024-03-07"]);
+    assert!(daemon.world.next_alarm().is_some());
 }
 
 #[test]

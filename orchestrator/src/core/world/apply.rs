@@ -414,7 +414,8 @@ impl World {
         run.open -= 1;
         run.failed |= end == End::Failed;
         run.step_ended(position, end == End::Succeeded);
-        let over = run.groups[run.steps[position as usize].group as usize].open == 0;
+        // Of a run that is paused nobody waits for what has not begun.
+        let over = run.paused || run.groups[run.steps[position as usize].group as usize].open == 0;
         self.release(released);
         self.partition_changed(name);
         if over {
@@ -425,9 +426,8 @@ impl World {
 
     /// What an attempt of a step was made from, if that is kept.
     fn tried(&self, attempt: &AttemptId, step: &AssetPartition) -> Option<Fingerprint> {
-        let attempt = self.attempts.get(attempt)?;
-        let run = self.runs.get(&attempt.run)?;
-        let position = run.position(step)?;
+        let attempt = self.attempts.get(attempt).filter(|attempt| !attempt.tried.is_empty())?;
+        let position = self.runs.get(&attempt.run)?.position(step)?;
         let index = attempt.steps.iter().position(|&own| own == position)?;
         attempt.tried.get(index).cloned()
     }
@@ -475,7 +475,11 @@ impl World {
         let group = step.group as usize;
         run.in_flight -= usize::from(released.is_some());
         run.groups[group].ready.insert(position);
+        let paused = run.paused;
         self.release(released);
+        if paused {
+            self.asset_released(&name.asset);
+        }
         Ok(())
     }
 

@@ -51,7 +51,8 @@ pub(super) struct LookedAt {
     asset: AssetKey,
     looked_at: PartitionSet,
     waiting: PartitionSet,
-    count: usize,
+    /// How many partitions exist, if they were looked at.
+    count: Option<usize>,
     alarm: Option<Micros>,
 }
 
@@ -98,6 +99,22 @@ pub(super) fn next(world: &World, at: Micros) -> Look {
     let upkeep = definitions.upkeep();
     let mut candidates = candidates(world, at);
     let mut look = Look::default();
+    // Those that are paused, or that have nothing to look at, are not to be woken for again and again.
+    for alarm in world.pending().due(at) {
+        let Alarm::Automation(asset) = alarm else { continue };
+        let position = definitions.position(asset);
+        if position.is_none_or(|position| !candidates.contains_key(&position)) {
+            look.looked.push(LookedAt {
+                asset: asset.clone(),
+                looked_at: PartitionSet::new(),
+                waiting: PartitionSet::new(),
+                count: None,
+                alarm: position
+                    .filter(|_| world.automation().pause_of(asset).is_none())
+                    .and_then(|position| self::alarm(world, at, position)),
+            });
+        }
+    }
     if candidates.is_empty() {
         return look;
     }
@@ -114,7 +131,7 @@ pub(super) fn next(world: &World, at: Micros) -> Look {
         look.looked.push(LookedAt {
             asset: asset.key.clone(),
             waiting: outcome.waiting,
-            count,
+            count: Some(count),
             alarm: alarm(world, at, position),
             looked_at,
         });
@@ -254,7 +271,9 @@ pub(super) fn remember(world: &mut World, look: Vec<LookedAt>) {
         if !waiting.is_empty() {
             pending.waiting.insert(looked.asset.clone(), waiting);
         }
-        pending.counted.insert(looked.asset.clone(), looked.count);
+        if let Some(count) = looked.count {
+            pending.counted.insert(looked.asset.clone(), count);
+        }
         pending.set(Alarm::Automation(looked.asset), looked.alarm);
     }
 }
