@@ -4,6 +4,7 @@
 //! turns a judged table into a checked value. A declaration is checked as far as it can be without the others; names of other
 //! assets are resolved in [`crate::project`].
 
+mod ahead;
 mod asset;
 mod automation;
 mod checks;
@@ -17,6 +18,7 @@ mod schedules;
 mod secrets;
 mod settings;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};

@@ -195,8 +195,8 @@ fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources
     let zone = read_zone(table, project_zone)?;
     let crons = crons?;
     let repeated = table.string("repeated").and_then(|word| {
-        let choices = Repeated::ALL.into_iter();
-        choices.filter(|choice| choice.as_str() == word.value).last()
+        let mut choices = Repeated::ALL.into_iter();
+        choices.find(|choice| choice.as_str() == word.value)
     });
     let time_zone = TimeZone::get(zone).ok()?;
     Some((
@@ -303,8 +303,8 @@ fn read_jitter(table: &TableReader<'_>, timetable: &Timetable) -> Option<u64> {
 /// `15m`, `6h`, `2 days`.
 fn length(seconds: u64) -> String {
     match seconds {
-        _ if seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
-        _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        _ if seconds.is_multiple_of(86_400) => format!("{} days", seconds / 86_400),
+        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
         _ => format!("{}m", seconds / 60),
     }
 }

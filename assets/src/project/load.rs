@@ -7,8 +7,8 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings, Surrounding, check_asset_file,
-    mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule, read_settings,
+    self, ASSET, ASSET_FILE, Ahead, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings, Surrounding,
+    check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule, read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;
@@ -90,6 +90,8 @@ impl Loader<'_> {
             .into_iter()
             .map(|kind| (kind.name, kind.spec))
             .collect();
+        let paths = self.asset_files();
+        let ahead = self.ahead(&paths, &root_text, &settings, project_complete);
         let surrounding = Surrounding {
             settings: &settings,
             partitions: &partitions,
@@ -97,22 +99,25 @@ impl Loader<'_> {
             kinds: self.kinds,
             specs: &specs,
             files: self.files,
+            ahead: &ahead,
             sink: self.sink,
         };
         let mut drafts = Drafts::default();
-        self.read_file(&reader, &surrounding, &mut drafts);
         let mut broken: Vec<Arc<str>> = Vec::new();
         if !project_complete {
             broken.push(Arc::clone(&root_text));
         }
-        for path in self.asset_files() {
-            let Some(opened) = self.read_assets_of(&path, &surrounding, &mut drafts) else {
-                continue;
-            };
-            if !opened.whole {
-                broken.push(opened.text);
+        ahead.during(|| {
+            self.read_file(&reader, &surrounding, &mut drafts);
+            for path in &paths {
+                let Some(opened) = self.read_assets_of(path, &surrounding, &mut drafts) else {
+                    continue;
+                };
+                if !opened.whole {
+                    broken.push(opened.text);
+                }
             }
-        }
+        });
         let schedules = drafts.schedules;
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
@@ -144,6 +149,19 @@ impl Loader<'_> {
             schedules,
             graph,
         })
+    }
+
+    /// The queries that these files seem to name, to be read while the files are. One that cannot be read is told later.
+    fn ahead<'a>(&self, paths: &[String], root: &str, settings: &'a Settings, project_complete: bool) -> Ahead<'a>
+    where
+        Self: 'a,
+    {
+        let texts: Vec<String> = paths
+            .iter()
+            .filter_map(|path| String::from_utf8(self.files.read(path).ok()?).ok())
+            .collect();
+        let declarations = std::iter::once(root).chain(texts.iter().map(String::as_str));
+        Ahead::new(declarations, self.files, &settings.params, project_complete)
     }
 
     fn asset_files(&self) -> Vec<String> {
@@ -225,21 +243,7 @@ impl Loader<'_> {
             let zone = &surrounding.settings.timezone;
             drafts.schedules.extend(read_schedule(name, &table, zone, self.sources));
         }
-        let declared = file.map("asset");
-        let tables = declared.iter().filter_map(|(_, tables)| tables.as_map()).flatten();
-        let queries = tables.filter_map(|(_, value)| {
-            let asset = value.as_map()?;
-            let (_, sql) = asset.into_iter().find(|(key, _)| key.value == "sql")?;
-            Some(sql.as_str()?.value)
-        });
-        drafts.read.parse_ahead(
-            queries,
-            &surrounding.settings.params,
-            surrounding.project_complete,
-            self.files,
-            self.sources,
-        );
-        for (layer, tables) in declared {
+        for (layer, tables) in file.map("asset") {
             for (name, value) in tables.as_map().unwrap_or_default() {
                 let Some(table) = value.as_table(&ASSET) else { continue };
                 let Some(key) = self.asset_key(layer, name) else {

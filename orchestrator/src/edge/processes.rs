@@ -20,8 +20,8 @@ use tokio::process::{Child, Command};
 
 /// How many looks in a row must find nothing: one that forks while it is looked for is met by a later look.
 const QUIET_LOOKS: usize = 2;
-/// Time between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// Time until the next look when there was something to end.
+const AFTER_A_FIND: Duration = Duration::from_millis(1);
 /// Looks until a killed process counts as one that cannot be ended: two seconds, for machines with more work than processors.
 const LOOKS: usize = 2_000;
 /// Looks during which a process without an environment may still be in the middle of `exec`.
@@ -139,19 +139,19 @@ fn end_where(wanted: impl Fn(&[u8]) -> bool) {
             }
         }
         let in_doubt = swept.unsettled && look < SETTLING_LOOKS;
-        quiet = if swept.marked.is_empty() && !in_doubt {
-            quiet + 1
+        if swept.marked.is_empty() && !in_doubt {
+            quiet += 1;
+            if quiet == QUIET_LOOKS {
+                return;
+            }
         } else {
-            0
-        };
-        if quiet == QUIET_LOOKS {
-            return;
+            quiet = 0;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the system tells only a parent when a process is gone"
+            )]
+            std::thread::sleep(AFTER_A_FIND);
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the system tells only a parent when a process is gone"
-        )]
-        std::thread::sleep(BETWEEN_LOOKS);
     }
     tracing::warn!("a process that a program left behind was killed and is still not gone");
 }
