@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use assets::automation::AutomationRule;
 use assets::outcome::FailureClass;
 use assets::{Asset, AssetKey, AssetPartition, Fingerprint};
-use orchestrator::core::{AUTOMATION, Broken, InvariantId, PlanRequest, World, freshness_now, plan};
+use orchestrator::core::{AUTOMATION, Broken, InvariantId, PlanRequest, World, explain, freshness_now, plan};
 use state::event::{Event, Micros, Recorded};
 use state::ids::AttemptId;
 
@@ -139,7 +139,11 @@ fn is_fresh(world: &World, at: Micros, asset: &Asset) -> Result<(), Broken> {
     let held = world.automation().held.get(&asset.key);
     for step in plan(world, at, &request).steps {
         if held.is_none_or(|held| !held.contains_key(&step.step.partition)) {
-            let found = format!("{} is eager and stale: {}", step.step, step.reason);
+            let told = explain(world, at, &asset.key, step.step.partition.as_ref());
+            let found = format!(
+                "{} is eager and stale: {}; it is told: {told:?}",
+                step.step, step.reason
+            );
             return Err(Broken::new(InvariantId::EagerIsFresh, found));
         }
     }

@@ -65,13 +65,18 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
 impl Turn {
     /// Decides what follows for freshness and automation.
     fn look_after(&mut self, world: &mut World, at: Micros, touched: &mut BTreeSet<RunId>) -> Result<(), Broken> {
-        if !world.keeps_schedules() {
-            return Ok(());
-        }
         let decision = |events| Decision {
             events,
             effects: Vec::new(),
         };
+        // What was tried in vain by a command in the foreground is as much in vain.
+        let holds = automation::holds(world, at);
+        world.pending_mut().ended.clear();
+        self.take(world, at, decision(holds), touched)?;
+        if !world.keeps_schedules() {
+            return Ok(());
+        }
+        world.pending_mut().see(at);
         let (changes, looked) = freshness::next(world, at);
         let pending = world.pending_mut();
         pending.made.clear();
@@ -79,9 +84,6 @@ impl Turn {
             pending.set(Alarm::Freshness(asset), until);
         }
         self.take(world, at, decision(changes), touched)?;
-        let holds = automation::holds(world, at);
-        world.pending_mut().ended.clear();
-        self.take(world, at, decision(holds), touched)?;
         let look = automation::next(world, at);
         let pending = world.pending_mut();
         pending.everything = false;

@@ -502,7 +502,15 @@ impl World {
         let partition = record.partitions.entry(step.partition.clone()).or_default();
         partition.materialization = Some(LastMaterialization::new(run.clone(), at, materialization));
         partition.failure = None;
-        record.newest = Some(record.newest.map_or(at, |newest| newest.max(at)));
+        // Where the clock was set back, what was the newest may have given way to something older.
+        let made = record
+            .partitions
+            .values()
+            .filter_map(|known| known.materialization.as_ref());
+        record.newest = match record.newest.filter(|newest| *newest > at) {
+            Some(_) => made.map(|made| made.at).max(),
+            None => Some(at),
+        };
         self.automation.release(step);
         self.asset_made(&step.asset);
     }

@@ -59,6 +59,8 @@ pub struct Pending {
     pub waiting: BTreeMap<AssetKey, PartitionSet>,
     /// How many partitions of an automated asset existed at the last look.
     pub counted: BTreeMap<AssetKey, usize>,
+    /// The time of the last look.
+    seen_at: Micros,
     order: BTreeSet<(Micros, Alarm)>,
     alarms: BTreeMap<Alarm, Micros>,
 }
@@ -67,6 +69,12 @@ impl Pending {
     /// Whether nothing is to be looked at by automation before the next alarm.
     pub fn is_quiet(&self) -> bool {
         !self.everything && self.whole.is_empty() && self.changed.is_empty() && self.released.is_empty()
+    }
+
+    /// A look at a time. Where the clock was set back, what was looked at since may be otherwise: everything is looked at.
+    pub fn see(&mut self, at: Micros) {
+        self.everything |= at < self.seen_at;
+        self.seen_at = at;
     }
 
     /// Sets an alarm anew; `None` takes it away.
@@ -125,6 +133,7 @@ impl World {
     pub(super) fn look_at_everything(&mut self) {
         self.pending = Pending {
             everything: true,
+            seen_at: self.pending.seen_at,
             ..Pending::default()
         };
     }
@@ -149,7 +158,7 @@ impl World {
 
     /// A step came to an end otherwise than by a fault of its owner.
     pub(super) fn step_came_to_an_end(&mut self, step: &AssetPartition, tried: Option<Fingerprint>, how: HoldReason) {
-        if self.daemon && self.definitions.upkeep().rule(&step.asset).is_some() {
+        if self.definitions.upkeep().rule(&step.asset).is_some() {
             self.pending.ended.push(EndedStep {
                 step: step.clone(),
                 tried,

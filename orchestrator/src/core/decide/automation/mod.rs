@@ -126,7 +126,9 @@ pub(super) fn next(world: &World, at: Micros) -> Look {
     while let Some((position, looked_at)) = candidates.pop_first() {
         let asset = &definitions.ordered()[position];
         let Some(rule) = upkeep.rule(&asset.key) else { continue };
-        let count = everything_of(asset, at).len();
+        let exists = everything_of(asset, at);
+        let looked_at: PartitionSet = looked_at.iter().filter(|index| exists.contains(*index)).collect();
+        let count = exists.len();
         let outcome = looker.look(asset, rule, &looked_at);
         look.looked.push(LookedAt {
             asset: asset.key.clone(),
