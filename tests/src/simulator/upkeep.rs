@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use assets::automation::AutomationRule;
 use assets::outcome::FailureClass;
+use assets::partition::PartitionMapping;
 use assets::{Asset, AssetKey, AssetPartition, Fingerprint};
 use orchestrator::core::{AUTOMATION, Broken, InvariantId, PlanRequest, World, explain, freshness_now, plan};
 use state::event::{Event, Micros, Recorded};
@@ -60,6 +61,12 @@ impl Upkeep {
                         asset.automation.as_ref().map(|automation| &automation.rule),
                         Some(AutomationRule::OnCron(_))
                     );
+                    // The latest partition is another as time passes.
+                    let by_clock = by_clock
+                        || asset
+                            .inputs
+                            .iter()
+                            .any(|input| input.mapping == PartitionMapping::Latest);
                     let in_vain = self.in_vain.get(step).filter(|_| !by_clock);
                     if in_vain == Some(&self.made_from(world, &step.asset)) {
                         let found = format!("{step} is requested again, made from the same");

@@ -182,25 +182,26 @@ fn candidates(world: &World, at: Micros) -> BTreeMap<usize, PartitionSet> {
     let upkeep = definitions.upkeep();
     let pending = world.pending();
     let mut found: BTreeMap<usize, PartitionSet> = BTreeMap::new();
-    let mut add = |asset: &AssetKey, which: &dyn Fn(&assets::Asset) -> PartitionSet| {
+    // A look at an asset that has no partition yet finds out when it has one.
+    let mut add = |asset: &AssetKey, whole: bool, which: &dyn Fn(&assets::Asset) -> PartitionSet| {
         if upkeep.rule(asset).is_none() || world.automation().pause_of(asset).is_some() {
             return;
         }
         if let Some(position) = definitions.position(asset) {
             let set = which(&definitions.ordered()[position]);
-            if !set.is_empty() {
+            if whole || !set.is_empty() {
                 found.entry(position).or_default().union(&set);
             }
         }
     };
     if pending.everything {
         for (asset, _) in upkeep.rules() {
-            add(asset, &|asset| everything_of(asset, at));
+            add(asset, true, &|asset| everything_of(asset, at));
         }
         return found;
     }
     for asset in &pending.whole {
-        add(asset, &|asset| everything_of(asset, at));
+        add(asset, true, &|asset| everything_of(asset, at));
     }
     for (key, changed) in &pending.changed {
         let Some(upstream) = definitions.get(key) else { continue };
@@ -214,9 +215,9 @@ fn candidates(world: &World, at: Micros) -> BTreeMap<usize, PartitionSet> {
                 indexes.filter(|index| all.contains(*index)).collect()
             }
         };
-        add(key, &|_| indexes.clone());
+        add(key, false, &|_| indexes.clone());
         for listener in upkeep.listeners(key) {
-            add(&listener.asset, &|asset| match (listener.reads, changed) {
+            add(&listener.asset, false, &|asset| match (listener.reads, changed) {
                 (true, Changed::Partitions(_)) => affected(asset, upstream, &indexes, at),
                 _ => everything_of(asset, at),
             });
@@ -225,14 +226,14 @@ fn candidates(world: &World, at: Micros) -> BTreeMap<usize, PartitionSet> {
     for key in &pending.released {
         let listeners = upkeep.listeners(key).iter().map(|listener| &listener.asset);
         for asset in listeners.chain([key]) {
-            add(asset, &|asset| {
+            add(asset, false, &|asset| {
                 pending.waiting.get(&asset.key).cloned().unwrap_or_default()
             });
         }
     }
     for alarm in pending.due(at) {
         let Alarm::Automation(asset) = alarm else { continue };
-        add(asset, &|asset| {
+        add(asset, true, &|asset| {
             let condition = upkeep.rule(&asset.key).map(|rule| &rule.condition);
             let all = everything_of(asset, at);
             match pending.counted.get(&asset.key) {
