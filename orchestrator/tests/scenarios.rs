@@ -397,6 +397,8 @@ impl Scenario {
             | Answer::Promoted { .. }
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }
+            | Answer::SensorTicked { .. }
+            | Answer::Sensor { .. }
             | Answer::Automation { .. } => {}
         }
     }

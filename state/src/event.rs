@@ -12,6 +12,7 @@ use crate::automation::{AutomationDecision, Held};
 use crate::freshness::FreshnessChange;
 use crate::ids::{AttemptId, RunId};
 use crate::schedule::{DeclaredTimes, Tick};
+use crate::sensor::{DeclaredSensor, SensorTick};
 use crate::status::RunStatus;
 
 /// Microseconds since 1970, UTC.
@@ -261,6 +262,39 @@ pub enum Event {
         /// `cli`, `page`, `api`.
         by: String,
     },
+    /// A sensor was declared, or watches something else than before.
+    SensorDeclared {
+        /// The sensor.
+        sensor: String,
+        /// What it watches.
+        declared: DeclaredSensor,
+        /// Whether it is paused from here on.
+        paused: bool,
+    },
+    /// The project no longer declares a sensor.
+    SensorRemoved {
+        /// The sensor.
+        sensor: String,
+    },
+    /// Someone paused a sensor.
+    SensorPaused {
+        /// The sensor.
+        sensor: String,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// Someone resumed a sensor.
+    SensorResumed {
+        /// The sensor.
+        sensor: String,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// A sensor looked: what it has seen, up to where it has read, and the run that it requested, all in one transaction.
+    SensorTicked {
+        /// The tick.
+        tick: SensorTick,
+    },
     /// A process took over the state folder; what an earlier one left unfinished is decided by the events that follow.
     Started {
         /// Identity of this start.
@@ -357,6 +391,8 @@ pub enum PartitionChoice {
     One(PartitionKey),
     /// From one key to another, both included.
     Range(PartitionKey, PartitionKey),
+    /// These keys, in any order. A key that means nothing keeps no other from running.
+    These(Vec<PartitionKey>),
 }
 
 /// One step of a run's plan.

@@ -16,6 +16,7 @@ pub mod freshness;
 pub mod ids;
 pub mod logs;
 pub mod schedule;
+pub mod sensor;
 pub mod sqlite;
 pub mod status;
 

@@ -30,6 +30,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.ticks += outcome.ticks;
                     sum.decisions += outcome.decisions;
                     sum.freshness += outcome.freshness;
+                    sum.events += outcome.events;
                 }
                 Err(broken) => panic!("{broken}"),
             }
@@ -47,6 +48,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.ticks += more.ticks;
                 sum.decisions += more.decisions;
                 sum.freshness += more.freshness;
+                sum.events += more.events;
                 sum
             }
             Err(panic) => std::panic::resume_unwind(panic),
@@ -67,7 +69,7 @@ fn promises_hold_under_faults() {
     println!("{sum:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(
-        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000,
+        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000 && sum.events > 5_000,
         "{sum:?}"
     );
     assert!(sum.decisions > 2_000 && sum.freshness > 2_000, "{sum:?}");

@@ -15,7 +15,9 @@ mod partitions;
 mod read_files;
 mod root;
 mod schedules;
+mod secret_references;
 mod secrets;
+mod sensors;
 mod settings;
 
 pub(crate) use ahead::Ahead;
@@ -26,5 +28,6 @@ pub(crate) use read_files::ReadFiles;
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};
 pub(crate) use schedules::{SCHEDULE, ScheduleDraft, read_schedule};
 pub(crate) use secrets::{mask_secret_lines, mask_secrets};
+pub(crate) use sensors::{Reading, SENSOR, SENSOR_KINDS, SensorDraft, read_sensor};
 pub use settings::Execution;
 pub(crate) use settings::{Settings, read_settings};

@@ -205,7 +205,7 @@ fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources
     ))
 }
 
-fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection, QueryText)> {
+pub(super) fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection, QueryText)> {
     let written = table.string("select")?;
     let place = inline_text(written, sources);
     match Selection::parse(written.value) {
@@ -218,7 +218,7 @@ fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection,
 }
 
 /// A mistake in a selection, at its place in the TOML string.
-fn told(error: &SelectionError, place: &QueryText) -> Diagnostic {
+pub(super) fn told(error: &SelectionError, place: &QueryText) -> Diagnostic {
     let start = error.at.0.min(error.text.len());
     let end: usize = error.text[start..]
         .chars()

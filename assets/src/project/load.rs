@@ -7,8 +7,9 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, Ahead, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings, Surrounding,
-    check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule, read_settings,
+    self, ASSET, ASSET_FILE, Ahead, AssetDraft, ReadFiles, Reading, SCHEDULE, SENSOR, ScheduleDraft, SensorDraft,
+    Settings, Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions,
+    read_schedule, read_sensor, read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;
@@ -118,7 +119,7 @@ impl Loader<'_> {
                 }
             }
         });
-        let schedules = drafts.schedules;
+        let (schedules, sensors) = (drafts.schedules, drafts.sensors);
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
         resolve::link(&mut drafts, self.kinds, self.sink);
@@ -127,6 +128,11 @@ impl Loader<'_> {
             .into_iter()
             .filter_map(|draft| draft.resolve(&graph, self.sink))
             .map(|schedule| (schedule.name.clone(), schedule))
+            .collect();
+        let sensors = sensors
+            .into_iter()
+            .filter_map(|draft| draft.resolve(&graph, self.sink))
+            .map(|sensor| (sensor.name.clone(), sensor))
             .collect();
         let Settings {
             name,
@@ -147,6 +153,7 @@ impl Loader<'_> {
             params,
             partitions,
             schedules,
+            sensors,
             graph,
         })
     }
@@ -217,11 +224,30 @@ impl Loader<'_> {
 
     /// The assets, schedules and sensors of one file.
     fn read_file(&mut self, file: &TableReader<'_>, surrounding: &Surrounding<'_>, drafts: &mut Drafts) {
-        for (name, _) in file.map("sensor") {
-            self.sink.report(
-                Diagnostic::new(Code::NotRun, "this release does not run sensors yet", name.span)
-                    .label("read and left out"),
-            );
+        for (name, value) in file.map("sensor") {
+            let Some(table) = value.as_table(&SENSOR) else {
+                continue;
+            };
+            if let Some(first) = drafts.sensor_places.get(name.value) {
+                self.sink.report(
+                    Diagnostic::new(
+                        Code::DuplicateSensor,
+                        format!("sensor `{}` is declared twice", name.value),
+                        name.span,
+                    )
+                    .label("declared again here")
+                    .note("first declared here", Some(*first)),
+                );
+                continue;
+            }
+            drafts.sensor_places.insert(name.value.to_owned(), name.span);
+            let reading = Reading {
+                sources: self.sources,
+                params: &surrounding.settings.params,
+                params_complete: surrounding.project_complete,
+                sink: self.sink,
+            };
+            drafts.sensors.extend(read_sensor(name, table, &reading));
         }
         for (name, value) in file.map("schedule") {
             let Some(table) = value.as_table(&SCHEDULE) else {
@@ -294,5 +320,7 @@ struct Drafts {
     places: HashMap<AssetKey, Span>,
     schedules: Vec<ScheduleDraft>,
     schedule_places: HashMap<String, Span>,
+    sensors: Vec<SensorDraft>,
+    sensor_places: HashMap<String, Span>,
     read: ReadFiles,
 }

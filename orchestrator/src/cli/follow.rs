@@ -181,6 +181,11 @@ impl<'a> Follower<'a> {
             | Event::AutomationHeld { .. }
             | Event::AutomationPaused { .. }
             | Event::AutomationResumed { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
+            | Event::SensorTicked { .. }
             | Event::Started { .. } => false,
         }
     }

@@ -21,6 +21,7 @@ mod retry;
 mod runs;
 mod schedule;
 mod schema;
+mod sensor;
 mod show;
 mod terminal;
 mod up;
@@ -81,6 +82,7 @@ enum Command {
     Up(up::Up),
     Schedule(schedule::ScheduleCommand),
     Automation(automation::AutomationCommand),
+    Sensor(sensor::SensorCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
     /// Take orders from a daemon (started by it, not by people).
@@ -117,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schedule(command) => command.run(&place, &terminal),
         Command::Automation(command) => command.run(&place, &terminal),
+        Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
         Command::Worker => Ok(Exit::Done),

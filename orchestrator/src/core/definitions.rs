@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule};
+use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
 
 use super::upkeep::Upkeep;
 
@@ -15,6 +15,7 @@ pub struct Definitions {
     schedules: BTreeMap<String, Schedule>,
     upkeep: Upkeep,
     positions: HashMap<AssetKey, usize>,
+    sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
     pub settings: CoreSettings,
@@ -57,6 +58,7 @@ impl Definitions {
             graph,
             ordered,
             schedules: BTreeMap::new(),
+            sensors: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
         }
@@ -67,6 +69,18 @@ impl Definitions {
     pub fn with_schedules(mut self, schedules: BTreeMap<String, Schedule>) -> Self {
         self.schedules = schedules;
         self
+    }
+
+    /// The same with these sensors.
+    #[must_use]
+    pub fn with_sensors(mut self, sensors: BTreeMap<String, Sensor>) -> Self {
+        self.sensors = sensors;
+        self
+    }
+
+    /// Its sensors, by name.
+    pub fn sensors(&self) -> &BTreeMap<String, Sensor> {
+        &self.sensors
     }
 
     /// Its schedules, by name.

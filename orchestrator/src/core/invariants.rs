@@ -62,11 +62,13 @@ pub enum InvariantId {
     EagerIsFresh,
     /// Every asset with a freshness policy is told to be in the state that it is in.
     LatenessIsTold,
+    /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
+    EventsAreToldOnce,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -92,6 +94,7 @@ impl InvariantId {
         Self::InVainIsNotRepeated,
         Self::EagerIsFresh,
         Self::LatenessIsTold,
+        Self::EventsAreToldOnce,
     ];
 
     /// What is promised.
@@ -131,6 +134,9 @@ impl InvariantId {
                 "when nothing is under way, what is eager and can be made is fresh, or was tried in vain"
             }
             Self::LatenessIsTold => "every asset with a freshness policy is told to be in the state that it is in",
+            Self::EventsAreToldOnce => {
+                "every event of a sensor is told of by exactly one tick, and starts at most one run"
+            }
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }
@@ -208,6 +214,12 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
         return differs(format!(
             "automation is {:?}, was {:?}",
             recovered.automation, live.automation
+        ));
+    }
+    if live.sensors != recovered.sensors {
+        return differs(format!(
+            "the sensors are {:?}, were {:?}",
+            recovered.sensors, live.sensors
         ));
     }
     if live.models != recovered.models {

@@ -26,19 +26,21 @@ mod upkeep;
 mod world;
 
 pub use decide::{
-    AUTOMATION, Explanation, FreshnessNow, Turn, decide, explain, freshness_now, schedule_of, selected, turn,
+    AUTOMATION, Explanation, FreshnessNow, Turn, decide, explain, freshness_now, schedule_of, selected, sensor_of,
+    turn, wait_of,
 };
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
 };
 pub use health::{Health, HealthState};
-pub use input::{Input, PreparedMember, PreparedTable};
+pub use input::{Input, PreparedMember, PreparedTable, SensorLook, SensorSight};
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{
     AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
-    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SourceRead, Step, World,
+    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
+    Step, World,
 };

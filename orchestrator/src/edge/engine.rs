@@ -21,8 +21,9 @@ use super::environment;
 use super::folder::StateFolder;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
+use super::sensors::{Looked, SensorKeeper, SensorsHandle};
 use super::ticker::Ticker;
-use crate::core::{Answer, Definitions, Input, selected};
+use crate::core::{Answer, Definitions, Input, SensorLook, SensorSight, selected};
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,8 @@ pub struct Engine {
     driver: JoinHandle<Result<Store, DriverError>>,
     /// Schedules are a daemon's.
     ticker: Option<Ticker>,
+    /// Sensors too.
+    sensors: Option<SensorKeeper>,
     lock: OwnerLock,
     owner: Owner,
 }
@@ -79,6 +82,7 @@ pub struct EngineHandle {
     settings: ProjectSettings,
     lake: Arc<Lake>,
     name: Arc<str>,
+    sensors: SensorsHandle,
 }
 
 impl Engine {
@@ -123,12 +127,15 @@ impl Engine {
             settings: project.settings.clone(),
             lake,
             name: project.name.as_str().into(),
+            sensors: SensorsHandle::default(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
+        let sensors = (mode == OwnerMode::Daemon).then(|| SensorKeeper::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,
             ticker,
+            sensors,
             lock,
             owner,
         })
@@ -155,6 +162,9 @@ impl Engine {
     pub async fn stop(self) -> Result<(), EngineError> {
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
+        }
+        if let Some(sensors) = self.sensors {
+            sensors.stop().await;
         }
         self.handle.driver.stop();
         let driver = self.driver;
@@ -336,6 +346,42 @@ impl EngineHandle {
             })
             .await
             .ok_or(RequestError::Stopping)
+    }
+
+    /// The sensors that are kept.
+    pub fn sensors(&self) -> &SensorsHandle {
+        &self.sensors
+    }
+
+    /// Asks a sensor to look now; with `test` only to see what it would tell of.
+    pub async fn look(&self, sensor: String, by: String, test: bool) -> Result<Looked, RequestError> {
+        if let Some(looked) = self.sensors.look(&sensor, by.clone(), test).await? {
+            return Ok(looked);
+        }
+        // The core says why there is none.
+        let look = Box::new(SensorLook {
+            after: Some(u64::MAX),
+            sight: Ok(SensorSight::default()),
+            unseen: None,
+        });
+        let request = self.driver.request(|request| Input::SensorLooked {
+            request: Some(request),
+            sensor,
+            look,
+            by: Some(by),
+        });
+        request.await.map(Looked::Decided).ok_or(RequestError::Stopping)
+    }
+
+    /// Pauses a sensor, or resumes it.
+    pub async fn pause_sensor(&self, sensor: String, pause: bool, by: String) -> Result<Answer, RequestError> {
+        let request = self.driver.request(move |request| Input::PauseSensor {
+            request,
+            sensor,
+            pause,
+            by,
+        });
+        request.await.ok_or(RequestError::Stopping)
     }
 
     /// Points an alias at a model version.

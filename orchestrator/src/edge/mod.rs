@@ -13,6 +13,7 @@
 //! | `engine` | a running Millpond: state folder, driver, workers, requests |
 //! | `driver` | decide, commit, act |
 //! | `ticker` | wakes the core when a schedule is due |
+//! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `committer`, `order` | from decisions to commits and orders |
@@ -33,6 +34,8 @@ pub mod opened;
 mod order;
 mod pool;
 pub mod processes;
+pub mod secrets;
+pub mod sensors;
 mod ticker;
 pub mod worker;
 mod worker_process;

@@ -195,6 +195,11 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::AutomationHeld { .. } => "automation_held",
         Event::AutomationPaused { .. } => "automation_paused",
         Event::AutomationResumed { .. } => "automation_resumed",
+        Event::SensorDeclared { .. } => "sensor_declared",
+        Event::SensorRemoved { .. } => "sensor_removed",
+        Event::SensorPaused { .. } => "sensor_paused",
+        Event::SensorResumed { .. } => "sensor_resumed",
+        Event::SensorTicked { .. } => "sensor_ticked",
         Event::Started { .. } => "started",
     }
 }

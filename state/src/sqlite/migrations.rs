@@ -37,8 +37,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003_pause.sql"),
     },
     Migration {
+        name: "sensors",
+        sql: include_str!("migrations/0004_sensors.sql"),
+    },
+    Migration {
         name: "automation",
-        sql: include_str!("migrations/0004_automation.sql"),
+        sql: include_str!("migrations/0005_automation.sql"),
     },
 ];
 
@@ -124,6 +128,7 @@ mod tests {
         "a44c467b42dc46943a07841a09f1ec67",
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
+        "3a47a4136c70268a32ce99a9bdd199ec",
         "6fe4d764bba3aa6c8f9fa53e5129a285",
     ];
 

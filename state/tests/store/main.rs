@@ -8,5 +8,6 @@ mod kill;
 mod model;
 mod property;
 mod questions;
+mod sensors;
 mod size;
 mod words;

@@ -321,6 +321,12 @@ impl Model {
             | Event::AutomationHeld { .. }
             | Event::AutomationPaused { .. }
             | Event::AutomationResumed { .. } => {}
+            // They have a test of their own: `sensors`.
+            Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
+            | Event::SensorTicked { .. } => {}
             Event::Started { boot, mode: _ } => self.boot = Some(boot),
         }
     }

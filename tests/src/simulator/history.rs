@@ -11,6 +11,7 @@ use state::ids::{AttemptId, RunId};
 use state::status::StepStatus;
 
 use super::instants::Instants;
+use super::sensors::Told as SensorsTold;
 use super::upkeep::Upkeep;
 
 /// A run as its events tell it.
@@ -34,6 +35,7 @@ pub(super) struct History {
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
     pub(super) upkeep: Upkeep,
+    pub(super) sensors: SensorsTold,
 }
 
 fn broken(id: InvariantId, found: String) -> Result<(), Broken> {
@@ -53,6 +55,7 @@ impl History {
 
     /// Takes the events of one turn in. `world` lends its mappings and its definitions.
     pub(super) fn tell(&mut self, world: &World, slots: usize, events: &[Recorded]) -> Result<(), Broken> {
+        self.sensors.tell(events)?;
         for recorded in events {
             self.one(world, slots, recorded)?;
         }
@@ -202,6 +205,11 @@ impl History {
             | Event::AutomationHeld { .. }
             | Event::AutomationPaused { .. }
             | Event::AutomationResumed { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
+            | Event::SensorTicked { .. }
             | Event::Started { .. } => {}
         }
         Ok(())

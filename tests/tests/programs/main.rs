@@ -13,5 +13,7 @@ mod interrupt;
 mod observation;
 mod quarantine;
 mod schema_change;
+mod sensor_kinds;
+mod sensors;
 mod show;
 mod spill;

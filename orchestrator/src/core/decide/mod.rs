@@ -12,6 +12,7 @@ mod promote;
 mod publish;
 mod recover;
 mod schedule;
+mod sensor;
 mod staged;
 mod submit;
 mod turn;
@@ -19,6 +20,7 @@ mod turn;
 pub use automation::{AUTOMATION, Explanation, explain};
 pub use freshness::{FreshnessNow, freshness_now};
 pub use schedule::schedule_of;
+pub use sensor::{sensor_of, wait_of};
 pub use submit::selected;
 pub use turn::{Turn, turn};
 
@@ -57,6 +59,18 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
             pause,
             by,
         } => automation::pause(world, *request, asset.as_ref(), *pause, by),
+        Input::SensorLooked {
+            request,
+            sensor,
+            look,
+            by,
+        } => sensor::looked(world, at, *request, sensor, look, by.as_deref()),
+        Input::PauseSensor {
+            request,
+            sensor,
+            pause,
+            by,
+        } => sensor::pause(world, *request, sensor, *pause, by),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,

@@ -360,6 +360,8 @@ fn request(
         | Answer::Promoted { .. }
         | Answer::Ticked { .. }
         | Answer::Schedule { .. }
+        | Answer::SensorTicked { .. }
+        | Answer::Sensor { .. }
         | Answer::Automation { .. } => {
             unreachable!("a plan is accepted, refused, or nothing to do")
         }

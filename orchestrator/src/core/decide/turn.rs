@@ -180,6 +180,11 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::AutomationHeld { .. }
         | Event::AutomationPaused { .. }
         | Event::AutomationResumed { .. }
+        | Event::SensorDeclared { .. }
+        | Event::SensorRemoved { .. }
+        | Event::SensorPaused { .. }
+        | Event::SensorResumed { .. }
+        | Event::SensorTicked { .. }
         | Event::Started { .. } => None,
     }
 }

@@ -254,6 +254,15 @@ impl World {
                 self.look_at_schedule(schedule);
             }
             Event::Ticked { tick } => self.ticked(tick)?,
+            Event::SensorDeclared {
+                sensor,
+                declared,
+                paused,
+            } => self.sensor_declared(at, sensor, declared, *paused),
+            Event::SensorRemoved { sensor } => self.sensor_mut(sensor)?.declared = false,
+            Event::SensorPaused { sensor, by } => self.sensor_paused(at, sensor, by)?,
+            Event::SensorResumed { sensor, .. } => self.sensor_resumed(sensor)?,
+            Event::SensorTicked { tick } => self.sensor_ticked(tick)?,
             Event::FreshnessChanged { change } => {
                 self.freshness_changed(at, change)?;
                 self.freshness_was_heard();

@@ -11,7 +11,7 @@ use super::super::definitions::Definitions;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
 use super::runs::Attempt;
-use super::{FreshnessRecord, Run, ScheduleRecord, World};
+use super::{FreshnessRecord, Run, ScheduleRecord, SensorRecord, World};
 
 impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
@@ -87,6 +87,9 @@ impl World {
         }
         world.look_through_schedules();
         world.look_at_everything();
+        for (name, sensor) in loaded.sensors {
+            world.sensors.insert(name, SensorRecord::loaded(sensor));
+        }
         for run in loaded.runs {
             world.load_run(run);
         }

@@ -13,6 +13,7 @@ mod load;
 mod pending;
 mod runs;
 mod schedules;
+mod sensors;
 
 pub use apply::Broken;
 pub(super) use assets::sources_of;
@@ -26,6 +27,8 @@ pub(super) use pending::{Alarm, Changed, Pending};
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
+pub use sensors::SensorRecord;
+pub(super) use sensors::watched_by;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,13 +57,15 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
+    /// Sensors that were ever declared, by name.
+    pub(super) sensors: BTreeMap<String, SensorRecord>,
     /// Assets with a freshness policy, and how they stand by it.
     pub(super) freshness: BTreeMap<AssetKey, FreshnessRecord>,
     /// What automation leaves alone, and whether it is paused.
     pub(super) automation: AutomationRecord,
     /// What automation and freshness are yet to look at; follows from what happened.
     pub(super) pending: Pending,
-    /// Whether this process keeps schedules, automation and freshness: the daemon does.
+    /// Whether this process keeps schedules, sensors, automation and freshness: the daemon does.
     pub(super) daemon: bool,
 }
 
@@ -83,6 +88,7 @@ impl World {
             freshness: BTreeMap::new(),
             automation: AutomationRecord::default(),
             pending: Pending::default(),
+            sensors: BTreeMap::new(),
             daemon: false,
         }
     }

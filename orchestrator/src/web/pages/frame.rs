@@ -20,6 +20,8 @@ pub enum Section {
     Schedules,
     /// Automation.
     Automation,
+    /// Sensors.
+    Sensors,
     /// The graph.
     Graph,
 }
@@ -81,6 +83,7 @@ impl Frame {
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
                 entry(Section::Automation, "/automation", "Automation", "g u"),
+                entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],
             search: String::new(),

@@ -12,6 +12,7 @@ mod materialization;
 mod model;
 mod run;
 mod schedule;
+mod sensor;
 mod source;
 mod step;
 mod sums;
@@ -181,6 +182,15 @@ impl<'c> Projection<'c> {
             Event::AutomationHeld { asset, held } => self.automation_held(stamp, asset, held),
             Event::AutomationPaused { asset, by } => self.automation_paused(stamp, asset.as_ref(), by),
             Event::AutomationResumed { asset, by: _ } => self.automation_resumed(asset.as_ref()),
+            Event::SensorDeclared {
+                sensor,
+                declared,
+                paused,
+            } => self.sensor_declared(stamp, sensor, declared, *paused),
+            Event::SensorRemoved { sensor } => self.sensor_removed(stamp, sensor),
+            Event::SensorPaused { sensor, by } => self.sensor_paused(stamp, sensor, by),
+            Event::SensorResumed { sensor, by: _ } => self.sensor_resumed(stamp, sensor),
+            Event::SensorTicked { tick } => self.sensor_ticked(stamp, tick),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }
@@ -206,6 +216,7 @@ impl<'c> Projection<'c> {
             }
             Event::Ticked { tick } => Ok(tick.run.clone()),
             Event::AutomationRequested { decision } => Ok(Some(decision.run.clone())),
+            Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
@@ -218,6 +229,10 @@ impl<'c> Projection<'c> {
             | Event::AutomationHeld { .. }
             | Event::AutomationPaused { .. }
             | Event::AutomationResumed { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
             | Event::Started { .. } => Ok(None),
         }
     }

@@ -17,6 +17,7 @@
 //! | `schedules` | schedules, and what became of their instants |
 //! | `automation` | what automation requested and why, and whether it is paused |
 //! | `freshness` | how assets stand by their freshness policies |
+//! | `sensors` | sensors, their ticks and what they told of |
 //! | `why` | everything known about one partition |
 //! | `sources` | the source files of an ingest asset |
 //!
@@ -36,6 +37,7 @@ pub mod run;
 pub mod run_steps;
 pub mod runs;
 pub mod schedules;
+pub mod sensors;
 pub mod sources;
 pub mod why;
 
