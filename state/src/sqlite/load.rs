@@ -50,6 +50,8 @@ pub struct Loaded {
     pub automation_paused: BTreeMap<Option<AssetKey>, (Micros, String)>,
     /// The partitions that automation leaves alone, and since when.
     pub held: Vec<(AssetKey, Micros, Held)>,
+    /// Sensors that were ever declared, by name.
+    pub sensors: BTreeMap<String, LoadedSensor>,
 }
 
 /// How an asset with a freshness policy stands by it.
@@ -63,8 +65,6 @@ pub struct LoadedFreshness {
     pub watched: Micros,
     /// From when on it is late.
     pub late_at: Option<Micros>,
-    /// Sensors that were ever declared, by name.
-    pub sensors: BTreeMap<String, LoadedSensor>,
 }
 
 /// A sensor that was ever declared.
