@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or an environment variable: text comes in, checked values come out.
 //! Files reach the reader through [`files::ProjectFiles`], time as a value.
 
+pub mod alert;
 pub mod asset;
 pub mod automation;
 pub mod check;
@@ -16,6 +17,7 @@ pub mod freshness;
 pub mod graph;
 pub mod key;
 pub mod kind;
+pub mod openlineage;
 pub mod outcome;
 pub mod partition;
 pub mod pattern;
@@ -30,6 +32,7 @@ pub mod span;
 pub mod sql;
 pub mod table;
 
+pub use alert::Alert;
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
 pub use automation::Automation;
 pub use fingerprint::Fingerprint;

@@ -8,6 +8,7 @@
 //! | [`cli`] | the commands |
 //! | [`evaluation`] | evaluations of automation in words |
 //! | [`figures`] | numbers, sizes and lengths of time in words |
+//! | [`metrics`] | figures for Prometheus: what is counted, and how it is written down |
 //! | [`wire`] | the shapes that a command and the daemon exchange |
 
 pub mod cli;
@@ -15,5 +16,6 @@ pub mod core;
 pub mod edge;
 pub mod evaluation;
 pub mod figures;
+pub mod metrics;
 pub mod web;
 pub mod wire;

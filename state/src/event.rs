@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::automation::{AutomationDecision, Held};
 use crate::freshness::FreshnessChange;
-use crate::ids::{AttemptId, RunId};
+use crate::alert::{AlertEnd, AlertLine, AlertMessage, RaisedAlert};
+use crate::ids::{AttemptId, MessageId, RunId};
 use crate::schedule::{DeclaredTimes, Tick};
 use crate::sensor::{DeclaredSensor, SensorTick};
 use crate::status::RunStatus;
@@ -261,6 +262,49 @@ pub enum Event {
         asset: Option<AssetKey>,
         /// `cli`, `page`, `api`.
         by: String,
+    },
+    /// Something went wrong that an alert is about, decided with the fact itself and in its transaction.
+    AlertRaised {
+        /// What, and which alert.
+        raised: RaisedAlert,
+    },
+    /// What an alert told of is over.
+    AlertEnded {
+        /// The alert.
+        alert: String,
+        /// Why.
+        end: AlertEnd,
+        /// What is over.
+        line: AlertLine,
+        /// Whether that is to be told.
+        tell: bool,
+    },
+    /// All that waited to be told of an alert became a message.
+    AlertGrouped {
+        /// The message, which waits to be delivered from here on.
+        message: AlertMessage,
+    },
+    /// The receiver of an alert took a message.
+    AlertDelivered {
+        /// The alert.
+        alert: String,
+        /// The message.
+        message: MessageId,
+        /// How often it was tried, this time included.
+        tries: u32,
+    },
+    /// A message could not be delivered.
+    AlertFailed {
+        /// The alert.
+        alert: String,
+        /// The message.
+        message: MessageId,
+        /// How often it was tried, this time included.
+        tries: u32,
+        /// Why it failed.
+        error: String,
+        /// When it is tried again; `None` if it is given up.
+        next_at: Option<Micros>,
     },
     /// A sensor was declared, or watches something else than before.
     SensorDeclared {

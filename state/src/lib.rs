@@ -11,6 +11,7 @@
 //! ```
 
 pub mod automation;
+pub mod alert;
 pub mod event;
 pub mod freshness;
 pub mod ids;

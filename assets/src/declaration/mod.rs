@@ -5,12 +5,14 @@
 //! assets are resolved in [`crate::project`].
 
 mod ahead;
+mod alerts;
 mod asset;
 mod automation;
 mod checks;
 mod context;
 mod freshness;
 mod inputs;
+mod openlineage;
 mod partitions;
 mod read_files;
 mod root;
@@ -21,6 +23,7 @@ mod sensors;
 mod settings;
 
 pub(crate) use ahead::Ahead;
+pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
 pub(crate) use partitions::{PARTITIONS, read_partitions};

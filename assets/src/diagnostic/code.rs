@@ -105,6 +105,9 @@ codes! {
     /// A selection cannot be read, or names what is not there.
     BadSelection = "bad-selection", Error;
 
+    // Alerts
+    /// An alert is declared twice.
+    DuplicateAlert = "duplicate-alert", Error;
     // Sensors
     /// A sensor is declared twice.
     DuplicateSensor = "duplicate-sensor", Error;

@@ -181,6 +181,11 @@ impl<'a> Follower<'a> {
             | Event::AutomationHeld { .. }
             | Event::AutomationPaused { .. }
             | Event::AutomationResumed { .. }
+            | Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. }
             | Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }

@@ -1,6 +1,7 @@
 //! The commands. Each has a file; this one says what there is and hands over.
 
 mod automation;
+mod alert;
 mod backfill;
 mod cancel;
 mod check;
@@ -82,6 +83,7 @@ enum Command {
     Up(up::Up),
     Schedule(schedule::ScheduleCommand),
     Automation(automation::AutomationCommand),
+    Alert(alert::AlertCommand),
     Sensor(sensor::SensorCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -119,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schedule(command) => command.run(&place, &terminal),
         Command::Automation(command) => command.run(&place, &terminal),
+        Command::Alert(command) => command.run(&place, &terminal),
         Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),

@@ -17,7 +17,7 @@ use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
 use crate::edge::folder::StateFolder;
-use crate::wire::{AliasBody, ErrorBody, RunAnswer, RunBody, SensorLooked};
+use crate::wire::{AliasBody, ErrorBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
 const WAIT_SECONDS: u64 = 20;
@@ -191,6 +191,16 @@ impl Remote {
         };
         let _: serde_json::Value = self.answer(self.request(Method::POST, &path)).await?;
         Ok(())
+    }
+
+    /// Sends a test message of an alert: whether its receiver took it, or why not.
+    pub async fn test_alert(&self, alert: &str) -> Result<Result<(), String>, Stop> {
+        let path = format!("/alerts/{alert}/test");
+        let answer: TestAnswer = self.answer(self.request(Method::POST, &path)).await?;
+        Ok(match answer.delivered {
+            true => Ok(()),
+            false => Err(answer.error.unwrap_or_default()),
+        })
     }
 
     /// Pauses a sensor, or resumes it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
+use assets::{Alert, Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
 
 use super::upkeep::Upkeep;
 
@@ -15,6 +15,7 @@ pub struct Definitions {
     schedules: BTreeMap<String, Schedule>,
     upkeep: Upkeep,
     positions: HashMap<AssetKey, usize>,
+    alerts: BTreeMap<String, Alert>,
     sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
@@ -58,6 +59,7 @@ impl Definitions {
             graph,
             ordered,
             schedules: BTreeMap::new(),
+            alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
@@ -69,6 +71,18 @@ impl Definitions {
     pub fn with_schedules(mut self, schedules: BTreeMap<String, Schedule>) -> Self {
         self.schedules = schedules;
         self
+    }
+
+    /// The same with these alerts.
+    #[must_use]
+    pub fn with_alerts(mut self, alerts: BTreeMap<String, Alert>) -> Self {
+        self.alerts = alerts;
+        self
+    }
+
+    /// Its alerts, by name.
+    pub fn alerts(&self) -> &BTreeMap<String, Alert> {
+        &self.alerts
     }
 
     /// The same with these sensors.

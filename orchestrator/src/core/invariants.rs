@@ -62,13 +62,15 @@ pub enum InvariantId {
     EagerIsFresh,
     /// Every asset with a freshness policy is told to be in the state that it is in.
     LatenessIsTold,
+    /// What alerts are about is raised with it, told in one message, and the message delivered or known to be given up.
+    EverythingIsTold,
     /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
     EventsAreToldOnce,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: &'static [Self] = &[
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -94,6 +96,7 @@ impl InvariantId {
         Self::InVainIsNotRepeated,
         Self::EagerIsFresh,
         Self::LatenessIsTold,
+        Self::EverythingIsTold,
         Self::EventsAreToldOnce,
     ];
 
@@ -134,6 +137,9 @@ impl InvariantId {
                 "when nothing is under way, what is eager and can be made is fresh, or was tried in vain"
             }
             Self::LatenessIsTold => "every asset with a freshness policy is told to be in the state that it is in",
+            Self::EverythingIsTold => {
+                "what alerts are about is raised with it, told in one message, and the message delivered or given up"
+            }
             Self::EventsAreToldOnce => {
                 "every event of a sensor is told of by exactly one tick, and starts at most one run"
             }
@@ -197,6 +203,9 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
     let differs = |found: String| Err(Broken::new(InvariantId::RecoveredWorldIsEqual, found));
     if live.pointers != recovered.pointers {
         return differs("the tables' pointers differ".to_owned());
+    }
+    if live.alerts != recovered.alerts {
+        return differs(format!("the alerts are {:?}, were {:?}", recovered.alerts, live.alerts));
     }
     if live.schedules != recovered.schedules || live.agenda != recovered.agenda {
         return differs(format!(

@@ -40,7 +40,8 @@ pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{
-    AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
-    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
-    Step, World,
+    AlertRecord, AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
+     LastMaterialization, ModelRecord, ModelVersion, 
+    PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
+     Step, WaitingMessage, World,
 };

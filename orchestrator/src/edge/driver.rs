@@ -26,6 +26,7 @@ use super::folder::StateFolder;
 use super::order::{OrderSettings, order};
 use super::pool::PoolHandle;
 use crate::core::{Answer, Definitions, Effect, Input, RequestId, World, turn};
+use crate::metrics::Tally;
 
 /// Most inputs that are decided before they are committed.
 const LARGEST_GROUP: usize = 4096;
@@ -54,6 +55,7 @@ pub struct DriverHandle {
     live: broadcast::Sender<Arc<Vec<Recorded>>>,
     progress: Arc<Mutex<Progress>>,
     trouble: watch::Sender<Option<String>>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 impl DriverHandle {
@@ -106,6 +108,11 @@ impl DriverHandle {
             .insert(attempt, (partition, rows));
     }
 
+    /// Looks at what was counted since the start, or adds to it.
+    pub fn tally<T>(&self, look: impl FnOnce(&mut Tally) -> T) -> T {
+        look(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Lets the driver finish what it has and end.
     pub fn stop(&self) {
         self.messages.send(Message::Stop).ok();
@@ -155,6 +162,7 @@ impl DriverSeat {
             live: broadcast::Sender::new(LIVE_EVENTS),
             progress: Arc::default(),
             trouble: watch::Sender::new(None),
+            tally: Arc::default(),
         };
         Self { handle, received }
     }
@@ -343,8 +351,10 @@ impl Driver {
             return Ok(());
         }
         loop {
+            let watch = clock::Stopwatch::start();
             match self.store.commit(events) {
                 Ok(_) => {
+                    self.handle.tally(|tally| tally.committed(events, watch.elapsed()));
                     self.handle.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     return Ok(());
                 }

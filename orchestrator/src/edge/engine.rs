@@ -11,16 +11,20 @@ use assets::{Asset, AssetKey};
 use futures::future::join_all;
 use plugins::lakehouse::{Lake, LakeError};
 use plugins::step::ProjectSettings;
+use state::alert::AlertMessage;
 use state::event::{OwnerMode, RunRequest};
-use state::ids::RunId;
+use state::ids::{MessageId, RunId};
 use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
 
+use super::alerts::{Letter, Teller, deliver};
 use super::committer::Committer;
 use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
 use super::environment;
 use super::folder::StateFolder;
+use super::lineage::Lineage;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
+use super::process_figures;
 use super::sensors::{Looked, SensorKeeper, SensorsHandle};
 use super::ticker::Ticker;
 use crate::core::{Answer, Definitions, Input, SensorLook, SensorSight, selected};
@@ -67,6 +71,10 @@ pub struct Engine {
     driver: JoinHandle<Result<Store, DriverError>>,
     /// Schedules are a daemon's.
     ticker: Option<Ticker>,
+    /// So are alerts.
+    teller: Option<Teller>,
+    /// And lineage.
+    lineage: Option<Lineage>,
     /// Sensors too.
     sensors: Option<SensorKeeper>,
     lock: OwnerLock,
@@ -89,6 +97,7 @@ impl Engine {
     /// Takes the project's state folder over, carries on (or ends) what an earlier owner left, and is ready for requests.
     /// Must be called inside a tokio runtime.
     pub fn start(project: &OpenedProject, mode: OwnerMode) -> Result<Self, EngineError> {
+        process_figures::started();
         let folder = StateFolder::of(&project.root);
         let seed = environment::seed();
         let boot = format!("{seed:016x}");
@@ -130,11 +139,16 @@ impl Engine {
             sensors: SensorsHandle::default(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
+        let teller = (mode == OwnerMode::Daemon).then(|| Teller::start(handle.clone()));
+        let declared = project.openlineage.clone().filter(|_| mode == OwnerMode::Daemon);
+        let lineage = declared.map(|declared| Lineage::start(handle.clone(), declared));
         let sensors = (mode == OwnerMode::Daemon).then(|| SensorKeeper::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,
             ticker,
+            teller,
+            lineage,
             sensors,
             lock,
             owner,
@@ -162,6 +176,12 @@ impl Engine {
     pub async fn stop(self) -> Result<(), EngineError> {
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
+        }
+        if let Some(teller) = self.teller {
+            teller.stop().await;
+        }
+        if let Some(lineage) = self.lineage {
+            lineage.stop().await;
         }
         if let Some(sensors) = self.sensors {
             sensors.stop().await;
@@ -346,6 +366,20 @@ impl EngineHandle {
             })
             .await
             .ok_or(RequestError::Stopping)
+    }
+
+    /// Sends a test message of an alert now: whether its receiver took it, or why not. `None`: no such alert is declared.
+    pub async fn test_alert(&self, name: &str) -> Result<Option<Result<(), String>>, RequestError> {
+        let wanted = name.to_owned();
+        let alert = self.driver.ask(move |world, at| {
+            let alert = world.definitions().alerts().get(&wanted)?;
+            Some((alert.clone(), at))
+        });
+        let Some((alert, at)) = alert.await.ok_or(RequestError::Stopping)? else {
+            return Ok(None);
+        };
+        let message = AlertMessage::test(MessageId::from_bits(environment::seed()), name, at);
+        Ok(Some(deliver(&alert, &Letter::new(self, message, 1)).await))
     }
 
     /// The sensors that are kept.

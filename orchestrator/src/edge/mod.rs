@@ -13,6 +13,8 @@
 //! | `engine` | a running Millpond: state folder, driver, workers, requests |
 //! | `driver` | decide, commit, act |
 //! | `ticker` | wakes the core when a schedule is due |
+//! | `alerts`, `secrets` | tells people what went wrong; looks secrets up |
+//! | `lineage` | tells other tools what ran (OpenLineage) |
 //! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
@@ -20,6 +22,7 @@
 //! | `opened`, `disk`, `folder` | a project and its state folder on disk |
 //! | `clock`, `environment`, `processes` | the doors; clippy keeps everyone else out |
 
+pub mod alerts;
 pub mod clock;
 mod committer;
 pub mod disk;
@@ -29,10 +32,12 @@ pub mod environment;
 mod fault;
 pub mod folder;
 mod frame;
+mod lineage;
 mod messages;
 pub mod opened;
 mod order;
 mod pool;
+pub mod process_figures;
 pub mod processes;
 pub mod secrets;
 pub mod sensors;

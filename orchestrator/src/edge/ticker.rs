@@ -109,7 +109,7 @@ async fn keep(engine: EngineHandle) {
 }
 
 /// Sleeps until the time of day has come, however the clock gets there.
-async fn sleep_until(until: Micros) {
+pub(super) async fn sleep_until(until: Micros) {
     loop {
         let left = until - clock::now();
         if left <= 0 {

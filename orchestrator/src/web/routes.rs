@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage};
-use super::{WebState, api, guard, hooks, live, pages, static_files};
+use super::{WebState, api, guard, hooks, live, metrics, pages, static_files};
 
 /// All routes, behind the guard. Only `/healthz`, `/static`, `/login` and `/hooks` answer without a token, and the guard says so.
 pub fn all(state: WebState) -> Router {
@@ -33,6 +33,8 @@ pub fn all(state: WebState) -> Router {
         .route("/automation/resume", post(pages::automation::resume_all))
         .route("/automation/{key}/pause", post(pages::automation::pause))
         .route("/automation/{key}/resume", post(pages::automation::resume))
+        .route("/alerts", get(pages::alerts::page))
+        .route("/alerts/{alert}/test", post(pages::alerts::test))
         .route("/sensors", get(pages::sensors::page))
         .route("/sensors/{sensor}/pause", post(pages::sensors::pause))
         .route("/sensors/{sensor}/resume", post(pages::sensors::resume))
@@ -61,6 +63,8 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/automation/resume", post(api::resume_all))
         .route("/api/v1/automation/{key}/pause", post(api::pause_asset))
         .route("/api/v1/automation/{key}/resume", post(api::resume_asset))
+        .route("/api/v1/alerts", get(api::list_alerts))
+        .route("/api/v1/alerts/{alert}/test", post(api::test_alert))
         .route("/api/v1/sensors", get(api::list_sensors))
         .route("/api/v1/sensors/{sensor}/events", get(api::sensor_events))
         .route("/api/v1/sensors/{sensor}/pause", post(api::pause_sensor))
@@ -68,6 +72,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/sensors/{sensor}/tick", post(api::tick_sensor))
         .route("/api/v1/events", get(api::events))
         // Machines.
+        .route("/metrics", get(metrics::metrics))
         .route("/hooks/{sensor}", post(hooks::told))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing_here)

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 
 use super::error::StateError;
+use super::loaded_alerts::{self, LoadedAlert};
 use super::open::Store;
 use super::value;
 use crate::automation::Held;
@@ -50,6 +51,8 @@ pub struct Loaded {
     pub automation_paused: BTreeMap<Option<AssetKey>, (Micros, String)>,
     /// The partitions that automation leaves alone, and since when.
     pub held: Vec<(AssetKey, Micros, Held)>,
+    /// Alerts of which something is open, to be told, or was told, by name.
+    pub alerts: BTreeMap<String, LoadedAlert>,
     /// Sensors that were ever declared, by name.
     pub sensors: BTreeMap<String, LoadedSensor>,
 }
@@ -335,6 +338,7 @@ impl Store {
         loaded.freshness = freshness(&moment)?;
         loaded.automation_paused = automation_paused(&moment)?;
         loaded.held = held(&moment)?;
+        loaded.alerts = loaded_alerts::alerts(&moment)?;
         loaded.sensors = sensors(&moment)?;
         Ok(loaded)
     }

@@ -44,6 +44,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "automation",
         sql: include_str!("migrations/0005_automation.sql"),
     },
+    Migration {
+        name: "alerts",
+        sql: include_str!("migrations/0006_alerts.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -114,10 +118,12 @@ fn suffixed(path: &Path, suffix: &str) -> std::path::PathBuf {
 #[cfg(test)]
 mod tests {
     use assets::Fingerprint;
+    use assets::alert::Trouble;
     use assets::outcome::Severity;
 
     use super::*;
     use crate::automation::HoldReason;
+    use crate::alert::{AlertEnd, MessageStatus};
     use crate::event::OwnerMode;
     use crate::freshness::FreshnessState;
     use crate::schedule::TickStatus;
@@ -130,6 +136,7 @@ mod tests {
         "31002e1d052aa83a38b1366730f2e1fe",
         "3a47a4136c70268a32ce99a9bdd199ec",
         "6fe4d764bba3aa6c8f9fa53e5129a285",
+        "307e06aa5b561490047f99772ab82f43",
     ];
 
     #[test]
@@ -198,6 +205,15 @@ mod tests {
             constraint_texts("automation_hold_because"),
             HoldReason::ALL.map(HoldReason::as_str)
         );
+        assert_eq!(constraint_texts("alert_trouble"), Trouble::ALL.map(Trouble::as_str));
+        assert_eq!(constraint_texts("alert_trouble"), texts(&Trouble::ALL));
+        assert_eq!(constraint_texts("alert_end"), AlertEnd::ALL.map(AlertEnd::as_str));
+        assert_eq!(constraint_texts("alert_end"), texts(&AlertEnd::ALL));
+        assert_eq!(
+            constraint_texts("alert_message_status"),
+            MessageStatus::ALL.map(MessageStatus::as_str)
+        );
+        assert_eq!(constraint_texts("alert_message_status"), texts(&MessageStatus::ALL));
         assert_eq!(
             constraint_texts("check_result_severity"),
             texts(&[Severity::Warn, Severity::Error])

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use assets::alert::Trouble;
 use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
 use serde::de::value::{Error as ValueError, StringDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StateError;
 use crate::automation::HoldReason;
 use crate::freshness::FreshnessState;
+use crate::alert::{AlertEnd, MessageStatus};
 use crate::schedule::TickStatus;
 use crate::status::{RunStatus, StepStatus};
 
@@ -117,4 +119,22 @@ pub(super) fn hold_reason(text: &str) -> Result<HoldReason, StateError> {
         .into_iter()
         .find(|reason| reason.as_str() == text)
         .ok_or_else(|| wrong("automation_hold.because", text, "why a partition is left alone"))
+}
+
+pub(super) fn trouble(text: &str) -> Result<Trouble, StateError> {
+    Trouble::of(text).ok_or_else(|| wrong("alert.trouble", text, "a trouble"))
+}
+
+pub(super) fn alert_end(text: &str) -> Result<AlertEnd, StateError> {
+    AlertEnd::ALL
+        .into_iter()
+        .find(|end| end.as_str() == text)
+        .ok_or_else(|| wrong("alert.ended", text, "an end"))
+}
+
+pub(super) fn message_status(text: &str) -> Result<MessageStatus, StateError> {
+    MessageStatus::ALL
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| wrong("alert_message.status", text, "a message status"))
 }

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod automation;
+mod alerts;
 mod faults;
 mod kill;
 mod model;

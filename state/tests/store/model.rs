@@ -9,6 +9,8 @@ use state::ids::{AttemptId, RunId};
 use state::schedule::{DeclaredTimes, Tick};
 use state::status::{RunStatus, StepStatus};
 
+use crate::alerts::{self, ModelAlert};
+
 #[derive(Debug, Clone)]
 pub(crate) struct ModelRun {
     pub(crate) seq: i64,
@@ -99,6 +101,7 @@ pub(crate) struct Model {
     pub(crate) schedules: BTreeMap<String, ModelSchedule>,
     pub(crate) ticks: Vec<(i64, i64, Tick)>,
     pub(crate) watched: crate::automation::Watched,
+    pub(crate) alerts: BTreeMap<String, ModelAlert>,
     pub(crate) boot: Option<String>,
 }
 
@@ -321,6 +324,11 @@ impl Model {
             | Event::AutomationHeld { .. }
             | Event::AutomationPaused { .. }
             | Event::AutomationResumed { .. } => {}
+            Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. } => alerts::apply(&mut self.alerts, seq, recorded),
             // They have a test of their own: `sensors`.
             Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }

@@ -12,6 +12,7 @@ use state::status::{RunStatus, StepStatus};
 use state::{CommitError, OpenMode, Store, fsck};
 
 use crate::agreement::{agree, load_agrees};
+use crate::alerts;
 use crate::model::Model;
 use crate::words::{
     asset, attempt, check, failure, materialization, pointer, recorded, run, staged_model, started, step, submitted,
@@ -54,7 +55,7 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         .collect();
     let open_run = |choose: &mut Choices<'_>| choose.one(&open);
     let in_hand = [StepStatus::Running, StepStatus::Publishing];
-    match choose.below(22) {
+    match choose.below(24) {
         0 | 1 => {
             let steps: Vec<_> = universe().into_iter().filter(|_| choose.below(3) > 0).collect();
             Some(submitted(&run(model.runs.len() as u64 + 1), &steps))
@@ -202,6 +203,9 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         }
         16..=18 => schedule_event(model, choose),
         19..=21 => crate::automation::event(model, &universe(), choose),
+        22 | 23 => alerts::next_event(&model.alerts, 1_000 * model.events.len() as i64, &mut |limit| {
+            choose.below(limit)
+        }),
         _ => {
             let model_key = asset("models.delay");
             let newest = model
@@ -319,6 +323,7 @@ fn impossible(model: &Model) -> Vec<Event> {
         },
     ];
     events.extend(crate::automation::impossible(model));
+    events.extend(alerts::impossible(&model.alerts));
     for (_, _, told) in &model.ticks {
         events.push(Event::Ticked { tick: told.clone() });
     }

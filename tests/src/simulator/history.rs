@@ -10,6 +10,7 @@ use state::event::{Event, Micros, Recorded};
 use state::ids::{AttemptId, RunId};
 use state::status::StepStatus;
 
+use super::alerts::Alerts;
 use super::instants::Instants;
 use super::sensors::Told as SensorsTold;
 use super::upkeep::Upkeep;
@@ -35,6 +36,7 @@ pub(super) struct History {
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
     pub(super) upkeep: Upkeep,
+    pub(super) alerts: Alerts,
     pub(super) sensors: SensorsTold,
 }
 
@@ -59,7 +61,7 @@ impl History {
         for recorded in events {
             self.one(world, slots, recorded)?;
         }
-        Ok(())
+        self.alerts.agrees_with(world, events)
     }
 
     fn one(&mut self, world: &World, slots: usize, recorded: &Recorded) -> Result<(), Broken> {
@@ -196,6 +198,11 @@ impl History {
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
             | Event::Ticked { .. } => self.instants.tell(recorded)?,
+            Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. } => self.alerts.tell(recorded)?,
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }

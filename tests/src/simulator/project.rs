@@ -9,13 +9,14 @@ use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, W
 use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
 use assets::selection::Selection;
 use assets::{
-    Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
+    Alert, Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
     PartitionedBy, Sensor, WriteMode,
 };
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::alerts;
 use super::dice::Dice;
 use super::sensors;
 
@@ -27,6 +28,8 @@ pub(super) struct Project {
     assets: Vec<(Asset, bool)>,
     /// Every schedule that was ever declared, and whether it is declared now.
     schedules: Vec<(Schedule, bool)>,
+    /// Every alert that was ever declared, and whether it is declared now.
+    alerts: Vec<(Alert, bool)>,
     /// Every sensor that was ever declared, and whether it is declared now.
     sensors: Vec<(Sensor, bool)>,
     edits: u64,
@@ -252,9 +255,12 @@ impl Project {
         let schedules = (0..dice.below(4)).map(|number| (schedule(number, &names, dice), true));
         let schedules = schedules.collect();
         let sensors = (0..dice.below(4)).map(|number| (sensors::sensor(number, &names, dice), true));
+        let sensors = sensors.collect();
+        let alerts = (0..dice.below(4)).map(|number| (alerts::alert(number, &names, dice), true));
         Self {
+            alerts: alerts.collect(),
             schedules,
-            sensors: sensors.collect(),
+            sensors,
             assets,
             edits: 0,
         }
@@ -265,6 +271,15 @@ impl Project {
         let declared = self.schedules.iter().filter(|(_, declared)| *declared);
         declared
             .map(|(schedule, _)| (schedule.name.clone(), schedule.clone()))
+            .collect()
+    }
+
+    /// The alerts that are declared now.
+    pub(super) fn alerts(&self) -> BTreeMap<String, Alert> {
+        let graph = self.graph();
+        let declared = self.alerts.iter().filter(|(_, declared)| *declared);
+        declared
+            .filter_map(|(alert, _)| Some((alert.name.clone(), alerts::resolved(alert, &graph)?)))
             .collect()
     }
 
@@ -304,6 +319,16 @@ impl Project {
                 0 => *declared = !*declared,
                 1 => schedule.jitter_seconds = *dice.pick(&[0, 100, 250]),
                 _ => schedule.timetable = timetable(dice),
+            }
+            return;
+        }
+        if !self.alerts.is_empty() && dice.percent(20) {
+            let at = dice.below(self.alerts.len());
+            let (alert, declared) = &mut self.alerts[at];
+            match dice.below(3) {
+                0 => *declared = !*declared,
+                1 => alert.on = alerts::on(dice),
+                _ => alert.recovered = !alert.recovered,
             }
             return;
         }

@@ -12,8 +12,9 @@ use orchestrator::core::{
     check_invariants, check_same, plan, turn,
 };
 use state::Store;
+use state::alert::AlertMessage;
 use state::event::{Event, Micros, Only, OwnerMode, Pace, PartitionChoice, RunRequest};
-use state::ids::{AttemptId, RunId};
+use state::ids::{AttemptId, MessageId, RunId};
 
 use super::dice::Dice;
 use super::history::History;
@@ -48,6 +49,10 @@ pub struct Outcome {
     pub decisions: usize,
     /// Changes of freshness.
     pub freshness: usize,
+    /// What was raised for alerts.
+    pub raised: usize,
+    /// Messages that reached a receiver.
+    pub received: usize,
     /// Events that sensors told of.
     pub events: usize,
 }
@@ -87,6 +92,12 @@ enum Happening {
     Schedule,
     /// Someone pauses or resumes automation.
     Automation,
+    /// A receiver takes a message, or does not.
+    Try {
+        boot: u64,
+        message: AlertMessage,
+        takes: bool,
+    },
     /// Something happens that a sensor will see.
     Outside,
     /// Someone pauses or resumes a sensor.
@@ -133,6 +144,8 @@ struct Simulation {
     store: Store,
     world: World,
     history: History,
+    /// Messages that this start of the process is sending.
+    sending: BTreeSet<MessageId>,
     outside: Outside,
     slots: usize,
     requests: u64,
@@ -183,6 +196,7 @@ impl Simulation {
             store: Store::in_memory().expect("a store in memory opens"),
             world: World::new(seed),
             history: History::default(),
+            sending: BTreeSet::new(),
             outside: Outside::default(),
             slots: 1 + dice.below(4),
             requests: 0,
@@ -264,6 +278,7 @@ impl Simulation {
             ));
         }
         self.history.agrees_with(&self.world)?;
+        self.everyone_is_told()?;
         let violations = state::fsck::check(&self.store).expect("the store can be read");
         self.outcome.runs = self.history.runs();
         self.outcome.published = self.history.published();
@@ -394,7 +409,8 @@ impl Simulation {
         Arc::new(
             Definitions::new(self.project.graph(), settings)
                 .with_schedules(self.project.schedules())
-                .with_sensors(self.project.sensors()),
+                .with_sensors(self.project.sensors())
+                .with_alerts(self.project.alerts()),
         )
     }
 
@@ -427,7 +443,14 @@ impl Simulation {
                 self.later(3600, Happening::Resume(run.clone()));
                 self.pause(run, true)
             }
-            Happening::Resume(run) => self.pause(run, false),
+            Happening::Resume(run) => {
+                self.pause(run.clone(), false)?;
+                // The process may have died before it was committed; who got no answer asks again.
+                if self.world.run(&run).is_some_and(|run| run.paused) {
+                    self.later(600, Happening::Resume(run));
+                }
+                Ok(())
+            }
             Happening::ChangeSources => {
                 for asset in self.ingest() {
                     self.change_source(&asset);
@@ -466,6 +489,7 @@ impl Simulation {
                 let pause = self.dice.percent(60);
                 self.pause_automation(asset, pause)
             }
+            Happening::Try { boot, message, takes } => self.try_message(boot, &message, takes),
             Happening::Outside => {
                 let keys = self.some_keys();
                 for sensor in self.project.sensors().into_keys() {
@@ -540,6 +564,7 @@ impl Simulation {
         if self.world.next_alarm().is_some_and(|alarm| alarm <= self.clock()) {
             self.take(Input::TimePassed)?;
         }
+        self.send_messages()?;
         self.sensors_look();
         if self.now < BEGINS + KEEPS_LOOKING {
             let soon = self.now + 20 * 60 * SECOND;
@@ -551,6 +576,62 @@ impl Simulation {
             self.at(next, Happening::Look);
         }
         Ok(())
+    }
+
+    /// What waits to be told becomes messages, and those that are due are on their way.
+    fn send_messages(&mut self) -> Result<(), Broken> {
+        if self.world.next_grouping().is_some_and(|due| due <= self.clock()) {
+            self.take(Input::AlertsDue)?;
+        }
+        if !self.world.keeps_schedules() {
+            return Ok(());
+        }
+        for (_, message, _) in self.world.messages_to_send(self.clock()) {
+            if self.sending.insert(message.id.clone()) {
+                let takes = !self.dice.percent(self.faults.share * 2);
+                let boot = self.boot;
+                self.later(100, Happening::Try { boot, message, takes });
+            }
+        }
+        Ok(())
+    }
+
+    /// A receiver was asked to take a message. If the process died meanwhile, nobody hears of it.
+    fn try_message(&mut self, boot: u64, message: &AlertMessage, takes: bool) -> Result<(), Broken> {
+        if takes {
+            self.history.alerts.receive(message)?;
+        }
+        if boot != self.boot {
+            return Ok(());
+        }
+        self.sending.remove(&message.id);
+        self.take(Input::AlertTried {
+            alert: message.alert.clone(),
+            message: message.id.clone(),
+            error: (!takes).then(|| "the receiver does not answer".to_owned()),
+        })
+    }
+
+    /// Receivers take everything, and time goes on until nothing waits.
+    fn everyone_is_told(&mut self) -> Result<(), Broken> {
+        for _ in 0..500 {
+            let Some(next) = self.world.next_message(&std::collections::HashSet::new()) else {
+                self.outcome.raised = self.history.alerts.raised();
+                self.outcome.received = self.history.alerts.received.len();
+                return self.history.alerts.all_is_told(&self.world);
+            };
+            self.still = Some(self.clock().max(next));
+            if self.world.next_grouping().is_some_and(|due| due <= self.clock()) {
+                self.take(Input::AlertsDue)?;
+            }
+            for (_, message, _) in self.world.messages_to_send(self.clock()) {
+                self.try_message(self.boot, &message, true)?;
+            }
+        }
+        Err(Broken::new(
+            InvariantId::EverythingIsTold,
+            "there is no end to what is told",
+        ))
     }
 
     /// Every sensor looks; what it saw comes late, twice, or never.
@@ -933,6 +1014,7 @@ impl Simulation {
     /// The process died and starts again from what is stored.
     fn start_again(&mut self) -> Result<(), Broken> {
         self.boot += 1;
+        self.sending.clear();
         self.outcome.crashes += 1;
         self.note("the process dies and starts again");
         let definitions = self.definitions();

@@ -2,6 +2,7 @@
 
 mod admit;
 mod automation;
+mod alert;
 mod cancel;
 mod definitions;
 mod ended;
@@ -59,6 +60,8 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
             pause,
             by,
         } => automation::pause(world, *request, asset.as_ref(), *pause, by),
+        Input::AlertsDue => alert::due(world, at),
+        Input::AlertTried { alert, message, error } => alert::tried(world, at, alert, message, error.as_deref()),
         Input::SensorLooked {
             request,
             sensor,

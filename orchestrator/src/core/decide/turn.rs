@@ -11,7 +11,7 @@ use super::super::effect::{Decision, Effect};
 use super::super::input::Input;
 use super::super::invariants;
 use super::super::world::{Alarm, Broken, Run, World};
-use super::{admit, automation, decide, freshness};
+use super::{admit, automation, alert, decide, freshness};
 
 /// What one turn decided. The events are applied to the world already and have to be committed, all in one transaction,
 /// before the first effect is performed; if they cannot be, the world is to be loaded again from the store.
@@ -56,6 +56,7 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
         }
         turn.take(world, at, admitted, &mut touched)?;
     }
+    turn.tell_of_alerts(world, at)?;
     if cfg!(debug_assertions) {
         invariants::check_settled(world)?;
     }
@@ -129,6 +130,19 @@ impl Turn {
         Ok(())
     }
 
+    /// Adds what follows for alerts from all that was decided.
+    fn tell_of_alerts(&mut self, world: &mut World, at: Micros) -> Result<(), Broken> {
+        if world.definitions().alerts().is_empty() {
+            return Ok(());
+        }
+        for decided in 0..self.events.len() {
+            for event in alert::follows(world, &self.events[decided]) {
+                self.apply(world, at, event, &mut BTreeSet::new())?;
+            }
+        }
+        Ok(())
+    }
+
     fn apply(
         &mut self,
         world: &mut World,
@@ -180,6 +194,11 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::AutomationHeld { .. }
         | Event::AutomationPaused { .. }
         | Event::AutomationResumed { .. }
+        | Event::AlertRaised { .. }
+        | Event::AlertEnded { .. }
+        | Event::AlertGrouped { .. }
+        | Event::AlertDelivered { .. }
+        | Event::AlertFailed { .. }
         | Event::SensorDeclared { .. }
         | Event::SensorRemoved { .. }
         | Event::SensorPaused { .. }

@@ -254,6 +254,17 @@ impl World {
                 self.look_at_schedule(schedule);
             }
             Event::Ticked { tick } => self.ticked(tick)?,
+            Event::AlertRaised { raised } => self.alert_raised(at, raised)?,
+            Event::AlertEnded { alert, line, tell, .. } => self.alert_ended(alert, line, *tell)?,
+            Event::AlertGrouped { message } => self.alert_grouped(at, message)?,
+            Event::AlertDelivered { alert, message, tries } => self.alert_tried(alert, message, *tries, None)?,
+            Event::AlertFailed {
+                alert,
+                message,
+                tries,
+                next_at,
+                ..
+            } => self.alert_tried(alert, message, *tries, *next_at)?,
             Event::SensorDeclared {
                 sensor,
                 declared,

@@ -87,6 +87,11 @@ impl World {
         }
         world.look_through_schedules();
         world.look_at_everything();
+        world.alerts = loaded
+            .alerts
+            .into_iter()
+            .map(|(name, alert)| (name, alert.into()))
+            .collect();
         for (name, sensor) in loaded.sensors {
             world.sensors.insert(name, SensorRecord::loaded(sensor));
         }

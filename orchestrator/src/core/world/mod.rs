@@ -4,6 +4,7 @@
 //! It changes only by [`World::apply`], live and at recovery alike; the two exceptions are not facts about data: the
 //! definitions in force, and the seed of ids. Ended runs leave it: history is the store's.
 
+mod alerts;
 mod apply;
 mod assets;
 mod automation;
@@ -15,6 +16,7 @@ mod runs;
 mod schedules;
 mod sensors;
 
+pub use alerts::{AlertRecord, WaitingMessage};
 pub use apply::Broken;
 pub(super) use assets::sources_of;
 pub use assets::{
@@ -57,6 +59,8 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
+    /// Alerts that ever told of something, by name.
+    pub(super) alerts: BTreeMap<String, AlertRecord>,
     /// Sensors that were ever declared, by name.
     pub(super) sensors: BTreeMap<String, SensorRecord>,
     /// Assets with a freshness policy, and how they stand by it.
@@ -88,6 +92,7 @@ impl World {
             freshness: BTreeMap::new(),
             automation: AutomationRecord::default(),
             pending: Pending::default(),
+            alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             daemon: false,
         }

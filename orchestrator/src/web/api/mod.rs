@@ -2,6 +2,7 @@
 
 mod actions;
 mod automation;
+mod alerts;
 mod events;
 mod schedules;
 mod sensors;
@@ -9,10 +10,12 @@ mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
 pub use automation::{pause_all, pause_asset, resume_all, resume_asset};
+pub use alerts::test_alert;
 pub use events::events;
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
 pub use twins::{
-    list_assets, list_automation, list_models, list_runs, list_schedules, list_sensors, overview, show_asset, show_log,
-    show_model, show_run,
+    list_alerts, list_assets, list_automation, list_models, list_runs, list_schedules, list_sensors, overview, show_asset, show_log,
+     show_model, 
+    show_run,
 };

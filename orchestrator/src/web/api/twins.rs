@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
-use super::super::pages::{asset, assets, automation, log, model, models, overview, run, runs, schedules, sensors};
+use super::super::pages::{alerts, asset, assets, automation, log, model, models, overview, run, runs, schedules, sensors};
 use super::super::reply::ErrorJson;
 
 /// `GET /api/v1/overview`
@@ -58,6 +58,14 @@ pub async fn show_log(
 /// `GET /api/v1/models`
 pub async fn list_models(State(state): State<WebState>) -> Result<Json<models::ModelsFacts>, ErrorJson> {
     Ok(Json(models::facts(&state).await?))
+}
+
+/// `GET /api/v1/alerts?alert=…&open_before=…&before=…`
+pub async fn list_alerts(
+    State(state): State<WebState>,
+    Query(asked): Query<alerts::Asked>,
+) -> Result<Json<alerts::AlertsFacts>, ErrorJson> {
+    Ok(Json(alerts::facts(&state, &asked).await?))
 }
 
 /// `GET /api/v1/schedules?schedule=…&before=…`

@@ -20,6 +20,8 @@ pub enum Section {
     Schedules,
     /// Automation.
     Automation,
+    /// Alerts.
+    Alerts,
     /// Sensors.
     Sensors,
     /// The graph.
@@ -83,6 +85,7 @@ impl Frame {
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
                 entry(Section::Automation, "/automation", "Automation", "g u"),
+                entry(Section::Alerts, "/alerts", "Alerts", "g l"),
                 entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],

@@ -12,6 +12,7 @@
 //! | `sensors` | `/sensors` and its buttons |
 //! | `schedules` | `/schedules` and its buttons |
 //! | `automation` | `/automation` and its buttons; automation and freshness on other pages |
+//! | `alerts` | `/alerts` and its button |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
@@ -20,6 +21,7 @@
 //! | `failures` | why steps failed |
 //! | `figures`, `markup` | numbers and times for people; text and HTML |
 
+pub mod alerts;
 pub mod asset;
 pub mod assets;
 mod assets_state;

@@ -4,6 +4,7 @@
 //! else refuses the whole commit. The result is a function of the events, their times and their numbers alone, so `fsck`
 //! can compute it again and compare.
 
+mod alert;
 mod attempt;
 mod automation;
 mod catalog;
@@ -182,6 +183,25 @@ impl<'c> Projection<'c> {
             Event::AutomationHeld { asset, held } => self.automation_held(stamp, asset, held),
             Event::AutomationPaused { asset, by } => self.automation_paused(stamp, asset.as_ref(), by),
             Event::AutomationResumed { asset, by: _ } => self.automation_resumed(asset.as_ref()),
+            Event::AlertRaised { raised } => self.alert_raised(stamp, raised),
+            Event::AlertEnded { alert, end, line, tell } => self.alert_ended(
+                stamp,
+                &alert::End {
+                    alert,
+                    how: *end,
+                    line,
+                    tell: *tell,
+                },
+            ),
+            Event::AlertGrouped { message } => self.alert_grouped(stamp, message),
+            Event::AlertDelivered { message, tries, .. } => self.alert_delivered(stamp, message, *tries),
+            Event::AlertFailed {
+                message,
+                tries,
+                error,
+                next_at,
+                ..
+            } => self.alert_failed(stamp, message, *tries, error, *next_at),
             Event::SensorDeclared {
                 sensor,
                 declared,
@@ -216,6 +236,8 @@ impl<'c> Projection<'c> {
             }
             Event::Ticked { tick } => Ok(tick.run.clone()),
             Event::AutomationRequested { decision } => Ok(Some(decision.run.clone())),
+            Event::AlertRaised { raised } => Ok(raised.run.clone()),
+            Event::AlertEnded { line, .. } => Ok(line.run.clone()),
             Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
@@ -229,6 +251,9 @@ impl<'c> Projection<'c> {
             | Event::AutomationHeld { .. }
             | Event::AutomationPaused { .. }
             | Event::AutomationResumed { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. }
             | Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }
