@@ -8,6 +8,7 @@ mod asset;
 mod checks;
 mod context;
 mod inputs;
+mod operations;
 mod partitions;
 mod read_files;
 mod root;
@@ -17,6 +18,7 @@ mod settings;
 
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
+pub use operations::{Daemon, Retention};
 pub(crate) use partitions::{PARTITIONS, read_partitions};
 pub(crate) use read_files::ReadFiles;
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};

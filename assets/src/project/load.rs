@@ -128,6 +128,8 @@ impl Loader<'_> {
             timezone,
             warehouse,
             execution,
+            daemon,
+            retention,
             params,
         } = settings;
         let partitions = partitions
@@ -139,6 +141,8 @@ impl Loader<'_> {
             timezone,
             warehouse,
             execution,
+            daemon,
+            retention,
             params,
             partitions,
             schedules,

@@ -12,15 +12,23 @@
 //! |---|---|
 //! | `engine` | a running Millpond: state folder, driver, workers, requests |
 //! | `driver` | decide, commit, act |
+//! | `definitions`, `kept_files` | takes up edited files of the project; its last good copy |
 //! | `ticker` | wakes the core when a schedule is due |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
+//! | `reserve` | space that is kept for a full disk |
+//! | `retention` | when what is too old is removed |
+//! | `log` | the program's own log |
+//! | `backup` | one file with the state of a moment |
+//! | `fsck` | is everything still what it says |
 //! | `committer`, `order` | from decisions to commits and orders |
 //! | `opened`, `disk`, `folder` | a project and its state folder on disk |
 //! | `clock`, `environment`, `processes` | the doors; clippy keeps everyone else out |
 
+pub mod backup;
 pub mod clock;
 mod committer;
+pub mod definitions;
 pub mod disk;
 pub mod driver;
 pub mod engine;
@@ -28,11 +36,16 @@ pub mod environment;
 mod fault;
 pub mod folder;
 mod frame;
+pub mod fsck;
+pub mod kept_files;
+pub mod log;
 mod messages;
 pub mod opened;
 mod order;
 mod pool;
 pub mod processes;
+mod reserve;
+mod retention;
 mod ticker;
 pub mod worker;
 mod worker_process;

@@ -8,7 +8,7 @@ use axum::{Router, middleware};
 use super::reply::{ErrorJson, ErrorPage};
 use super::{WebState, api, guard, live, pages, static_files};
 
-/// All routes, behind the guard. Only `/healthz`, `/static` and `/login` answer without a token, and the guard says so.
+/// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static` and `/login` answer without a token, and the guard says so.
 pub fn all(state: WebState) -> Router {
     Router::new()
         // Pages.
@@ -28,6 +28,8 @@ pub fn all(state: WebState) -> Router {
         .route("/schedules/{schedule}/pause", post(pages::schedules::pause))
         .route("/schedules/{schedule}/resume", post(pages::schedules::resume))
         .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
+        .route("/definitions", get(pages::definitions::page))
+        .route("/definitions/look", post(pages::definitions::look))
         .route("/live", get(live::live))
         .route("/static/{hash}/{name}", get(static_files::serve))
         // JSON.
@@ -48,8 +50,12 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
         .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
         .route("/api/v1/events", get(api::events))
+        .route("/api/v1/definitions", get(api::show_definitions))
+        .route("/api/v1/definitions/look", post(api::look_at_definitions))
         // Machines.
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/api/v1/log-level", get(api::log_level).post(api::set_log_level))
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .with_state(state)

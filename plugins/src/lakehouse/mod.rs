@@ -40,6 +40,7 @@ mod schema;
 mod staging;
 mod storage;
 mod table;
+mod verify;
 #[cfg(test)]
 mod tests;
 
@@ -51,3 +52,4 @@ pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition
 pub use staging::{StagingOptions, StagingPartitions, StagingWriter, staged_provider};
 pub use storage::{LocalStorage, LocalStorageFactory, PathError, UnsealedFile};
 pub use table::{LakeTable, ScanOptions};
+pub use verify::{Verified, verify};

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::error::StateError;
@@ -154,6 +155,20 @@ impl Store {
         Ok(())
     }
 
+    /// A copy of the definitions that were in force last, as [`Store::remember_definitions`] got it.
+    pub fn definitions(&self) -> Result<Option<String>, StateError> {
+        Ok(self.meta("definitions")?)
+    }
+
+    /// Keeps a copy of the definitions in force, for a start that finds mistakes in those on disk. Nothing is written if it is
+    /// the copy that is there.
+    pub fn remember_definitions(&mut self, copy: &str) -> Result<(), StateError> {
+        if self.meta("definitions")?.as_deref() != Some(copy) {
+            self.set_meta("definitions", copy)?;
+        }
+        Ok(())
+    }
+
     /// The identity of the newest start, as in `Event::Started`.
     pub fn boot(&self) -> Result<Option<String>, StateError> {
         Ok(self.meta("boot")?)
@@ -165,6 +180,40 @@ impl Store {
         self.connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
+    }
+
+    /// Writes a copy of this moment to `path`, which must not exist, whatever is committed meanwhile. The copy is one file, and
+    /// checked.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StateError> {
+        let mut copy = Connection::open(path)?;
+        {
+            let backup = Backup::new(&self.connection, &mut copy)?;
+            // All of it in one read: in parts it would begin again with every commit.
+            match backup.step(-1)? {
+                StepResult::Done => {}
+                // More, busy or locked: none of them can be with all pages asked for and a reader's snapshot.
+                other => {
+                    return Err(StateError::Corrupt {
+                        path: path.to_owned(),
+                        detail: format!("the copy is not whole: {other:?}"),
+                    });
+                }
+            }
+        }
+        copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
+        let verdict: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(StateError::Corrupt {
+                path: path.to_owned(),
+                detail: verdict,
+            });
+        }
+        copy.close().map_err(|(_, error)| error.into())
+    }
+
+    /// The version of the schema, and the newest that this program knows.
+    pub fn schema_version(&self) -> Result<(i64, i64), StateError> {
+        Ok((migrations::version(&self.connection)?, MIGRATIONS.len() as i64))
     }
 
     /// How long a commit waits for another program that holds the database's lock (5 seconds unless set).

@@ -7,5 +7,6 @@ mod kill;
 mod model;
 mod property;
 mod questions;
+mod retention;
 mod size;
 mod words;

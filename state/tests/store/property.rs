@@ -19,10 +19,10 @@ use crate::words::{
 };
 
 /// Picks without a random source of its own, so that a failing history shrinks.
-struct Choices<'c>(std::slice::Iter<'c, u16>);
+pub(crate) struct Choices<'c>(pub(crate) std::slice::Iter<'c, u16>);
 
 impl Choices<'_> {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::from(self.0.next().copied().unwrap_or(0)) % limit.max(1)
     }
 
@@ -45,7 +45,7 @@ fn universe() -> Vec<AssetPartition> {
 }
 
 /// Some event that may follow, or `None` if the kind chosen has no candidate.
-fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
+pub(crate) fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
     let open: Vec<RunId> = model
         .runs
         .iter()

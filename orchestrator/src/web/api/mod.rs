@@ -1,12 +1,16 @@
 //! JSON under `/api/v1`: what commands use, and the twins of the pages.
 
 mod actions;
+mod definitions;
 mod events;
+mod operations;
 mod schedules;
 mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
+pub use definitions::{look_at_definitions, show_definitions};
 pub use events::events;
+pub use operations::{healthz, log_level, readyz, set_log_level};
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use twins::{
     list_assets, list_models, list_runs, list_schedules, overview, show_asset, show_log, show_model, show_run,

@@ -10,6 +10,7 @@
 //! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
 //! | `models`, `model` | `/models`, `/models/{key}` |
 //! | `schedules` | `/schedules` and its buttons |
+//! | `definitions` | `/definitions`: what is in force, and the mistakes of what is not |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
@@ -22,6 +23,7 @@ pub mod asset;
 pub mod assets;
 mod assets_state;
 mod console;
+pub mod definitions;
 mod failures;
 mod figures;
 pub mod forms;
