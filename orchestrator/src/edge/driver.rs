@@ -16,7 +16,7 @@ use assets::outcome::{Staged, TablePointer};
 use assets::{AssetKey, AssetPartition, PartitionKey};
 use state::event::{Event, Micros, OwnerMode, Recorded};
 use state::ids::{AttemptId, RunId};
-use state::sqlite::{CommitError, Store};
+use state::sqlite::{CommitError, StateError, Store};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::clock;
@@ -45,6 +45,8 @@ enum Message {
     Ask(Question),
     /// The project was read again; answered once it is in force.
     Project(Arc<OpenedProject>, oneshot::Sender<()>),
+    /// The store was found to be damaged.
+    Damaged(StateError),
     Stop,
 }
 
@@ -139,6 +141,11 @@ impl DriverHandle {
             .insert(attempt, (partition, rows));
     }
 
+    /// The store is damaged: nothing may be committed to it any more.
+    pub(super) fn damaged(&self, error: StateError) {
+        self.messages.send(Message::Damaged(error)).ok();
+    }
+
     /// Lets the driver finish what it has and end.
     pub fn stop(&self) {
         self.messages.send(Message::Stop).ok();
@@ -153,7 +160,7 @@ pub enum DriverError {
     Commit(#[from] CommitError),
     /// The store cannot be read.
     #[error("{0}")]
-    State(#[from] state::sqlite::StateError),
+    State(#[from] StateError),
     /// A promise of the core's was broken.
     #[error("{0}; this is a bug: nothing of the last decision was committed; start again and report it")]
     Broken(#[from] crate::core::Broken),
@@ -388,6 +395,7 @@ impl Driver {
                         self.swap(project);
                         swapped.push(done);
                     }
+                    Message::Damaged(error) => return Err(error.into()),
                     Message::Stop => {
                         stop = true;
                         break;

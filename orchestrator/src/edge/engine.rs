@@ -128,6 +128,9 @@ impl Engine {
             committer: Committer::new(Arc::clone(&lake), tokio::runtime::Handle::current(), seed),
             seed,
         };
+        if store.needs_check() {
+            check_beside(driver.clone(), folder.clone());
+        }
         let thread = seat.start(store, pool.clone(), parts)?;
         driver.send(Input::DefinitionsLoaded(Arc::clone(&project.definitions)));
         driver.send(Input::Recover { boot, mode });
@@ -225,6 +228,17 @@ impl Engine {
         drop(self.lock);
         Ok(())
     }
+}
+
+/// Checks a large state that was not closed, while work goes on.
+fn check_beside(driver: DriverHandle, folder: StateFolder) {
+    // A thread that nobody waits for: the end of the process is not put off by it.
+    std::thread::spawn(move || {
+        let checked = Store::open_reader(&folder.database()).and_then(|store| store.quick_check());
+        if let Err(error) = checked {
+            driver.damaged(error);
+        }
+    });
 }
 
 /// The state folder is not for version control.

@@ -14,6 +14,9 @@ use super::mounts;
 /// The first release with the fix of the WAL-reset fault: <https://sqlite.org/wal.html#walresetbug>.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
 
+/// A larger file is not checked before anything else after an unclean end: that would take seconds.
+const LARGEST_CHECKED: u64 = 256 << 20;
+
 /// What a [`Store`] is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
@@ -33,13 +36,15 @@ pub struct Store {
     pub(super) last_seq: i64,
     /// Why nothing may be committed any more: a sync failed, and what is on disk is unknown until a restart.
     pub(super) poisoned: Option<String>,
+    /// Whether the file was checked, or had no need of it.
+    checked: bool,
 }
 
 impl Store {
     /// Opens `state.db` at `path`.
     ///
     /// A writer creates the file and its folder, brings the schema up to date, and checks the file's integrity when its
-    /// last owner did not [`Store::close`] it. A reader needs a file of the current schema.
+    /// last owner did not [`Store::close`] it (unless it is large: [`Store::needs_check`]). A reader needs a file of the current schema.
     pub fn open(path: &Path, mode: OpenMode) -> Result<Self, StateError> {
         let (error, folder) = match (Self::open_at(path, mode, Space::Enough), path.parent()) {
             // On a full disk SQLite speaks of a failed read or write as often as of the space.
@@ -83,11 +88,12 @@ impl Store {
             )?,
         };
         connection.busy_timeout(Duration::from_secs(5))?;
+        let mut checked = true;
         let found = refuse_other_files(&connection, path)?;
         if mode == OpenMode::Writer {
             configure_writer(&connection)?;
             migrations::migrate(&mut connection, Some(path), MIGRATIONS)?;
-            check_after_unclean_shutdown(&connection, path)?;
+            checked = check_after_unclean_shutdown(&connection, path)?;
         } else if found == 0 {
             return Err(StateError::Missing(path.to_owned()));
         } else if found < MIGRATIONS.len() as i64 {
@@ -97,7 +103,9 @@ impl Store {
                 known: MIGRATIONS.len() as i64,
             });
         }
-        Self::with(connection, Some(path.to_owned()), mode)
+        let mut store = Self::with(connection, Some(path.to_owned()), mode)?;
+        store.checked = checked;
+        Ok(store)
     }
 
     /// Opens the state for reading: [`Store::open`] with [`OpenMode::Reader`].
@@ -126,6 +134,7 @@ impl Store {
             mode,
             last_seq,
             poisoned: None,
+            checked: true,
         })
     }
 
@@ -201,14 +210,19 @@ impl Store {
             }
         }
         copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
-        let verdict: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict != "ok" {
-            return Err(StateError::Corrupt {
-                path: path.to_owned(),
-                detail: verdict,
-            });
-        }
+        quick_check(&copy, path)?;
         copy.close().map_err(|(_, error)| error.into())
+    }
+
+    /// Whether the file still has to be checked: its last owner did not close it, and it is so large that the check would hold
+    /// up the start. [`Store::quick_check`] does it, on a connection of its own.
+    pub fn needs_check(&self) -> bool {
+        !self.checked
+    }
+
+    /// Checks the file, which reads all of it.
+    pub fn quick_check(&self) -> Result<(), StateError> {
+        quick_check(&self.connection, self.path.as_deref().unwrap_or(Path::new("")))
     }
 
     /// The version of the schema, and the newest that this program knows.
@@ -357,23 +371,32 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 64 << 20)
 }
 
-fn check_after_unclean_shutdown(connection: &Connection, path: &Path) -> Result<(), StateError> {
+/// Checks the file if its last owner did not close it; `false` if it is too large to be checked before anything else.
+fn check_after_unclean_shutdown(connection: &Connection, path: &Path) -> Result<bool, StateError> {
     let shutdown: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE key = 'shutdown'", [], |row| row.get(0))
         .optional()?;
     if shutdown.as_deref() == Some("open") {
-        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict != "ok" {
-            return Err(StateError::Corrupt {
-                path: path.to_owned(),
-                detail: verdict,
-            });
+        if std::fs::metadata(path).is_ok_and(|file| file.len() > LARGEST_CHECKED) {
+            return Ok(false);
         }
+        quick_check(connection, path)?;
     } else {
         connection.execute(
             "INSERT OR REPLACE INTO meta (key, value) VALUES ('shutdown', 'open')",
             [],
         )?;
     }
-    Ok(())
+    Ok(true)
+}
+
+fn quick_check(connection: &Connection, path: &Path) -> Result<(), StateError> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(StateError::Corrupt {
+        path: path.to_owned(),
+        detail: verdict,
+    })
 }

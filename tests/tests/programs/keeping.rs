@@ -49,7 +49,11 @@ fn a_backup_under_load_is_sound_and_what_is_restored_waits_for_a_word() {
     let written = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !written.load(std::sync::atomic::Ordering::Relaxed) {
+            // More than these would keep the test waiting for their end.
+            for _ in 0..60 {
+                if written.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
                 let body = json!({ "selection": "gold.days", "force": true });
                 assert_eq!(daemon.post("/api/v1/runs", &body).status, 200);
             }
@@ -64,7 +68,7 @@ fn a_backup_under_load_is_sound_and_what_is_restored_waits_for_a_word() {
     // A daemon owns the state: it cannot be replaced under its feet.
     project.run(&["restore", file, "--replace"]).expect(5);
     until("all runs are over", || {
-        let open = daemon.get("/api/v1/overview").json()["running"].as_array()?.len();
+        let open = daemon.get("/api/v1/overview").json()["open"].as_array()?.len();
         (open == 0).then_some(())
     });
     // A day later, so to say.

@@ -76,7 +76,7 @@ fn asked_to_end_it_lets_the_step_finish_and_starts_nothing_more() {
     // The next start does the rest.
     let daemon = Daemon::start(&project);
     until("both runs are over", || {
-        let open = daemon.get("/api/v1/overview").json()["running"].as_array()?.len();
+        let open = daemon.get("/api/v1/overview").json()["open"].as_array()?.len();
         (open == 0 && run_of(&project, &run)["status"] == "succeeded").then_some(())
     });
     assert_eq!(project.row("SELECT n FROM gold.one"), json!({ "n": 1 }));
