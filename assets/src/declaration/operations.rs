@@ -30,11 +30,7 @@ pub(super) static RETENTION: TableSpec = TableSpec {
             FieldType::IntegerWithin(0, 1_000_000_000),
             "So many of the newest runs are kept however old they are; 1000 if left out.",
         ),
-        FieldSpec::optional(
-            "enabled",
-            FieldType::Boolean,
-            "`false` keeps everything for ever.",
-        ),
+        FieldSpec::optional("enabled", FieldType::Boolean, "`false` keeps everything for ever."),
     ],
 };
 

@@ -28,11 +28,10 @@ impl Backup {
         let root = place.root()?;
         let folder = StateFolder::of(&root);
         if self.file.exists() {
-            return Err(Stop::new(
-                Exit::Usage,
-                format!("`{}` exists already", self.file.display()),
-            )
-            .with_help("name each backup after its day: `millpond backup flights-$(date +%F).tar`"));
+            return Err(
+                Stop::new(Exit::Usage, format!("`{}` exists already", self.file.display()))
+                    .with_help("name each backup after its day: `millpond backup flights-$(date +%F).tar`"),
+            );
         }
         let store = Store::open_reader(&folder.database())?;
         let project = store.project()?.unwrap_or_default();

@@ -211,8 +211,13 @@ fn version(name: &str) -> Option<u64> {
 /// Moves the present state aside and the new one in its place.
 fn put_in_place(mut report: RestoreReport, folder: &StateFolder, new: &Path) -> Result<RestoreReport, Stop> {
     let moved = |what: &Path, to: &Path| {
-        std::fs::rename(what, to)
-            .map_err(|error| Stop::broken(format!("failed to move `{}` to `{}`: {error}", what.display(), to.display())))
+        std::fs::rename(what, to).map_err(|error| {
+            Stop::broken(format!(
+                "failed to move `{}` to `{}`: {error}",
+                what.display(),
+                to.display()
+            ))
+        })
     };
     if folder.path().exists() {
         let seconds = report.restored_at / 1_000_000;

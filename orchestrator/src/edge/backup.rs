@@ -334,7 +334,10 @@ mod tests {
         assert!(refused(&flipped).contains("is not what its manifest says"));
         for cut in [0, 100, 700, middle] {
             let error = refused(&whole[..cut]);
-            assert!(error.contains("is damaged") || error.contains("is no backup"), "{cut}: {error}");
+            assert!(
+                error.contains("is damaged") || error.contains("is no backup"),
+                "{cut}: {error}"
+            );
         }
         assert!(refused(b"PK\x03\x04 something else").contains("is no backup"));
         let text = String::from_utf8_lossy(&whole).replace("\"format\": 1", "\"format\": 9");

@@ -194,11 +194,7 @@ async fn keep(engine: EngineHandle, files: Arc<KeptFiles>, mut looks: mpsc::Unbo
 }
 
 /// Waits until nothing is reported for a moment, or someone asks.
-async fn settle(
-    reports: &mut mpsc::Receiver<()>,
-    looks: &mut mpsc::UnboundedReceiver<Look>,
-    asked: &mut Vec<Look>,
-) {
+async fn settle(reports: &mut mpsc::Receiver<()>, looks: &mut mpsc::UnboundedReceiver<Look>, asked: &mut Vec<Look>) {
     let longest = tokio::time::sleep(LONGEST_QUIET);
     tokio::pin!(longest);
     loop {
@@ -270,9 +266,9 @@ impl Keeper {
         let mistakes = match &read.project {
             _ if read.files == in_force.files => None,
             None => Mistakes::of(&read),
-            Some(project) if project.settings.warehouse != in_force.settings.warehouse => {
-                Some(Mistakes::restart("the place of the tables, `warehouse` in [lakehouse],"))
-            }
+            Some(project) if project.settings.warehouse != in_force.settings.warehouse => Some(Mistakes::restart(
+                "the place of the tables, `warehouse` in [lakehouse],",
+            )),
             Some(_) => None,
         };
         if let Some(mut mistakes) = mistakes {
@@ -345,7 +341,11 @@ impl Changes {
 impl std::fmt::Display for Changes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts = Vec::new();
-        for (word, keys) in [("new", &self.added), ("changed", &self.changed), ("gone", &self.removed)] {
+        for (word, keys) in [
+            ("new", &self.added),
+            ("changed", &self.changed),
+            ("gone", &self.removed),
+        ] {
             match keys.as_slice() {
                 [] => {}
                 few @ ([_] | [_, _] | [_, _, _]) => parts.push(format!("{word}: {}", few.join(", "))),

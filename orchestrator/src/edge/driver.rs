@@ -358,7 +358,11 @@ impl Driver {
             let at = self.at();
             let wait = self.retention.turn(
                 at,
-                &self.projects.last().expect("the one of the start was put there").retention,
+                &self
+                    .projects
+                    .last()
+                    .expect("the one of the start was put there")
+                    .retention,
                 &mut self.store,
                 &self.parts.folder,
             )?;

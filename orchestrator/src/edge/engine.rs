@@ -167,7 +167,10 @@ impl Engine {
     pub fn keep_definitions_live(&mut self, files: Arc<KeptFiles>, mistakes: Option<Mistakes>) {
         self.handle.definitions.send_modify(|state| state.mistakes = mistakes);
         let handle = self.handle();
-        self.definitions = self.looks.take().map(|looks| LiveDefinitions::start(handle, files, looks));
+        self.definitions = self
+            .looks
+            .take()
+            .map(|looks| LiveDefinitions::start(handle, files, looks));
     }
 
     /// Talks to it.

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     fn keyed<T: Clone>(rows: &[(&str, T)]) -> BTreeMap<Option<PartitionKey>, T> {
-        let key = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
+        let key = |text: &str| (!text.is_empty()).then(|| PartitionKey::new(text).unwrap());
         rows.iter().map(|(text, rows)| (key(text), rows.clone())).collect()
     }
 

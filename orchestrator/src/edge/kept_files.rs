@@ -181,6 +181,9 @@ mod tests {
         assert!(kept.are_those_of(&disk));
         std::fs::create_dir(folder.path().join("sql")).unwrap();
         std::fs::write(folder.path().join("sql/later.sql"), "").unwrap();
-        assert!(!kept.are_those_of(&disk) && kept.stamp(&disk) != before, "a file that was missing");
+        assert!(
+            !kept.are_those_of(&disk) && kept.stamp(&disk) != before,
+            "a file that was missing"
+        );
     }
 }

@@ -52,7 +52,9 @@ pub fn start(default: &str, format: LogFormat) {
 
 /// What is worth a line now.
 pub fn level() -> String {
-    let known = FILTER.get().and_then(|filter| filter.with_current(ToString::to_string).ok());
+    let known = FILTER
+        .get()
+        .and_then(|filter| filter.with_current(ToString::to_string).ok());
     known.unwrap_or_else(|| "off".to_owned())
 }
 
@@ -66,7 +68,11 @@ pub fn set_level(text: &str) -> Result<(), String> {
         .map_err(|error| format!("`{text}` is no level: {error}; `error`, `warn`, `info`, `debug` and `trace` are"))?;
     // A bare word that is no level is taken for the name of a module.
     let words = ["error", "warn", "info", "debug", "trace", "off"];
-    if !text.contains(['=', ':']) && !text.split(',').all(|word| words.contains(&word.trim().to_ascii_lowercase().as_str())) {
+    if !text.contains(['=', ':'])
+        && !text
+            .split(',')
+            .all(|word| words.contains(&word.trim().to_ascii_lowercase().as_str()))
+    {
         return Err(format!("`{text}` is no level; {} are", words.join(", ")));
     }
     match FILTER.get() {
@@ -88,7 +94,9 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
         let mut fields = Fields(Map::new());
-        fields.0.insert("at".to_owned(), Value::String(clock::timestamp().to_string()));
+        fields
+            .0
+            .insert("at".to_owned(), Value::String(clock::timestamp().to_string()));
         let level = metadata.level().as_str().to_ascii_lowercase();
         fields.0.insert("level".to_owned(), Value::String(level));
         fields.0.insert("target".to_owned(), metadata.target().into());
@@ -101,7 +109,8 @@ struct Fields(Map<String, Value>);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), Value::String(format!("{value:?}")));
+        self.0
+            .insert(field.name().to_owned(), Value::String(format!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -40,9 +40,9 @@ mod schema;
 mod staging;
 mod storage;
 mod table;
-mod verify;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use error::{LakeError, SchemaDifference};

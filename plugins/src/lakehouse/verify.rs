@@ -100,9 +100,9 @@ fn fault_of(location: &str, bytes: u64, parquet: bool) -> Option<String> {
     match look() {
         Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("`{location}` is not there")),
         Err(error) => Some(format!("`{location}` cannot be read: {error}")),
-        Ok((length, _)) if length != bytes => Some(format!(
-            "`{location}` has {length} bytes, its manifest says {bytes}"
-        )),
+        Ok((length, _)) if length != bytes => {
+            Some(format!("`{location}` has {length} bytes, its manifest says {bytes}"))
+        }
         Ok((_, end)) if parquet && &end != b"PAR1" => Some(format!("`{location}` does not end like a Parquet file")),
         Ok(_) => None,
     }

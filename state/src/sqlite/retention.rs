@@ -190,11 +190,7 @@ impl Removal<'_> {
             .prepare_cached(OLDEST)?
             .query_row(
                 // The newest run always stays, so that the highest number of an event never falls.
-                params![
-                    pass.runs_after,
-                    pass.policy.before,
-                    pass.policy.keep_runs.max(1) - 1
-                ],
+                params![pass.runs_after, pass.policy.before, pass.policy.keep_runs.max(1) - 1],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()
@@ -281,7 +277,11 @@ impl Removal<'_> {
                 continue;
             }
             let sql = format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE run = ?1)");
-            if self.connection.prepare_cached(&sql)?.query_row([run], |row| row.get(0))? {
+            if self
+                .connection
+                .prepare_cached(&sql)?
+                .query_row([run], |row| row.get(0))?
+            {
                 return Ok(true);
             }
         }

@@ -12,9 +12,7 @@ use state::{Store, fsck};
 use crate::agreement::load_agrees;
 use crate::model::Model;
 use crate::property::{Choices, next_event};
-use crate::words::{
-    attempt, failure, materialization, pointer, recorded, run, started, step, submitted, tick, times,
-};
+use crate::words::{attempt, failure, materialization, pointer, recorded, run, started, step, submitted, tick, times};
 
 fn retire(store: &mut Store, policy: RetentionPolicy) -> Removed {
     let mut pass = RetentionPass::new(policy);
@@ -145,9 +143,7 @@ fn the_newest_tick_and_its_run_stay_and_a_failure_that_is_shown() {
     }
     store.commit(&events).unwrap();
     let others = succeeds(300, 3, &step("gold.whole"));
-    store
-        .commit(&[others[0].clone(), others[1].clone()])
-        .unwrap();
+    store.commit(&[others[0].clone(), others[1].clone()]).unwrap();
     let before = loaded(&store);
     let policy = RetentionPolicy {
         before: 1_000,

@@ -12,6 +12,12 @@ use super::{Project, Running, Said};
 #[derive(Debug)]
 pub struct Daemon {
     running: Running,
+    client: Client,
+}
+
+/// Asks a daemon over HTTP, from any thread.
+#[derive(Debug, Clone)]
+pub struct Client {
     host: String,
     token: String,
 }
@@ -51,7 +57,10 @@ impl Daemon {
     /// One that is started by another program, such as one that traces it.
     #[track_caller]
     pub fn of(mut command: std::process::Command, arguments: &[&str]) -> Self {
-        command.args(arguments).stdin(std::process::Stdio::null()).env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .env("NO_COLOR", "1");
         Self::ready(Running::start(command))
     }
 
@@ -61,11 +70,16 @@ impl Daemon {
         let ready: Value = serde_json::from_str(&line).expect("the first line is JSON");
         let text = |name: &str| ready[name].as_str().expect("a text").to_owned();
         let token = text("login").split_once("token=").expect("a login link").1.to_owned();
+        let host = text("url").trim_start_matches("http://").to_owned();
         Self {
             running,
-            host: text("url").trim_start_matches("http://").to_owned(),
-            token,
+            client: Client { host, token },
         }
+    }
+
+    /// Asks it, from any thread.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Its process.
@@ -87,9 +101,36 @@ impl Daemon {
     /// What it answers to `POST` with a JSON body.
     #[track_caller]
     pub fn post(&self, path: &str, body: &Value) -> Reply {
-        self.request("POST", path, &body.to_string()).expect("the daemon answers")
+        self.request("POST", path, &body.to_string())
+            .expect("the daemon answers")
     }
 
+    /// Asks; `None` if it is not there (any more).
+    pub fn request(&self, method: &str, path: &str, body: &str) -> Option<Reply> {
+        self.client.request(method, path, body)
+    }
+
+    /// Asks it to end and waits until it has.
+    #[track_caller]
+    pub fn stop(self) -> Said {
+        self.running.signal(Signal::SIGTERM);
+        self.running.end()
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub fn end(self) -> Said {
+        self.running.end()
+    }
+
+    /// Kills it as `kill -9` does, with nothing said.
+    pub fn kill(self) {
+        self.running.signal_only(Signal::SIGKILL);
+        self.running.end();
+    }
+}
+
+impl Client {
     /// Asks; `None` if it is not there (any more).
     pub fn request(&self, method: &str, path: &str, body: &str) -> Option<Reply> {
         let mut stream = TcpStream::connect(&self.host).ok()?;
@@ -110,25 +151,6 @@ impl Daemon {
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         let body = if chunked { whole(body) } else { body.to_owned() };
         Some(Reply { status, body })
-    }
-
-    /// Asks it to end and waits until it has.
-    #[track_caller]
-    pub fn stop(self) -> Said {
-        self.running.signal(Signal::SIGTERM);
-        self.running.end()
-    }
-
-    /// Waits until it has ended.
-    #[track_caller]
-    pub fn end(self) -> Said {
-        self.running.end()
-    }
-
-    /// Kills it as `kill -9` does, with nothing said.
-    pub fn kill(self) {
-        self.running.signal_only(Signal::SIGKILL);
-        self.running.end();
     }
 }
 

@@ -14,7 +14,7 @@ mod project;
 mod running;
 mod small_disk;
 
-pub use daemon::{Daemon, Reply};
+pub use daemon::{Client, Daemon, Reply};
 pub use project::{Project, Said, program};
 pub use running::{PATIENCE, Running, until};
 pub use small_disk::SmallDisk;

@@ -46,6 +46,7 @@ fn a_backup_under_load_is_sound_and_what_is_restored_waits_for_a_word() {
     let file = project.path().join("backup.tar");
     let file = file.to_str().unwrap();
     // Runs are asked for and done all the while.
+    let client = daemon.client().clone();
     let written = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -55,13 +56,19 @@ fn a_backup_under_load_is_sound_and_what_is_restored_waits_for_a_word() {
                     break;
                 }
                 let body = json!({ "selection": "gold.days", "force": true });
-                assert_eq!(daemon.post("/api/v1/runs", &body).status, 200);
+                let reply = client
+                    .request("POST", "/api/v1/runs", &body.to_string())
+                    .expect("it answers");
+                assert_eq!(reply.status, 200);
             }
         });
         let said = project.run(&["--json", "backup", file]).expect(0).answer();
         written.store(true, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(said["manifest"]["project"], "kept", "{said:#}");
-        assert!(said["manifest"]["tables"]["gold.days"]["metadata_location"].is_string(), "{said:#}");
+        assert!(
+            said["manifest"]["tables"]["gold.days"]["metadata_location"].is_string(),
+            "{said:#}"
+        );
     });
     let again = project.run(&["backup", file]).expect(2);
     assert!(again.err.contains("exists already"), "{again:#?}");
@@ -72,16 +79,16 @@ fn a_backup_under_load_is_sound_and_what_is_restored_waits_for_a_word() {
         (open == 0).then_some(())
     });
     // A day later, so to say.
-    project.write(
-        "assets/a.toml",
-        ASSETS.replace("1 AS n", "2 AS n").as_bytes(),
-    );
+    project.write("assets/a.toml", ASSETS.replace("1 AS n", "2 AS n").as_bytes());
     project.run(&["materialize"]).expect(0);
     assert_ne!(sum(&project), before);
     assert_eq!(daemon.stop().code, Some(0));
 
     project.run(&["restore", file]).expect(2);
-    let said = project.run(&["--json", "restore", file, "--replace"]).expect(0).answer();
+    let said = project
+        .run(&["--json", "restore", file, "--replace"])
+        .expect(0)
+        .answer();
     assert_eq!(said["paused_schedules"], json!(["nightly"]), "{said:#}");
     assert_eq!(said["newer"][0]["table"], "gold.days", "{said:#}");
     let kept = said["before"].as_str().unwrap();
@@ -144,7 +151,14 @@ fn what_is_older_than_retention_says_is_removed_and_the_tables_stay() {
     let listed = || project.run(&["--json", "runs"]).expect(0).answers();
     let old = listed();
     assert_eq!(old.len(), 6);
-    assert_eq!(project.files(".millpond/logs").iter().filter(|file| file.contains("run_")).count(), 6);
+    assert_eq!(
+        project
+            .files(".millpond/logs")
+            .iter()
+            .filter(|file| file.contains("run_"))
+            .count(),
+        6
+    );
     let events = |project: &Project| {
         let said = project.run(&["--json", "fsck"]).expect(0).answer();
         assert_eq!(said["sound"], true, "{said:#}");
@@ -153,10 +167,15 @@ fn what_is_older_than_retention_says_is_removed_and_the_tables_stay() {
 
     // Forty days later.
     let mut daemon = Daemon::start_with(&project, &[], &[("MILLPOND_CLOCK_OFFSET", "3456000")]);
-    daemon.running().wait_for("what was older than [retention] says was removed");
+    daemon
+        .running()
+        .wait_for("what was older than [retention] says was removed");
     let left = listed();
     // The newest ones, and whatever the schedule has asked for meanwhile.
-    let gone: Vec<&Value> = old.iter().filter(|run| !left.iter().any(|other| other["run"] == run["run"])).collect();
+    let gone: Vec<&Value> = old
+        .iter()
+        .filter(|run| !left.iter().any(|other| other["run"] == run["run"]))
+        .collect();
     assert!(gone.len() >= 4, "{left:#?}");
     let run = gone.last().unwrap()["run"].as_str().unwrap();
     project.run(&["runs", run]).expect(4);

@@ -61,7 +61,10 @@ fn edits_are_taken_up_and_a_bad_one_leaves_the_last_good_in_force() {
     let first = found["mistakes"]["first"].as_str().unwrap();
     assert!(first.starts_with("sql/one.sql:1:"), "{first}");
     let report = found["mistakes"]["report"].as_str().unwrap();
-    assert!(report.contains("SELECT 10 AS n, FROM") && report.contains('^'), "{report}");
+    assert!(
+        report.contains("SELECT 10 AS n, FROM") && report.contains('^'),
+        "{report}"
+    );
     assert_eq!(found["mistakes"]["diagnostics"][0]["file"], "sql/one.sql");
     daemon.running().wait_for("the last good ones stay in force");
     for page in ["/", "/assets", "/runs", "/assets/gold.one", "/schedules"] {
@@ -123,11 +126,21 @@ fn queued_work_of_an_asset_that_is_gone_ends_with_that_reason_and_what_runs_goes
     let after = "[asset.gold.after]\nkind = \"command\"\nneeds = [\"gold.slow\"]\ncommand = [\"echo\", \"after\"]\n";
     project.write("assets/b.toml", format!("{slow}\n{after}").as_bytes());
     // It ends when the test says so.
-    project.write("slow.sh", b"touch started; while [ ! -e go ]; do sleep 0.05; done; echo done");
+    project.write(
+        "slow.sh",
+        b"touch started; while [ ! -e go ]; do sleep 0.05; done; echo done",
+    );
     let daemon = Daemon::start(&project);
-    let accepted = daemon.post("/api/v1/runs", &json!({ "selection": "+gold.after" })).json();
-    let run = accepted["run"].as_str().unwrap_or_else(|| panic!("{accepted:#}")).to_owned();
-    until("the slow step runs", || project.path().join("started").exists().then_some(()));
+    let accepted = daemon
+        .post("/api/v1/runs", &json!({ "selection": "+gold.after" }))
+        .json();
+    let run = accepted["run"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{accepted:#}"))
+        .to_owned();
+    until("the slow step runs", || {
+        project.path().join("started").exists().then_some(())
+    });
 
     // Both are gone, one of them under way.
     project.remove("assets/b.toml");
@@ -140,7 +153,11 @@ fn queued_work_of_an_asset_that_is_gone_ends_with_that_reason_and_what_runs_goes
     });
     assert_eq!(over["run"]["row"]["status"], "failed", "{over:#}");
     let counted = |status: &str| over["run"]["row"]["steps"][status].clone();
-    assert_eq!((counted("succeeded"), counted("failed")), (json!(1), json!(1)), "{over:#}");
+    assert_eq!(
+        (counted("succeeded"), counted("failed")),
+        (json!(1), json!(1)),
+        "{over:#}"
+    );
     let page = daemon.get(&format!("/runs/{run}")).body;
     assert!(page.contains("gold.after is no longer declared"), "{page}");
     assert_eq!(daemon.stop().code, Some(0));
@@ -164,7 +181,11 @@ fn a_start_with_a_bad_file_uses_the_last_good_definitions_and_strict_refuses() {
     assert!(said.err.contains("--strict"), "{said:#?}");
     let mut daemon = Daemon::start(&project);
     let found = definitions(&daemon);
-    assert_eq!((&found["status"], &found["assets"]), (&json!("degraded"), &json!(1)), "{found:#}");
+    assert_eq!(
+        (&found["status"], &found["assets"]),
+        (&json!("degraded"), &json!(1)),
+        "{found:#}"
+    );
     let accepted = daemon.post("/api/v1/runs", &json!({ "selection": "*", "force": true }));
     assert_eq!(accepted.status, 200, "{accepted:?}");
     project.run(&["check"]).expect(3);

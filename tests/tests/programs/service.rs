@@ -44,9 +44,16 @@ fn project(step: &str) -> Project {
 /// A daemon in which the step is under way, and the run that it belongs to.
 fn busy(project: &Project, arguments: &[&str]) -> (Daemon, String) {
     let daemon = Daemon::start_with(project, arguments, &[]);
-    let accepted = daemon.post("/api/v1/runs", &json!({ "selection": "+gold.after" })).json();
-    let run = accepted["run"].as_str().unwrap_or_else(|| panic!("{accepted:#}")).to_owned();
-    until("the step runs", || project.path().join("started").exists().then_some(()));
+    let accepted = daemon
+        .post("/api/v1/runs", &json!({ "selection": "+gold.after" }))
+        .json();
+    let run = accepted["run"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{accepted:#}"))
+        .to_owned();
+    until("the step runs", || {
+        project.path().join("started").exists().then_some(())
+    });
     (daemon, run)
 }
 
@@ -60,7 +67,9 @@ fn asked_to_end_it_lets_the_step_finish_and_starts_nothing_more() {
     let (mut daemon, run) = busy(&project, &[]);
     assert_eq!(daemon.get("/healthz").body, "ok\n");
     daemon.running().signal_only(Signal::SIGTERM);
-    until("it says so", || (daemon.get("/healthz").body == "draining\n").then_some(()));
+    until("it says so", || {
+        (daemon.get("/healthz").body == "draining\n").then_some(())
+    });
     let ready = daemon.get("/readyz");
     assert_eq!((ready.status, &ready.json()["draining"]), (503, &json!(true)));
     assert!(daemon.get("/").body.contains("Millpond is stopping"));
@@ -71,7 +80,11 @@ fn asked_to_end_it_lets_the_step_finish_and_starts_nothing_more() {
     let said = daemon.end();
     assert_eq!(said.code, Some(0), "{said:#?}");
     let row = run_of(&project, &run);
-    assert_eq!((&row["steps"]["succeeded"], &row["steps"]["waiting"]), (&json!(1), &json!(1)), "{row:#}");
+    assert_eq!(
+        (&row["steps"]["succeeded"], &row["steps"]["waiting"]),
+        (&json!(1), &json!(1)),
+        "{row:#}"
+    );
 
     // The next start does the rest.
     let daemon = Daemon::start(&project);
@@ -94,7 +107,9 @@ fn a_step_that_hangs_is_ended_when_the_time_is_over_and_runs_again_at_the_next_s
     project.remove("started");
     project.write("step.sh", b"echo done");
     let daemon = Daemon::start(&project);
-    until("the run is over", || (run_of(&project, &run)["status"] == "succeeded").then_some(()));
+    until("the run is over", || {
+        (run_of(&project, &run)["status"] == "succeeded").then_some(())
+    });
     assert_eq!(daemon.stop().code, Some(0));
     project.sound();
 }
@@ -104,7 +119,9 @@ fn a_second_signal_ends_it_at_once() {
     let project = project(HANGS);
     let (mut daemon, _) = busy(&project, &["--drain", "1h"]);
     daemon.running().signal_only(Signal::SIGTERM);
-    until("it drains", || (daemon.get("/healthz").body == "draining\n").then_some(()));
+    until("it drains", || {
+        (daemon.get("/healthz").body == "draining\n").then_some(())
+    });
     let asked = Instant::now();
     let said = daemon.stop();
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
@@ -124,11 +141,15 @@ fn after_a_kill_everything_is_classified_before_it_serves_and_carried_on() {
     project.remove("started");
     let started = Instant::now();
     let daemon = Daemon::start(&project);
-    until("the step is started again", || project.path().join("started").exists().then_some(()));
+    until("the step is started again", || {
+        project.path().join("started").exists().then_some(())
+    });
     // An upper limit that a slow machine keeps too: what is promised is five seconds to the classification alone.
     assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
     project.write("go", b"");
-    until("the run is over", || (run_of(&project, &run)["status"] == "succeeded").then_some(()));
+    until("the run is over", || {
+        (run_of(&project, &run)["status"] == "succeeded").then_some(())
+    });
     assert_eq!(daemon.stop().code, Some(0));
     project.sound();
     project.run(&["fsck"]).expect(0);
@@ -137,22 +158,25 @@ fn after_a_kill_everything_is_classified_before_it_serves_and_carried_on() {
 #[test]
 fn of_twenty_that_start_at_once_one_serves_and_the_others_name_it() {
     let project = project(WAITS);
-    let all: Vec<_> = (0..20).map(|_| project.begin(&["--json", "up", "--port", "0"])).collect();
+    let all: Vec<_> = (0..20)
+        .map(|_| project.begin(&["--json", "up", "--port", "0"]))
+        .collect();
     let owner = until("one of them serves", || {
         let text = std::fs::read_to_string(project.path().join(".millpond/owner.lock")).ok()?;
         let owner: Value = serde_json::from_str(&text).ok()?;
         owner["url"].is_string().then_some(owner)
     });
-    let (winner, others): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .partition(|running| owner["pid"] == json!(running.id()));
+    let (winner, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|running| owner["pid"] == json!(running.id()));
     assert_eq!((winner.len(), others.len()), (1, 19));
     for other in others {
         let said = other.end();
         assert_eq!(said.code, Some(5), "{said:#?}");
         let names = said.err.contains(&format!("process {}", owner["pid"]));
         // One that came before the winner had written who it is cannot know.
-        assert!(names || said.err.contains("another process that is just starting"), "{said:#?}");
+        assert!(
+            names || said.err.contains("another process that is just starting"),
+            "{said:#?}"
+        );
     }
     let [winner] = <[_; 1]>::try_from(winner).expect("there is one");
     winner.signal_only(Signal::SIGTERM);
@@ -166,7 +190,11 @@ fn fsck_finds_what_is_missing_online_and_offline() {
     project.run(&["fsck"]).expect(4);
     project.run(&["materialize"]).expect(0);
     let sound = project.run(&["--json", "fsck"]).expect(0).answer();
-    assert_eq!((&sound["sound"], &sound["report"]["tables"]), (&json!(true), &json!(1)), "{sound:#}");
+    assert_eq!(
+        (&sound["sound"], &sound["report"]["tables"]),
+        (&json!(true), &json!(1)),
+        "{sound:#}"
+    );
     assert_eq!(sound["report"]["files"], 1, "{sound:#}");
     let daemon = Daemon::start(&project);
     let online = project.run(&["--json", "fsck"]).expect(0).answer();
@@ -225,12 +253,19 @@ fn the_log_is_for_people_or_for_programs_and_its_level_changes_while_it_runs() {
     assert_eq!(project.run(&["log-level", "debug"]).expect(0).out, "debug\n");
     let line = daemon.running().wait_for("what is worth a line");
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((&line["level"], &line["message"].is_string()), (&json!("info"), &true), "{line:#}");
+    assert_eq!(
+        (&line["level"], &line["message"].is_string()),
+        (&json!("info"), &true),
+        "{line:#}"
+    );
     assert!(line["at"].as_str().unwrap().ends_with('Z'), "{line:#}");
     project.run(&["materialize", "gold.one"]).expect(0);
     daemon.running().wait_for("\"level\":\"debug\"");
     let said = project.run(&["log-level", "loud"]);
-    assert!(said.code == Some(4) && said.err.contains("`loud` is no level"), "{said:#?}");
+    assert!(
+        said.code == Some(4) && said.err.contains("`loud` is no level"),
+        "{said:#?}"
+    );
     assert_eq!(daemon.stop().code, Some(0));
     project.run(&["log-level"]).expect(4);
 }

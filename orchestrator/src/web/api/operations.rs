@@ -48,7 +48,10 @@ pub async fn readyz(State(state): State<WebState>) -> Response {
     let writable = driver.trouble().borrow().is_none();
     // While commits wait for space, so does every question.
     let alive = match writable {
-        true => matches!(tokio::time::timeout(PATIENCE, driver.ask(|_, _| ())).await, Ok(Some(()))),
+        true => matches!(
+            tokio::time::timeout(PATIENCE, driver.ask(|_, _| ())).await,
+            Ok(Some(()))
+        ),
         false => !driver.has_ended(),
     };
     let draining = state.engine.is_draining();
