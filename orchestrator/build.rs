@@ -4,6 +4,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script by its environment where to write"
+)]
 fn main() -> io::Result<()> {
     let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../examples")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The files of one project. Paths are relative to it, with `/` between parts.
-pub trait ProjectFiles {
+pub trait ProjectFiles: Sync {
     /// The bytes of a file.
     fn read(&self, path: &str) -> Result<Vec<u8>, FileError>;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::declaration::{ASSET, ASSET_FILE, PROJECT_FILE};
+use crate::declaration::{ASSET, ASSET_FILE, PROJECT_FILE, SENSOR, SENSOR_KINDS};
 use crate::kind::KindCompiler;
 use crate::table::{FieldSpec, FieldType, TableSpec};
 
@@ -29,32 +29,41 @@ struct Builder {
 impl Builder {
     fn document(mut self, root: &'static TableSpec, kinds: &dyn KindCompiler) -> Value {
         let mut document = self.table(root);
-        let asset = self.asset(kinds);
+        let asset_kinds = kinds.kinds();
+        let asset = self.of_kinds(&ASSET, asset_kinds.iter().map(|kind| (kind.name, kind.doc, kind.spec)));
         self.definitions.insert("asset".to_owned(), asset);
+        let sensor = self.of_kinds(
+            &SENSOR,
+            SENSOR_KINDS.iter().map(|kind| (kind.name, kind.spec.doc, kind.spec)),
+        );
+        self.definitions.insert("sensor".to_owned(), sensor);
         document["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
         document["title"] = json!(root.name);
         document["$defs"] = Value::Object(self.definitions);
         document
     }
 
-    /// The keys of every asset, and for each kind its own beside them.
-    fn asset(&mut self, kinds: &dyn KindCompiler) -> Value {
-        let kinds = kinds.kinds();
-        let mut asset = self.table(&ASSET);
-        asset["properties"]["kind"]["enum"] = kinds.iter().map(|kind| kind.name).collect();
-        let by_kind = kinds.iter().map(|kind| {
-            let mut own = self.table(kind.spec);
+    /// The keys that all kinds have, and for each kind (its name, what it is, its keys) its own beside them.
+    fn of_kinds(
+        &mut self,
+        common: &'static TableSpec,
+        kinds: impl Iterator<Item = (&'static str, &'static str, &'static TableSpec)> + Clone,
+    ) -> Value {
+        let mut every = self.table(common);
+        every["properties"]["kind"]["enum"] = kinds.clone().map(|(name, ..)| name).collect();
+        let by_kind = kinds.map(|(name, doc, spec)| {
+            let mut own = self.table(spec);
             own.as_object_mut()
                 .expect("a table is an object")
                 .remove("additionalProperties");
-            own["description"] = json!(kind.doc);
-            json!({ "if": { "properties": { "kind": { "const": kind.name } } }, "then": own })
+            own["description"] = json!(doc);
+            json!({ "if": { "properties": { "kind": { "const": name } } }, "then": own })
         });
-        asset["allOf"] = by_kind.collect();
-        let asset_object = asset.as_object_mut().expect("a table is an object");
-        asset_object.remove("additionalProperties");
-        asset_object.insert("unevaluatedProperties".to_owned(), Value::Bool(false));
-        asset
+        every["allOf"] = by_kind.collect();
+        let object = every.as_object_mut().expect("a table is an object");
+        object.remove("additionalProperties");
+        object.insert("unevaluatedProperties".to_owned(), Value::Bool(false));
+        every
     }
 
     fn table(&mut self, spec: &'static TableSpec) -> Value {
@@ -123,6 +132,7 @@ impl Builder {
                 json!({ "anyOf": types })
             }
             FieldType::Asset => json!({ "$ref": "#/$defs/asset" }),
+            FieldType::Sensor => json!({ "$ref": "#/$defs/sensor" }),
             FieldType::Any => json!({}),
         }
     }
@@ -138,7 +148,8 @@ impl Builder {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
             .collect();
-        let taken = |name: &String| name == "asset" || self.names.values().any(|known| known == name);
+        let taken =
+            |name: &String| name == "asset" || name == "sensor" || self.names.values().any(|known| known == name);
         let name = std::iter::once(plain.clone())
             .chain((2..=self.names.len() + 2).map(|number| format!("{plain}_{number}")))
             .find(|name| !taken(name))

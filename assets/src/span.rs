@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use crate::asset::Location;
 
 /// Which file of [`Sources`] a span points into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(u32);
 
 /// A range of bytes in one file.

@@ -6,6 +6,7 @@ use assets::{AssetKey, PartitionKey};
 use serde::{Deserialize, Serialize};
 use state::event::{Only, OwnerMode, Pace, PartitionChoice, RunRequest};
 use state::ids::RunId;
+use state::sensor::{SensorEvent, SensorTick};
 
 use crate::core::Answer;
 
@@ -24,6 +25,9 @@ pub struct RunBody {
     /// Last partition of a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<PartitionKey>,
+    /// These partitions; one that means nothing keeps no other from running.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub these: Vec<PartitionKey>,
     /// Run also what is fresh.
     #[serde(default)]
     pub force: bool,
@@ -41,14 +45,18 @@ pub struct RunBody {
 impl RunBody {
     /// The request to the core, or why the choice of partitions is not one.
     pub fn request(self, owner: OwnerMode, trigger: &str) -> Result<RunRequest, String> {
+        let several = !self.these.is_empty() && (self.partition.is_some() || self.from.is_some() || self.to.is_some());
         let partitions = match (self.partition, self.from, self.to) {
             (Some(one), None, None) => Some(PartitionChoice::One(one)),
             (None, Some(from), Some(to)) => Some(PartitionChoice::Range(from, to)),
-            (None, None, None) => None,
+            (None, None, None) => (!self.these.is_empty()).then_some(PartitionChoice::These(self.these)),
             (Some(_), _, _) => return Err("give one partition or a range, not both".to_owned()),
             (None, Some(_), None) => return Err("a range needs its last partition (`to`) too".to_owned()),
             (None, None, Some(_)) => return Err("a range needs its first partition (`from`) too".to_owned()),
         };
+        if several {
+            return Err("give one partition, a range, or a list of partitions: one of them".to_owned());
+        }
         if self.pace.max_in_flight == Some(0) || self.pace.batch == Some(0) {
             return Err("a run with room for no partition would never end: give 1 or more".to_owned());
         }
@@ -116,13 +124,45 @@ impl From<Answer> for RunAnswer {
             Answer::Canceling { run } => Self::Refused {
                 reasons: vec![format!("{run} is being canceled")],
             },
-            Answer::Paused { .. } | Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => {
-                Self::Refused {
-                    reasons: vec!["that was not a request to run".to_owned()],
-                }
-            }
+            Answer::Paused { .. }
+            | Answer::Promoted { .. }
+            | Answer::Ticked { .. }
+            | Answer::Schedule { .. }
+            | Answer::SensorTicked { .. }
+            | Answer::Sensor { .. } => Self::Refused {
+                reasons: vec!["that was not a request to run".to_owned()],
+            },
         }
     }
+}
+
+/// What came of asking a sensor to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum SensorLooked {
+    /// What became of the look; no tick if another look came between.
+    Ticked {
+        /// The tick.
+        tick: Option<SensorTick>,
+    },
+    /// What the sensor would tell of; nothing was decided.
+    Seen {
+        /// Those of the events that it has not told of, as many as one tick holds.
+        events: Vec<SensorEvent>,
+        /// How many more there are.
+        lag: u64,
+        /// Up to where it would have read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+        /// What else there is to say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remark: Option<String>,
+    },
+    /// It could not see anything.
+    Blind {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Body of `POST /api/v1/models/{model}/aliases/{alias}`.

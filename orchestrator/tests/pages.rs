@@ -34,6 +34,13 @@ end = 2013-01-10
 cron = "0 6 29 2 *"
 select = "gold.labels"
 description = "Once in four years & <b>one</b> day"
+
+[sensor.landing]
+kind = "files"
+path = "landing/*.csv"
+select = "gold.labels"
+settle = "1s"
+description = "What lands & <b>one</b> folder"
 "#,
     ),
     (
@@ -264,6 +271,10 @@ fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
                 "No instant has come yet.",
             ],
         ),
+        (
+            "/sensors".to_owned(),
+            vec!["landing/*.csv", "Test", "Tick now", "Nothing was seen yet."],
+        ),
     ]
 }
 
@@ -352,6 +363,7 @@ fn pages_say_what_is_the_case_without_javascript() {
         ("/assets/gold.lables", 404),
         ("/runs/run_000000000000", 404),
         ("/schedules?schedule=leap_days", 404),
+        ("/sensors?sensor=landings", 404),
         ("/runs?status=odd", 400),
         ("/nothing", 404),
     ] {
@@ -398,6 +410,42 @@ fn schedules_are_paused_resumed_and_ticked_by_buttons() {
 }
 
 #[test]
+fn sensors_are_tested_paused_resumed_and_ticked_by_buttons() {
+    let daemon = Daemon::start();
+    let press = |verb: &str| {
+        let join = if verb.contains('?') { "&" } else { "?" };
+        let path = format!("/sensors/landing/{verb}{join}form={}", daemon.form_token());
+        let pressed = daemon.post(&path, "");
+        assert_eq!(pressed.status, 303, "{verb}: {}", pressed.body);
+        let place = pressed.head.lines().find_map(|line| line.strip_prefix("location: "));
+        place.unwrap().to_owned()
+    };
+    assert_eq!(press("pause"), "/sensors");
+    let page = daemon.page("/sensors");
+    assert!(has(&page, "paused by page") && has(&page, "Resume"), "{page}");
+    let twin = daemon.json("/api/v1/sensors?sensor=landing");
+    assert_eq!(twin["sensors"][0]["paused_by"], "page");
+    let tested = daemon.page(&press("tick?test=true"));
+    assert!(
+        has(&tested, "landing sees nothing new; nothing was started"),
+        "{tested}"
+    );
+    let ticked = daemon.page(&press("tick"));
+    assert!(
+        has(&ticked, "landing skipped: nothing new") && has(&ticked, "asked for by page"),
+        "{ticked}"
+    );
+    assert_eq!(press("resume"), "/sensors");
+    let unknown = daemon.post(&format!("/sensors/landin/tick?form={}", daemon.form_token()), "");
+    assert!(
+        unknown.status == 404 && unknown.body.contains("landing"),
+        "{}",
+        unknown.body
+    );
+    assert_eq!(daemon.post("/sensors/landing/pause?form=0000", "").status, 403);
+}
+
+#[test]
 fn only_those_who_may_are_answered() {
     let daemon = Daemon::start();
     let cookie = ("Cookie", daemon.cookie.as_str());
@@ -419,6 +467,11 @@ fn only_those_who_may_are_answered() {
         ("POST", "/runs", &[cookie, ("Origin", "null")], 403),
         ("GET", "/schedules", &[], 401),
         ("POST", "/api/v1/schedules/leap_day/pause", &[], 401),
+        ("GET", "/sensors", &[], 401),
+        ("POST", "/api/v1/sensors/landing/tick", &[], 401),
+        // No sensor takes events under this name; that its requests need no token gives nothing away.
+        ("POST", "/hooks/landing", &[], 404),
+        ("GET", "/hooks/landing", &[cookie], 405),
     ];
     for (method, path, headers, status) in cases {
         assert_eq!(

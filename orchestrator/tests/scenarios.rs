@@ -392,7 +392,12 @@ impl Scenario {
                 }
             }
             Answer::Paused { paused, .. } => writeln!(self.transcript, "  paused: {paused}").unwrap(),
-            Answer::Canceling { .. } | Answer::Promoted { .. } | Answer::Ticked { .. } | Answer::Schedule { .. } => {}
+            Answer::Canceling { .. }
+            | Answer::Promoted { .. }
+            | Answer::Ticked { .. }
+            | Answer::Schedule { .. }
+            | Answer::SensorTicked { .. }
+            | Answer::Sensor { .. } => {}
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::ids::{AttemptId, RunId};
 use crate::schedule::{DeclaredTimes, Tick};
+use crate::sensor::{DeclaredSensor, SensorTick};
 use crate::status::RunStatus;
 
 /// Microseconds since 1970, UTC.
@@ -223,6 +224,39 @@ pub enum Event {
         /// The tick.
         tick: Tick,
     },
+    /// A sensor was declared, or watches something else than before.
+    SensorDeclared {
+        /// The sensor.
+        sensor: String,
+        /// What it watches.
+        declared: DeclaredSensor,
+        /// Whether it is paused from here on.
+        paused: bool,
+    },
+    /// The project no longer declares a sensor.
+    SensorRemoved {
+        /// The sensor.
+        sensor: String,
+    },
+    /// Someone paused a sensor.
+    SensorPaused {
+        /// The sensor.
+        sensor: String,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// Someone resumed a sensor.
+    SensorResumed {
+        /// The sensor.
+        sensor: String,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// A sensor looked: what it has seen, up to where it has read, and the run that it requested, all in one transaction.
+    SensorTicked {
+        /// The tick.
+        tick: SensorTick,
+    },
     /// A process took over the state folder; what an earlier one left unfinished is decided by the events that follow.
     Started {
         /// Identity of this start.
@@ -319,6 +353,8 @@ pub enum PartitionChoice {
     One(PartitionKey),
     /// From one key to another, both included.
     Range(PartitionKey, PartitionKey),
+    /// These keys, in any order. A key that means nothing keeps no other from running.
+    These(Vec<PartitionKey>),
 }
 
 /// One step of a run's plan.

@@ -14,6 +14,7 @@ pub mod event;
 pub mod ids;
 pub mod logs;
 pub mod schedule;
+pub mod sensor;
 pub mod sqlite;
 pub mod status;
 

@@ -28,6 +28,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.published += outcome.published;
                     sum.crashes += outcome.crashes;
                     sum.ticks += outcome.ticks;
+                    sum.events += outcome.events;
                 }
                 Err(broken) => panic!("{broken}"),
             }
@@ -43,6 +44,7 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.published += more.published;
                 sum.crashes += more.crashes;
                 sum.ticks += more.ticks;
+                sum.events += more.events;
                 sum
             }
             Err(panic) => std::panic::resume_unwind(panic),
@@ -63,7 +65,7 @@ fn promises_hold_under_faults() {
     println!("{sum:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(
-        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000,
+        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000 && sum.events > 5_000,
         "{sum:?}"
     );
 }

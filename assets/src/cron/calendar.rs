@@ -86,7 +86,7 @@ impl Cron {
         while (year, month) >= (from.year(), from.month()) {
             let mut days = self.days_of(year, month) & ((1_u64 << (day + 1)) - 1) as u32;
             while days != 0 {
-                let found = 31 - days.leading_zeros();
+                let found = days.ilog2();
                 let end = if found == day {
                     std::mem::replace(&mut end, 1440)
                 } else {
@@ -148,10 +148,10 @@ impl Cron {
         let (hour, minute) = (end / 60, end % 60);
         let earlier = self.minutes & ((1 << minute) - 1);
         if hour < 24 && self.hours & 1 << hour != 0 && earlier != 0 {
-            return Some((hour, 63 - earlier.leading_zeros()));
+            return Some((hour, earlier.ilog2()));
         }
         let hours = self.hours & ((1_u64 << hour) - 1) as u32;
-        (hours != 0).then(|| (31 - hours.leading_zeros(), 63 - self.minutes.leading_zeros()))
+        (hours != 0).then(|| (hours.ilog2(), self.minutes.ilog2()))
     }
 }
 

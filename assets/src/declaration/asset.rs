@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::checks::{CHECK, read_checks};
 use super::inputs::{DeclaredMapping, INPUT, read_inputs};
-use super::{CompileContext, ReadFiles};
+use super::{Ahead, CompileContext, ReadFiles};
 use crate::asset::{PartitionedBy, WriteMode};
 use crate::check::Check;
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
@@ -105,6 +105,8 @@ pub(crate) struct Surrounding<'a> {
     pub(crate) kinds: &'a dyn KindCompiler,
     pub(crate) specs: &'a HashMap<&'static str, &'static TableSpec>,
     pub(crate) files: &'a dyn ProjectFiles,
+    /// Queries that other threads read meanwhile.
+    pub(crate) ahead: &'a Ahead<'a>,
     pub(crate) sink: &'a DiagnosticSink,
 }
 
@@ -152,6 +154,7 @@ pub(crate) fn read_asset(
         params_complete: surrounding.project_complete,
         used: std::collections::BTreeSet::new(),
         files: surrounding.files,
+        ahead: surrounding.ahead,
         read,
         sources,
         sink: surrounding.sink,

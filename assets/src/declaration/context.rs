@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::ahead::{Ahead, ReadQuery};
 use super::read_files::ReadFiles;
 use crate::asset::PartitionedBy;
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::files::{ProjectFiles, folder_of, project_path};
 use crate::key::AssetKey;
-use crate::span::{Sources, Span, Spanned};
+use crate::span::{SourceId, Sources, Span, Spanned};
 use crate::sql::{self, Origin, Query, QueryText, Surroundings};
 use crate::table::read_source;
 
@@ -25,6 +26,7 @@ pub struct CompileContext<'a> {
     /// Parameters of the queries so far: their values are part of the fingerprint.
     pub(crate) used: BTreeSet<String>,
     pub(crate) files: &'a dyn ProjectFiles,
+    pub(crate) ahead: &'a Ahead<'a>,
     pub(crate) read: &'a mut ReadFiles,
     pub(crate) sources: &'a mut Sources,
     pub(crate) sink: &'a DiagnosticSink,
@@ -90,7 +92,7 @@ impl CompileContext<'_> {
                 return None;
             }
         };
-        let source = match self.read.get(&plain) {
+        let source = match self.read.get(&plain).or_else(|| self.read_ahead(&plain)) {
             Some(source) => source,
             None => match read_source(self.files, &plain, Some(path.span), self.sources) {
                 Ok(source) => {
@@ -115,6 +117,17 @@ impl CompileContext<'_> {
             text,
             span,
         })
+    }
+
+    /// The file at a path, if another thread has read it, with the query in it.
+    fn read_ahead(&mut self, path: &str) -> Option<SourceId> {
+        let ReadQuery { text, query } = self.ahead.take(path)?;
+        let source = self.sources.add(path, text);
+        self.read.insert(path.to_owned(), source);
+        if let Some(query) = query {
+            self.read.keep(source, query.moved_to(source));
+        }
+        Some(source)
     }
 
     /// A query written in place, or in a file if the text is a path that ends in `.sql`.

@@ -4,6 +4,7 @@
 //! turns a judged table into a checked value. A declaration is checked as far as it can be without the others; names of other
 //! assets are resolved in [`crate::project`].
 
+mod ahead;
 mod asset;
 mod checks;
 mod context;
@@ -13,9 +14,12 @@ mod partitions;
 mod read_files;
 mod root;
 mod schedules;
+mod secret_references;
 mod secrets;
+mod sensors;
 mod settings;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
 pub use operations::{Daemon, Retention};
@@ -24,5 +28,6 @@ pub(crate) use read_files::ReadFiles;
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};
 pub(crate) use schedules::{SCHEDULE, ScheduleDraft, read_schedule};
 pub(crate) use secrets::{mask_secret_lines, mask_secrets};
+pub(crate) use sensors::{Reading, SENSOR, SENSOR_KINDS, SensorDraft, read_sensor};
 pub use settings::Execution;
 pub(crate) use settings::{Settings, read_settings};

@@ -15,8 +15,8 @@ const ASSETS: FieldSpec = FieldSpec::optional(
 const SCHEDULES_DOC: &str = "Schedules, one table each: `[schedule.NAME]`.";
 const SENSORS: FieldSpec = FieldSpec::optional(
     "sensor",
-    FieldType::Map(&FieldType::Map(&FieldType::Any)),
-    "Sensors, one table each: `[sensor.NAME]`. This release does not run them yet.",
+    FieldType::Map(&FieldType::Sensor),
+    "Sensors, one table each: `[sensor.NAME]`.",
 );
 
 /// `millpond.toml`.

@@ -186,8 +186,8 @@ fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources
         return None;
     }
     let repeated = table.string("repeated").and_then(|word| {
-        let choices = Repeated::ALL.into_iter();
-        choices.filter(|choice| choice.as_str() == word.value).last()
+        let mut choices = Repeated::ALL.into_iter();
+        choices.find(|choice| choice.as_str() == word.value)
     });
     let time_zone = TimeZone::get(zone).ok()?;
     Some((
@@ -196,7 +196,7 @@ fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources
     ))
 }
 
-fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection, QueryText)> {
+pub(super) fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection, QueryText)> {
     let written = table.string("select")?;
     let place = inline_text(written, sources);
     match Selection::parse(written.value) {
@@ -209,7 +209,7 @@ fn read_select(table: &TableReader<'_>, sources: &Sources) -> Option<(Selection,
 }
 
 /// A mistake in a selection, at its place in the TOML string.
-fn told(error: &SelectionError, place: &QueryText) -> Diagnostic {
+pub(super) fn told(error: &SelectionError, place: &QueryText) -> Diagnostic {
     let start = error.at.0.min(error.text.len());
     let end: usize = error.text[start..]
         .chars()
@@ -294,8 +294,8 @@ fn read_jitter(table: &TableReader<'_>, timetable: &Timetable) -> Option<u64> {
 /// `15m`, `6h`, `2 days`.
 fn length(seconds: u64) -> String {
     match seconds {
-        _ if seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
-        _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        _ if seconds.is_multiple_of(86_400) => format!("{} days", seconds / 86_400),
+        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
         _ => format!("{}m", seconds / 60),
     }
 }

@@ -74,7 +74,7 @@ codes! {
     LiteralSecret = "literal-secret", Error;
 
     // Assets
-    /// An asset's kind does not exist.
+    /// The kind of an asset or sensor does not exist.
     UnknownKind = "unknown-kind", Error;
     /// A set of partitions is named that is not declared.
     UnknownPartitions = "unknown-partitions", Error;
@@ -102,6 +102,12 @@ codes! {
     NeverRuns = "never-runs", Error;
     /// A selection cannot be read, or names what is not there.
     BadSelection = "bad-selection", Error;
+
+    // Sensors
+    /// A sensor is declared twice.
+    DuplicateSensor = "duplicate-sensor", Error;
+    /// A pattern of paths cannot be used.
+    BadPattern = "bad-pattern", Error;
 
     // SQL
     /// A query is not SQL.

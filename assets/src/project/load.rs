@@ -7,8 +7,9 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, AssetDraft, ReadFiles, SCHEDULE, ScheduleDraft, Settings, Surrounding, check_asset_file,
-    mask_secret_lines, mask_secrets, read_asset, read_partitions, read_schedule, read_settings,
+    self, ASSET, ASSET_FILE, Ahead, AssetDraft, ReadFiles, Reading, SCHEDULE, SENSOR, ScheduleDraft, SensorDraft,
+    Settings, Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions,
+    read_schedule, read_sensor, read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;
@@ -90,6 +91,8 @@ impl Loader<'_> {
             .into_iter()
             .map(|kind| (kind.name, kind.spec))
             .collect();
+        let paths = self.asset_files();
+        let ahead = self.ahead(&paths, &root_text, &settings, project_complete);
         let surrounding = Surrounding {
             settings: &settings,
             partitions: &partitions,
@@ -97,23 +100,26 @@ impl Loader<'_> {
             kinds: self.kinds,
             specs: &specs,
             files: self.files,
+            ahead: &ahead,
             sink: self.sink,
         };
         let mut drafts = Drafts::default();
-        self.read_file(&reader, &surrounding, &mut drafts);
         let mut broken: Vec<Arc<str>> = Vec::new();
         if !project_complete {
             broken.push(Arc::clone(&root_text));
         }
-        for path in self.asset_files() {
-            let Some(opened) = self.read_assets_of(&path, &surrounding, &mut drafts) else {
-                continue;
-            };
-            if !opened.whole {
-                broken.push(opened.text);
+        ahead.during(|| {
+            self.read_file(&reader, &surrounding, &mut drafts);
+            for path in &paths {
+                let Some(opened) = self.read_assets_of(path, &surrounding, &mut drafts) else {
+                    continue;
+                };
+                if !opened.whole {
+                    broken.push(opened.text);
+                }
             }
-        }
-        let schedules = drafts.schedules;
+        });
+        let (schedules, sensors) = (drafts.schedules, drafts.sensors);
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
         resolve::link(&mut drafts, self.kinds, self.sink);
@@ -122,6 +128,11 @@ impl Loader<'_> {
             .into_iter()
             .filter_map(|draft| draft.resolve(&graph, self.sink))
             .map(|schedule| (schedule.name.clone(), schedule))
+            .collect();
+        let sensors = sensors
+            .into_iter()
+            .filter_map(|draft| draft.resolve(&graph, self.sink))
+            .map(|sensor| (sensor.name.clone(), sensor))
             .collect();
         let Settings {
             name,
@@ -146,8 +157,22 @@ impl Loader<'_> {
             params,
             partitions,
             schedules,
+            sensors,
             graph,
         })
+    }
+
+    /// The queries that these files seem to name, to be read while the files are. One that cannot be read is told later.
+    fn ahead<'a>(&self, paths: &[String], root: &str, settings: &'a Settings, project_complete: bool) -> Ahead<'a>
+    where
+        Self: 'a,
+    {
+        let texts: Vec<String> = paths
+            .iter()
+            .filter_map(|path| String::from_utf8(self.files.read(path).ok()?).ok())
+            .collect();
+        let declarations = std::iter::once(root).chain(texts.iter().map(String::as_str));
+        Ahead::new(declarations, self.files, &settings.params, project_complete)
     }
 
     fn asset_files(&self) -> Vec<String> {
@@ -203,11 +228,30 @@ impl Loader<'_> {
 
     /// The assets, schedules and sensors of one file.
     fn read_file(&mut self, file: &TableReader<'_>, surrounding: &Surrounding<'_>, drafts: &mut Drafts) {
-        for (name, _) in file.map("sensor") {
-            self.sink.report(
-                Diagnostic::new(Code::NotRun, "this release does not run sensors yet", name.span)
-                    .label("read and left out"),
-            );
+        for (name, value) in file.map("sensor") {
+            let Some(table) = value.as_table(&SENSOR) else {
+                continue;
+            };
+            if let Some(first) = drafts.sensor_places.get(name.value) {
+                self.sink.report(
+                    Diagnostic::new(
+                        Code::DuplicateSensor,
+                        format!("sensor `{}` is declared twice", name.value),
+                        name.span,
+                    )
+                    .label("declared again here")
+                    .note("first declared here", Some(*first)),
+                );
+                continue;
+            }
+            drafts.sensor_places.insert(name.value.to_owned(), name.span);
+            let reading = Reading {
+                sources: self.sources,
+                params: &surrounding.settings.params,
+                params_complete: surrounding.project_complete,
+                sink: self.sink,
+            };
+            drafts.sensors.extend(read_sensor(name, table, &reading));
         }
         for (name, value) in file.map("schedule") {
             let Some(table) = value.as_table(&SCHEDULE) else {
@@ -229,21 +273,7 @@ impl Loader<'_> {
             let zone = &surrounding.settings.timezone;
             drafts.schedules.extend(read_schedule(name, &table, zone, self.sources));
         }
-        let declared = file.map("asset");
-        let tables = declared.iter().filter_map(|(_, tables)| tables.as_map()).flatten();
-        let queries = tables.filter_map(|(_, value)| {
-            let asset = value.as_map()?;
-            let (_, sql) = asset.into_iter().find(|(key, _)| key.value == "sql")?;
-            Some(sql.as_str()?.value)
-        });
-        drafts.read.parse_ahead(
-            queries,
-            &surrounding.settings.params,
-            surrounding.project_complete,
-            self.files,
-            self.sources,
-        );
-        for (layer, tables) in declared {
+        for (layer, tables) in file.map("asset") {
             for (name, value) in tables.as_map().unwrap_or_default() {
                 let Some(table) = value.as_table(&ASSET) else { continue };
                 let Some(key) = self.asset_key(layer, name) else {
@@ -294,5 +324,7 @@ struct Drafts {
     places: HashMap<AssetKey, Span>,
     schedules: Vec<ScheduleDraft>,
     schedule_places: HashMap<String, Span>,
+    sensors: Vec<SensorDraft>,
+    sensor_places: HashMap<String, Span>,
     read: ReadFiles,
 }

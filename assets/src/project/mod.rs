@@ -18,6 +18,7 @@ use crate::diagnostic::Diagnostics;
 use crate::graph::AssetGraph;
 use crate::partition::Partitioning;
 use crate::schedule::Schedule;
+use crate::sensor::Sensor;
 use crate::span::Sources;
 
 pub use crate::declaration::{Daemon, Execution, Retention};
@@ -49,6 +50,8 @@ pub struct Project {
     pub partitions: BTreeMap<String, Partitioning>,
     /// Its schedules, by name.
     pub schedules: BTreeMap<String, Schedule>,
+    /// Its sensors, by name.
+    pub sensors: BTreeMap<String, Sensor>,
     /// Its assets, each with its inputs resolved.
     pub graph: AssetGraph,
 }

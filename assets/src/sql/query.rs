@@ -12,7 +12,7 @@ use super::place::Places;
 use super::{STEP_PARAMETERS, depth, tables};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::key::AssetKey;
-use crate::span::Span;
+use crate::span::{SourceId, Span};
 
 /// The longest query, in bytes: its tokens take a hundred times as much.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -40,6 +40,16 @@ pub struct TableReference {
     pub asset: AssetKey,
     /// Where the query names it, in the file that holds the query.
     pub span: Span,
+}
+
+impl Query {
+    /// The same query with the places of the file that holds it, which was not known when it was parsed.
+    pub(crate) fn moved_to(mut self, source: SourceId) -> Self {
+        for table in &mut self.tables {
+            table.span.source = source;
+        }
+        self
+    }
 }
 
 /// The text of a query and where each of its bytes stands.

@@ -269,7 +269,9 @@ fn shape<'k>(kind: &'k FieldType, value: &DeValue<'_>) -> Option<&'k FieldType> 
         FieldType::Boolean => matches!(value, DeValue::Boolean(_)),
         FieldType::Date | FieldType::DateTime => matches!(value, DeValue::Datetime(_) | DeValue::String(_)),
         FieldType::StringList | FieldType::List(_) => matches!(value, DeValue::Array(_)),
-        FieldType::Table(_) | FieldType::Map(_) | FieldType::Asset => matches!(value, DeValue::Table(_)),
+        FieldType::Table(_) | FieldType::Map(_) | FieldType::Asset | FieldType::Sensor => {
+            matches!(value, DeValue::Table(_))
+        }
         FieldType::Any => true,
     };
     matches.then_some(kind)

@@ -91,6 +91,8 @@ pub enum FieldType {
     OneOf(&'static [FieldType]),
     /// The table of an asset: the keys of every asset and those of its kind, judged once the kind is known.
     Asset,
+    /// The table of a sensor: the keys of every sensor and those of its kind, judged once the kind is known.
+    Sensor,
     /// Anything that JSON can hold.
     Any,
 }
@@ -140,6 +142,7 @@ impl FieldType {
                 words.join(" or ")
             }
             FieldType::Asset => "a table (asset)".to_owned(),
+            FieldType::Sensor => "a table (sensor)".to_owned(),
             FieldType::Any => "a value".to_owned(),
         }
     }

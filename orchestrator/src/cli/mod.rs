@@ -24,6 +24,7 @@ mod retry;
 mod runs;
 mod schedule;
 mod schema;
+mod sensor;
 mod show;
 mod terminal;
 mod up;
@@ -89,6 +90,7 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     LogLevel(log_level::LogLevel),
+    Sensor(sensor::SensorCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
     /// Take orders from a daemon (started by it, not by people).
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Backup(command) => command.run(&place, &terminal),
         Command::Restore(command) => command.run(&place, &terminal),
         Command::LogLevel(command) => command.run(&place, &terminal),
+        Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
         Command::Worker => Ok(Exit::Done),

@@ -29,6 +29,9 @@ pub struct Query {
     /// How to print the result.
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// The value of `$NAME` in the query: a number, `true`, `false`, `null`, or a text (in quotes if it looks like one of those).
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = named_value)]
+    params: Vec<(String, serde_json::Value)>,
     /// Rows shown of a table.
     #[arg(long, default_value_t = 100)]
     rows: usize,
@@ -82,6 +85,8 @@ impl Query {
             .settings
             .params
             .iter()
+            .filter(|(name, _)| self.params.iter().all(|(own, _)| own != *name))
+            .chain(self.params.iter().map(|(name, value)| (name, value)))
             .filter_map(|(name, value)| Some((name.clone(), parameter(value)?)))
             .collect();
         let format = match self.format {
@@ -124,6 +129,19 @@ impl Query {
         }
         Ok(Exit::Done)
     }
+}
+
+/// `NAME=VALUE`
+fn named_value(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it is written NAME=VALUE")?;
+    let value = match serde_json::from_str(value) {
+        Ok(value @ (serde_json::Value::Array(_) | serde_json::Value::Object(_))) => {
+            return Err(format!("{value} is neither a number nor a text"));
+        }
+        Ok(value) => value,
+        Err(_) => serde_json::Value::String(value.to_owned()),
+    };
+    Ok((name.trim_start_matches('$').to_owned(), value))
 }
 
 fn failed(error: plugins::query::QueryError) -> Stop {

@@ -17,7 +17,7 @@ use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
 use crate::edge::folder::StateFolder;
-use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody};
+use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody, SensorLooked};
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
 const WAIT_SECONDS: u64 = 20;
@@ -199,6 +199,20 @@ impl Remote {
     pub async fn tick(&self, schedule: &str) -> Result<Tick, Stop> {
         let path = format!("/schedules/{schedule}/tick");
         self.answer(self.request(Method::POST, &path)).await
+    }
+
+    /// Pauses a sensor, or resumes it.
+    pub async fn pause_sensor(&self, sensor: &str, paused: bool) -> Result<(), Stop> {
+        let verb = if paused { "pause" } else { "resume" };
+        let path = format!("/sensors/{sensor}/{verb}");
+        let _: serde_json::Value = self.answer(self.request(Method::POST, &path)).await?;
+        Ok(())
+    }
+
+    /// Has a sensor look now, for as long as it may; with `test` only to see what it would tell of.
+    pub async fn look(&self, sensor: &str, test: bool, deadline: Duration) -> Result<SensorLooked, Stop> {
+        let path = format!("/sensors/{sensor}/tick{}", if test { "?test=true" } else { "" });
+        self.answer(self.request(Method::POST, &path).timeout(deadline)).await
     }
 
     /// Points an alias at a version.

@@ -22,7 +22,7 @@ use crate::edge::{clock, environment};
 
 /// Put the state of a backup in the place of the present one.
 ///
-/// Nothing is lost: the present state folder is kept beside the new one. Schedules and open runs of the restored state are paused;
+/// Nothing is lost: the present state folder is kept beside the new one. Schedules, sensors and open runs of the restored state are paused;
 /// what happened after the backup is not known to it, so look at the report, then resume them one by one.
 #[derive(Args)]
 pub struct Restore {
@@ -48,6 +48,8 @@ struct RestoreReport {
     before: Option<PathBuf>,
     /// Schedules that are paused now: `millpond schedule resume` lets each go on, from that moment.
     paused_schedules: Vec<String>,
+    /// Sensors that are paused now: `millpond sensor resume`.
+    paused_sensors: Vec<String>,
     /// Runs that are paused now: `millpond resume` or `millpond cancel`.
     paused_runs: Vec<String>,
     /// What of the tables and models is not as the backup says.
@@ -117,7 +119,7 @@ impl Restore {
             )
             .with_help("take another backup"));
         }
-        let (paused_schedules, paused_runs) = hold(&mut store)?;
+        let held = hold(&mut store)?;
         let project = match read_project(root).project {
             Some(project) => Some(project),
             None => {
@@ -139,35 +141,45 @@ impl Restore {
             restored_at: clock::now(),
             last_event: manifest.last_event,
             before: None,
-            paused_schedules,
-            paused_runs,
+            paused_schedules: held.schedules,
+            paused_sensors: held.sensors,
+            paused_runs: held.runs,
             violations,
             newer,
         })
     }
 }
 
+/// What was paused.
+#[derive(Default)]
+struct Held {
+    schedules: Vec<String>,
+    sensors: Vec<String>,
+    runs: Vec<String>,
+}
+
 /// Pauses what would start by itself; says what.
-fn hold(store: &mut Store) -> Result<(Vec<String>, Vec<String>), Stop> {
+fn hold(store: &mut Store) -> Result<Held, Stop> {
     let mut world = World::from_loaded(store.load()?, Arc::new(Definitions::default()), environment::seed());
     // Nothing is to be started here.
     world.drain();
     let input = Input::Hold {
         by: "restore".to_owned(),
     };
-    let held = turn(&mut world, clock::now(), input).map_err(|broken| Stop::broken(broken.to_string()))?;
+    let decided = turn(&mut world, clock::now(), input).map_err(|broken| Stop::broken(broken.to_string()))?;
     store
-        .commit(&held.events)
+        .commit(&decided.events)
         .map_err(|error| Stop::broken(error.to_string()))?;
-    let (mut schedules, mut runs) = (Vec::new(), Vec::new());
-    for recorded in held.events {
+    let mut held = Held::default();
+    for recorded in decided.events {
         match recorded.event {
-            Event::SchedulePaused { schedule, .. } => schedules.push(schedule),
-            Event::RunPaused { run } => runs.push(run.to_string()),
+            Event::SchedulePaused { schedule, .. } => held.schedules.push(schedule),
+            Event::SensorPaused { sensor, .. } => held.sensors.push(sensor),
+            Event::RunPaused { run } => held.runs.push(run.to_string()),
             _ => {}
         }
     }
-    Ok((schedules, runs))
+    Ok(held)
 }
 
 /// Metadata files beside the ones that the backup names whose numbers are higher.
@@ -252,6 +264,12 @@ fn tell(report: &RestoreReport, root: &Path, terminal: &Terminal) {
         terminal.say(format!(
             "paused schedules: {} (`millpond schedule resume NAME`; instants since the backup are not made up for)",
             report.paused_schedules.join(", ")
+        ));
+    }
+    if !report.paused_sensors.is_empty() {
+        terminal.say(format!(
+            "paused sensors: {} (`millpond sensor resume NAME`)",
+            report.paused_sensors.join(", ")
         ));
     }
     if !report.paused_runs.is_empty() {

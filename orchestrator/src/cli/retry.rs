@@ -31,16 +31,18 @@ impl Retry {
                     .with_help(format!("wait for it, or stop it: millpond cancel {id}")));
             }
             let request = detail.request;
-            let (partition, from, to) = match request.partitions {
-                None => (None, None, None),
-                Some(PartitionChoice::One(key)) => (Some(key), None, None),
-                Some(PartitionChoice::Range(from, to)) => (None, Some(from), Some(to)),
+            let (partition, from, to, these) = match request.partitions {
+                None => (None, None, None, Vec::new()),
+                Some(PartitionChoice::One(key)) => (Some(key), None, None, Vec::new()),
+                Some(PartitionChoice::Range(from, to)) => (None, Some(from), Some(to), Vec::new()),
+                Some(PartitionChoice::These(keys)) => (None, None, None, keys),
             };
             RunBody {
                 selection: request.selection,
                 partition,
                 from,
                 to,
+                these,
                 // What succeeded is fresh now, and a second run of it is not what was asked for.
                 force: false,
                 only: None,

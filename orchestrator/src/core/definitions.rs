@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule};
+use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub struct Definitions {
     graph: AssetGraph,
     ordered: Vec<Arc<Asset>>,
     schedules: BTreeMap<String, Schedule>,
+    sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
     pub settings: CoreSettings,
@@ -50,6 +51,7 @@ impl Definitions {
             graph,
             ordered,
             schedules: BTreeMap::new(),
+            sensors: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
         }
@@ -60,6 +62,18 @@ impl Definitions {
     pub fn with_schedules(mut self, schedules: BTreeMap<String, Schedule>) -> Self {
         self.schedules = schedules;
         self
+    }
+
+    /// The same with these sensors.
+    #[must_use]
+    pub fn with_sensors(mut self, sensors: BTreeMap<String, Sensor>) -> Self {
+        self.sensors = sensors;
+        self
+    }
+
+    /// Its sensors, by name.
+    pub fn sensors(&self) -> &BTreeMap<String, Sensor> {
+        &self.sensors
     }
 
     /// Its schedules, by name.

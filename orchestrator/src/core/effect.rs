@@ -9,6 +9,7 @@ use assets::{Asset, AssetKey, AssetPartition, PartitionKey};
 use state::event::Event;
 use state::ids::{AttemptId, RunId};
 use state::schedule::Tick;
+use state::sensor::SensorTick;
 
 use super::plan::PlanProblem;
 use super::world::SourceRead;
@@ -105,6 +106,16 @@ pub enum Answer {
     },
     /// The schedule is paused, or is not, as was asked for.
     Schedule {
+        /// Whether it is paused now.
+        paused: bool,
+    },
+    /// What became of a look of a sensor; nothing if it saw nothing new.
+    SensorTicked {
+        /// The tick.
+        tick: Option<SensorTick>,
+    },
+    /// The sensor is paused, or is not, as was asked for.
+    Sensor {
         /// Whether it is paused now.
         paused: bool,
     },

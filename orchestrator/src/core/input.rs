@@ -6,6 +6,7 @@ use assets::outcome::{Failure, Observation, Staged, TablePointer};
 use assets::{AssetKey, AssetPartition, PartitionKey};
 use state::event::{OwnerMode, RunRequest};
 use state::ids::{AttemptId, RunId};
+use state::sensor::SensorEvent;
 
 use super::definitions::Definitions;
 use super::effect::RequestId;
@@ -107,6 +108,28 @@ pub enum Input {
         /// Who asked, for the record.
         by: String,
     },
+    /// A sensor has looked at what it watches; if it saw something, the sources of its selection were looked at after that.
+    SensorLooked {
+        /// To answer it, if someone waits for what becomes of it.
+        request: Option<RequestId>,
+        /// The sensor.
+        sensor: String,
+        /// What came of the look.
+        look: Box<SensorLook>,
+        /// Who asked for it, for the record, if someone did.
+        by: Option<String>,
+    },
+    /// Someone asks to pause a sensor, or to resume it.
+    PauseSensor {
+        /// To answer it.
+        request: RequestId,
+        /// The sensor.
+        sensor: String,
+        /// Pause it, or resume it.
+        pause: bool,
+        /// Who asked, for the record.
+        by: String,
+    },
     /// A worker staged one step; its checks have run and may have failed. The caller keeps `staged` by attempt and step until
     /// the step ends or is requeued.
     Staged {
@@ -178,4 +201,29 @@ pub struct PreparedMember {
     pub step: AssetPartition,
     /// What was staged.
     pub staged: Box<Staged>,
+}
+
+/// One look of a sensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SensorLook {
+    /// The number of the sensor's newest tick when the look began. If there is a newer one by now, the look counts for nothing:
+    /// it is made again from where that one ended. `None` for what is pushed and is told apart by its keys alone.
+    pub after: Option<u64>,
+    /// What was seen, or why nothing could be.
+    pub sight: Result<SensorSight, String>,
+    /// Why the sources of the selection could not be looked at.
+    pub unseen: Option<String>,
+}
+
+/// What a sensor has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SensorSight {
+    /// Events in order, no more than the sensor may tell of in one tick.
+    pub events: Vec<SensorEvent>,
+    /// Up to where it has read with them.
+    pub cursor: Option<String>,
+    /// How many more events were seen.
+    pub lag: u64,
+    /// Something to add to the reason of the tick.
+    pub remark: Option<String>,
 }

@@ -54,11 +54,13 @@ pub enum InvariantId {
     InstantsAreToldOnce,
     /// Runs of one schedule are never under way side by side.
     OneRunOfASchedule,
+    /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
+    EventsAreToldOnce,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -80,6 +82,7 @@ impl InvariantId {
         Self::FreshIsCurrent,
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
+        Self::EventsAreToldOnce,
     ];
 
     /// What is promised.
@@ -111,6 +114,9 @@ impl InvariantId {
                 "every instant of a schedule is told once: requested, skipped, missed or failed"
             }
             Self::OneRunOfASchedule => "runs of one schedule are never under way side by side",
+            Self::EventsAreToldOnce => {
+                "every event of a sensor is told of by exactly one tick, and starts at most one run"
+            }
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }
@@ -176,6 +182,12 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
         return differs(format!(
             "the schedules are {:?} with {:?}, were {:?} with {:?}",
             recovered.schedules, recovered.agenda, live.schedules, live.agenda
+        ));
+    }
+    if live.sensors != recovered.sensors {
+        return differs(format!(
+            "the sensors are {:?}, were {:?}",
+            recovered.sensors, live.sensors
         ));
     }
     if live.models != recovered.models {

@@ -24,17 +24,17 @@ mod scope;
 mod staleness;
 mod world;
 
-pub use decide::{Turn, decide, schedule_of, selected, turn};
+pub use decide::{Turn, decide, schedule_of, selected, sensor_of, turn, wait_of};
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
 };
 pub use health::{Health, HealthState};
-pub use input::{Input, PreparedMember, PreparedTable};
+pub use input::{Input, PreparedMember, PreparedTable, SensorLook, SensorSight};
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use world::{
     AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,
-    PartitionRecord, Run, ScheduleRecord, SourceRead, Step, World,
+    PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead, Step, World,
 };

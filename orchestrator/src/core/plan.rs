@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 
 use assets::partition::{Mapped, PartitionMapping, Partitioning, RangeError};
 use assets::{Asset, AssetKey, AssetPartition, InputRole, ModelReference, PartitionKey};
@@ -190,16 +191,20 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
     let definitions = world.definitions();
     let sight = Sight::new(world, definitions, at);
     let mut plan = Plan::default();
-    let choice = match request
-        .partitions
-        .as_ref()
-        .map(|choice| Chosen::new(choice, definitions, request, sight.scopes().now()))
-        .transpose()
-    {
-        Ok(choice) => choice,
-        Err(problem) => {
-            plan.problems.push(problem);
-            return plan;
+    let choice = match &request.partitions {
+        None => None,
+        Some(choice) => {
+            let mut chosen = Vec::new();
+            for stretch in stretches(choice) {
+                match Chosen::new(stretch, definitions, request, sight.scopes().now()) {
+                    Ok(one) => chosen.push(one),
+                    Err(problem) => plan.problems.push(problem),
+                }
+            }
+            if chosen.is_empty() {
+                return plan;
+            }
+            Some(chosen)
         }
     };
     let mut planned: HashMap<&AssetKey, Planned> = HashMap::new();
@@ -211,7 +216,7 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
     {
         let wanted = match (&choice, &asset.partitions) {
             (_, None) => vec![None],
-            (Some(choice), Some(by)) => choice.of(&by.partitioning, sight.scopes().now()),
+            (Some(chosen), Some(by)) => keys_of(chosen, &by.partitioning, sight.scopes().now()),
             (None, Some(by)) => match existing.iter().find(|(known, _)| **known == by.partitioning) {
                 Some((_, keys)) => keys.clone(),
                 None => {
@@ -367,7 +372,28 @@ pub fn reference_text(reference: &ModelReference) -> String {
     }
 }
 
-/// A choice of partitions, understood by the first selected asset that knows its keys.
+/// The stretches of a choice, each from one key to another.
+fn stretches(choice: &PartitionChoice) -> Vec<(&PartitionKey, &PartitionKey)> {
+    match choice {
+        PartitionChoice::One(key) => vec![(key, key)],
+        PartitionChoice::Range(from, to) => vec![(from, to)],
+        PartitionChoice::These(keys) => keys.iter().map(|key| (key, key)).collect(),
+    }
+}
+
+/// The existing partitions of a set that the stretches mean, in their order, each once.
+fn keys_of(chosen: &[Chosen], by: &Partitioning, now: Timestamp) -> Vec<Option<PartitionKey>> {
+    let key = |index| by.key_at(index).map(Some);
+    match chosen {
+        [one] => one.of(by, now).filter_map(key).collect(),
+        several => {
+            let indexes: BTreeSet<usize> = several.iter().flat_map(|one| one.of(by, now)).collect();
+            indexes.into_iter().filter_map(key).collect()
+        }
+    }
+}
+
+/// A stretch of partitions, understood by the first selected asset that knows its keys.
 struct Chosen {
     from: PartitionKey,
     to: PartitionKey,
@@ -376,15 +402,11 @@ struct Chosen {
 
 impl Chosen {
     fn new(
-        choice: &PartitionChoice,
+        (from, to): (&PartitionKey, &PartitionKey),
         definitions: &Definitions,
         request: &PlanRequest,
         now: Timestamp,
     ) -> Result<Self, PlanProblem> {
-        let (from, to) = match choice {
-            PartitionChoice::One(key) => (key, key),
-            PartitionChoice::Range(from, to) => (from, to),
-        };
         let unknown = |message: String| Err(PlanProblem::UnknownPartition { message });
         let mut error: Option<RangeError> = None;
         for asset in definitions
@@ -416,9 +438,9 @@ impl Chosen {
         unknown(message)
     }
 
-    /// The existing partitions of another set that the choice means: the same keys, those that cover the same time, or all
-    /// where the two sets have nothing to do with each other.
-    fn of(&self, partitioning: &Partitioning, now: Timestamp) -> Vec<Option<PartitionKey>> {
+    /// The existing partitions of another set that the stretch means, by their indexes: the same keys, those that cover the
+    /// same time, or all where the two sets have nothing to do with each other.
+    fn of(&self, partitioning: &Partitioning, now: Timestamp) -> Range<usize> {
         let exist = partitioning.count(now);
         let range = match partitioning.range(&self.from, &self.to) {
             Ok(range) => range,
@@ -435,9 +457,6 @@ impl Chosen {
                 }
             }
         };
-        (range.start..range.end.min(exist))
-            .filter_map(|index| partitioning.key_at(index))
-            .map(Some)
-            .collect()
+        range.start..range.end.min(exist)
     }
 }

@@ -26,8 +26,9 @@ use super::folder::StateFolder;
 use super::kept_files::KeptFiles;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
+use super::sensors::{Looked, SensorKeeper, SensorsHandle};
 use super::ticker::Ticker;
-use crate::core::{Answer, Definitions, Input, selected};
+use crate::core::{Answer, Definitions, Input, SensorLook, SensorSight, selected};
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,8 @@ pub struct Engine {
     /// Where requests to look at the definitions arrive, until someone keeps them live.
     looks: Option<mpsc::UnboundedReceiver<Look>>,
     definitions: Option<LiveDefinitions>,
+    /// Sensors too.
+    sensors: Option<SensorKeeper>,
     lock: OwnerLock,
     owner: Owner,
 }
@@ -89,6 +92,7 @@ pub struct EngineHandle {
     looks: mpsc::UnboundedSender<Look>,
     draining: watch::Sender<bool>,
     lake: Arc<Lake>,
+    sensors: SensorsHandle,
 }
 
 impl Engine {
@@ -149,14 +153,17 @@ impl Engine {
             looks: ask_for_look,
             draining: watch::Sender::new(false),
             lake,
+            sensors: SensorsHandle::default(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
+        let sensors = (mode == OwnerMode::Daemon).then(|| SensorKeeper::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,
             ticker,
             looks: Some(looks),
             definitions: None,
+            sensors,
             lock,
             owner,
         })
@@ -217,6 +224,9 @@ impl Engine {
         }
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
+        }
+        if let Some(sensors) = self.sensors {
+            sensors.stop().await;
         }
         self.handle.driver.stop();
         let driver = self.driver;
@@ -443,6 +453,42 @@ impl EngineHandle {
             })
             .await
             .ok_or(RequestError::Stopping)
+    }
+
+    /// The sensors that are kept.
+    pub fn sensors(&self) -> &SensorsHandle {
+        &self.sensors
+    }
+
+    /// Asks a sensor to look now; with `test` only to see what it would tell of.
+    pub async fn look(&self, sensor: String, by: String, test: bool) -> Result<Looked, RequestError> {
+        if let Some(looked) = self.sensors.look(&sensor, by.clone(), test).await? {
+            return Ok(looked);
+        }
+        // The core says why there is none.
+        let look = Box::new(SensorLook {
+            after: Some(u64::MAX),
+            sight: Ok(SensorSight::default()),
+            unseen: None,
+        });
+        let request = self.driver.request(|request| Input::SensorLooked {
+            request: Some(request),
+            sensor,
+            look,
+            by: Some(by),
+        });
+        request.await.map(Looked::Decided).ok_or(RequestError::Stopping)
+    }
+
+    /// Pauses a sensor, or resumes it.
+    pub async fn pause_sensor(&self, sensor: String, pause: bool, by: String) -> Result<Answer, RequestError> {
+        let request = self.driver.request(move |request| Input::PauseSensor {
+            request,
+            sensor,
+            pause,
+            by,
+        });
+        request.await.ok_or(RequestError::Stopping)
     }
 
     /// Points an alias at a model version.

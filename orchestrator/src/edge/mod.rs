@@ -14,6 +14,7 @@
 //! | `driver` | decide, commit, act |
 //! | `definitions`, `kept_files` | takes up edited files of the project; its last good copy |
 //! | `ticker` | wakes the core when a schedule is due |
+//! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `reserve` | space that is kept for a full disk |
@@ -46,6 +47,8 @@ mod pool;
 pub mod processes;
 mod reserve;
 mod retention;
+pub mod secrets;
+pub mod sensors;
 mod ticker;
 pub mod worker;
 mod worker_process;

@@ -119,7 +119,11 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
         root: root.to_owned(),
         name: project.name,
         partitions: project.partitions,
-        definitions: Arc::new(Definitions::new(project.graph, core).with_schedules(project.schedules)),
+        definitions: Arc::new(
+            Definitions::new(project.graph, core)
+                .with_schedules(project.schedules)
+                .with_sensors(project.sensors),
+        ),
         pool: PoolSettings {
             worker: WorkerSettings {
                 warehouse: settings.warehouse.clone(),

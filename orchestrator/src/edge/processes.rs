@@ -16,16 +16,19 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal as UnixSignal, kill, killpg};
 use nix::unistd::Pid;
 use plugins::command::{MARK_VARIABLE, Pipe, ProcessDoor, ProcessEnd, ProcessOrder, RunningProcess, Signal};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 /// How many looks in a row must find nothing: one that forks while it is looked for is met by a later look.
 const QUIET_LOOKS: usize = 2;
-/// Time between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// Time until the next look when there was something to end.
+const AFTER_A_FIND: Duration = Duration::from_millis(1);
 /// Looks until a killed process counts as one that cannot be ended: two seconds, for machines with more work than processors.
 const LOOKS: usize = 2_000;
 /// Looks during which a process without an environment may still be in the middle of `exec`.
 const SETTLING_LOOKS: usize = 10;
+/// How long to wait for the end of the outputs of a program that is gone.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Starts programs of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,26 +36,83 @@ pub struct Processes;
 
 impl ProcessDoor for Processes {
     fn start(&self, order: &ProcessOrder) -> io::Result<Box<dyn RunningProcess>> {
-        #[expect(clippy::disallowed_methods, reason = "this is the door to other programs")]
-        let mut command = Command::new(&order.program);
-        command
-            .args(&order.arguments)
-            .current_dir(&order.working_directory)
-            .envs(&order.environment)
-            .env(MARK_VARIABLE, &order.mark)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let child = command.spawn()?;
-        let id = child.id().expect("a child that was not waited for has an id");
-        Ok(Box::new(Running {
-            child,
-            id,
-            mark: order.mark.clone(),
-            ended: false,
-        }))
+        Ok(Box::new(spawn(order, Stdio::null())?))
     }
+}
+
+fn spawn(order: &ProcessOrder, input: Stdio) -> io::Result<Running> {
+    #[expect(clippy::disallowed_methods, reason = "this is the door to other programs")]
+    let mut command = Command::new(&order.program);
+    command
+        .args(&order.arguments)
+        .current_dir(&order.working_directory)
+        .envs(&order.environment)
+        .env(MARK_VARIABLE, &order.mark)
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let child = command.spawn()?;
+    let id = child.id().expect("a child that was not waited for has an id");
+    Ok(Running {
+        child,
+        id,
+        mark: order.mark.clone(),
+        ended: false,
+    })
+}
+
+/// How a short program ended, and what it wrote.
+pub struct Ran {
+    /// How; `None` if it did not end in time and was killed.
+    pub end: Option<ProcessEnd>,
+    /// The first bytes of its standard output.
+    pub output: Vec<u8>,
+    /// The first bytes of its standard error.
+    pub errors: Vec<u8>,
+}
+
+/// Runs a short program: gives it its input, takes the first `most` bytes of each of its outputs, and ends it and all that it
+/// started when it ended or `longest` is over.
+pub async fn run(order: &ProcessOrder, input: Vec<u8>, most: usize, longest: Duration) -> io::Result<Ran> {
+    let mut running = spawn(order, Stdio::piped())?;
+    let stdin = running.child.stdin.take();
+    let (stdout, stderr) = running.take_output().expect("the outputs were not taken before");
+    let outputs = [stdout, stderr].map(|pipe| tokio::spawn(first(pipe, most)));
+    let whole = async {
+        if let Some(mut stdin) = stdin {
+            // A program that does not read its input has closed the pipe; that is its own affair.
+            stdin.write_all(&input).await.ok();
+        }
+        running.wait().await
+    };
+    let end = tokio::time::timeout(longest, whole).await.ok().transpose();
+    // Looking for what it left behind takes a while, and must not hold up what else this thread has to do.
+    let swept = tokio::task::spawn_blocking(move || running.end_all());
+    swept.await.map_err(io::Error::other)?;
+    let [output, errors] = outputs.map(|output| async {
+        // What escaped may hold the pipe open.
+        match tokio::time::timeout(LAST_WORDS, output).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    });
+    Ok(Ran {
+        output: output.await,
+        errors: errors.await,
+        end: end?,
+    })
+}
+
+/// The first bytes of a pipe; the rest is read and dropped, so that the program is not held up.
+async fn first(mut pipe: Pipe, most: usize) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut buffer = vec![0; 8 * 1024];
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        let room = most.saturating_sub(kept.len());
+        kept.extend_from_slice(&buffer[..read.min(room)]);
+    }
+    kept
 }
 
 struct Running {
@@ -139,19 +199,19 @@ fn end_where(wanted: impl Fn(&[u8]) -> bool) {
             }
         }
         let in_doubt = swept.unsettled && look < SETTLING_LOOKS;
-        quiet = if swept.marked.is_empty() && !in_doubt {
-            quiet + 1
+        if swept.marked.is_empty() && !in_doubt {
+            quiet += 1;
+            if quiet == QUIET_LOOKS {
+                return;
+            }
         } else {
-            0
-        };
-        if quiet == QUIET_LOOKS {
-            return;
+            quiet = 0;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the system tells only a parent when a process is gone"
+            )]
+            std::thread::sleep(AFTER_A_FIND);
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the system tells only a parent when a process is gone"
-        )]
-        std::thread::sleep(BETWEEN_LOOKS);
     }
     tracing::warn!("a process that a program left behind was killed and is still not gone");
 }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `server` | the listener, its start and end |
 //! | `guard` | Host, Origin and token: who may ask |
+//! | `hooks` | what other programs tell of, signed |
 //! | `routes` | every path, in one list |
 //! | `api` | JSON: submit, cancel, promote, events, and the pages' twins |
 //! | `live` | server-sent events |
@@ -17,6 +18,7 @@
 
 mod api;
 mod guard;
+mod hooks;
 mod live;
 mod pages;
 mod reply;
@@ -37,6 +39,8 @@ pub struct WebState {
     pub engine: EngineHandle,
     /// Who may ask.
     guard: Arc<guard::Guard>,
+    /// How busy the sensors are that are told of events.
+    hooks: hooks::Hooks,
     /// Becomes true when the server stops: streams end then.
     stopping: tokio::sync::watch::Receiver<bool>,
 }

@@ -6,9 +6,10 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage};
-use super::{WebState, api, guard, live, pages, static_files};
+use super::{WebState, api, guard, hooks, live, pages, static_files};
 
-/// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static` and `/login` answer without a token, and the guard says so.
+/// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static`, `/login` and `/hooks` answer without a token, and the guard
+/// says so.
 pub fn all(state: WebState) -> Router {
     Router::new()
         // Pages.
@@ -30,6 +31,10 @@ pub fn all(state: WebState) -> Router {
         .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
         .route("/definitions", get(pages::definitions::page))
         .route("/definitions/look", post(pages::definitions::look))
+        .route("/sensors", get(pages::sensors::page))
+        .route("/sensors/{sensor}/pause", post(pages::sensors::pause))
+        .route("/sensors/{sensor}/resume", post(pages::sensors::resume))
+        .route("/sensors/{sensor}/tick", post(pages::sensors::tick))
         .route("/live", get(live::live))
         .route("/static/{hash}/{name}", get(static_files::serve))
         // JSON.
@@ -49,6 +54,11 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/schedules/{schedule}/pause", post(api::pause_schedule))
         .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
         .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
+        .route("/api/v1/sensors", get(api::list_sensors))
+        .route("/api/v1/sensors/{sensor}/events", get(api::sensor_events))
+        .route("/api/v1/sensors/{sensor}/pause", post(api::pause_sensor))
+        .route("/api/v1/sensors/{sensor}/resume", post(api::resume_sensor))
+        .route("/api/v1/sensors/{sensor}/tick", post(api::tick_sensor))
         .route("/api/v1/events", get(api::events))
         .route("/api/v1/definitions", get(api::show_definitions))
         .route("/api/v1/definitions/look", post(api::look_at_definitions))
@@ -56,6 +66,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/log-level", get(api::log_level).post(api::set_log_level))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
+        .route("/hooks/{sensor}", post(hooks::told))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .with_state(state)

@@ -60,6 +60,7 @@ impl Server {
         let routes = routes::all(WebState {
             engine: self.engine,
             guard: self.guard,
+            hooks: super::hooks::Hooks::default(),
             stopping,
         });
         let task = tokio::spawn(async move {

@@ -3,8 +3,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use assets::pattern::{self, Segment};
+
 use super::error::FormatError;
-use super::pattern::{self, Segment};
 use super::source::SourceFile;
 
 /// Finds the regular files that match `pattern`, sorted by path.

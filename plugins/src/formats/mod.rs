@@ -30,7 +30,6 @@ mod kind;
 mod null_texts;
 mod options;
 mod parquet;
-mod pattern;
 mod raw_input;
 mod read;
 mod source;

@@ -203,6 +203,11 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SchedulePaused { .. } => "schedule_paused",
         Event::ScheduleResumed { .. } => "schedule_resumed",
         Event::Ticked { .. } => "ticked",
+        Event::SensorDeclared { .. } => "sensor_declared",
+        Event::SensorRemoved { .. } => "sensor_removed",
+        Event::SensorPaused { .. } => "sensor_paused",
+        Event::SensorResumed { .. } => "sensor_resumed",
+        Event::SensorTicked { .. } => "sensor_ticked",
         Event::Started { .. } => "started",
     }
 }

@@ -50,6 +50,8 @@ pub enum Rule {
     AliasesPointToVersions,
     /// The instants of a schedule are told once each, up to where it says that they are accounted for.
     InstantsAreToldOnce,
+    /// The ticks of a sensor have the numbers 1, 2, 3, …, and each tells of as many events as it says.
+    SensorTicksAreWhole,
 }
 
 /// Each query gives one text per violation.
@@ -148,6 +150,18 @@ const RULES: &[(Rule, &str)] = &[
          FROM tick t JOIN schedule s ON s.name = t.schedule
          WHERE t.by_hand = 0 AND t.last > s.accounted",
     ),
+    (
+        Rule::SensorTicksAreWhole,
+        "SELECT s.name || ' says ' || s.ticks || ' ticks, and has up to ' || coalesce(max(t.number), 0)
+         FROM sensor s LEFT JOIN sensor_tick t ON t.sensor = s.name
+         GROUP BY s.name HAVING s.ticks <> coalesce(max(t.number), 0)",
+    ),
+    (
+        Rule::SensorTicksAreWhole,
+        "SELECT t.sensor || ' tells of ' || t.events || ' events in tick ' || t.number || ', and ' || count(e.key) || ' are kept'
+         FROM sensor_tick t LEFT JOIN sensor_event e ON e.sensor = t.sensor AND e.tick = t.number
+         GROUP BY t.sensor, t.number HAVING t.events <> count(e.key)",
+    ),
 ];
 
 /// What is compared with the replay: each table's columns in the order of its key.
@@ -175,6 +189,9 @@ const TABLES: &[(&str, &str)] = &[
     ("table_pointer", "SELECT * FROM table_pointer ORDER BY asset"),
     ("schedule", "SELECT * FROM schedule ORDER BY name"),
     ("tick", "SELECT * FROM tick ORDER BY schedule, instant"),
+    ("sensor", "SELECT * FROM sensor ORDER BY name"),
+    ("sensor_tick", "SELECT * FROM sensor_tick ORDER BY sensor, number"),
+    ("sensor_event", "SELECT * FROM sensor_event ORDER BY sensor, key"),
     ("event", "SELECT seq, at, type, run FROM event ORDER BY seq"),
 ];
 

@@ -36,6 +36,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "pause",
         sql: include_str!("migrations/0003_pause.sql"),
     },
+    Migration {
+        name: "sensors",
+        sql: include_str!("migrations/0004_sensors.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -118,6 +122,7 @@ mod tests {
         "a44c467b42dc46943a07841a09f1ec67",
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
+        "3a47a4136c70268a32ce99a9bdd199ec",
     ];
 
     #[test]

@@ -8,5 +8,6 @@ mod model;
 mod property;
 mod questions;
 mod retention;
+mod sensors;
 mod size;
 mod words;

@@ -313,6 +313,12 @@ impl Model {
                 }
                 self.ticks.push((seq, at, tick));
             }
+            // They have a test of their own: `sensors`.
+            Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
+            | Event::SensorTicked { .. } => {}
             Event::Started { boot, mode: _ } => self.boot = Some(boot),
         }
     }

@@ -11,6 +11,7 @@ use state::ids::{AttemptId, RunId};
 use state::status::StepStatus;
 
 use super::instants::Instants;
+use super::sensors::Told as SensorsTold;
 
 /// A run as its events tell it.
 struct Told {
@@ -32,6 +33,7 @@ pub(super) struct History {
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
+    pub(super) sensors: SensorsTold,
 }
 
 fn broken(id: InvariantId, found: String) -> Result<(), Broken> {
@@ -51,6 +53,7 @@ impl History {
 
     /// Takes the events of one turn in. `world` lends its mappings and its definitions.
     pub(super) fn tell(&mut self, world: &World, slots: usize, events: &[Recorded]) -> Result<(), Broken> {
+        self.sensors.tell(events)?;
         for recorded in events {
             self.one(world, slots, recorded)?;
         }
@@ -188,6 +191,11 @@ impl History {
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
+            | Event::SensorTicked { .. }
             | Event::Started { .. } => {}
         }
         Ok(())

@@ -6,6 +6,7 @@
 //!  dice      the one source of chance                lake      what the tables hold, as numbers
 //!  project   random graphs and edits of them         workers   what workers and the committer say, and when
 //!  instants  what must hold of schedules, told from the events
+//!  sensors   what there is to see, and what must hold of sensors, told from the events
 //!  world     the loop: turn, commit, effects         history   what must hold of the events, told without the core
 //!  sabotage  bugs put in on purpose, to see that the promises notice them
 //! ```
@@ -18,6 +19,7 @@ mod instants;
 mod lake;
 mod project;
 mod sabotage;
+mod sensors;
 mod workers;
 mod world;
 

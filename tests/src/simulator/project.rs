@@ -8,13 +8,14 @@ use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
 use assets::selection::Selection;
 use assets::{
     Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
-    PartitionedBy, WriteMode,
+    PartitionedBy, Sensor, WriteMode,
 };
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::dice::Dice;
+use super::sensors;
 
 const ZONE: &str = "America/New_York";
 
@@ -24,6 +25,8 @@ pub(super) struct Project {
     assets: Vec<(Asset, bool)>,
     /// Every schedule that was ever declared, and whether it is declared now.
     schedules: Vec<(Schedule, bool)>,
+    /// Every sensor that was ever declared, and whether it is declared now.
+    sensors: Vec<(Sensor, bool)>,
     edits: u64,
 }
 
@@ -204,8 +207,11 @@ impl Project {
         }
         let names: Vec<AssetKey> = assets.iter().map(|(asset, _)| asset.key.clone()).collect();
         let schedules = (0..dice.below(4)).map(|number| (schedule(number, &names, dice), true));
+        let schedules = schedules.collect();
+        let sensors = (0..dice.below(4)).map(|number| (sensors::sensor(number, &names, dice), true));
         Self {
-            schedules: schedules.collect(),
+            schedules,
+            sensors: sensors.collect(),
             assets,
             edits: 0,
         }
@@ -216,6 +222,14 @@ impl Project {
         let declared = self.schedules.iter().filter(|(_, declared)| *declared);
         declared
             .map(|(schedule, _)| (schedule.name.clone(), schedule.clone()))
+            .collect()
+    }
+
+    /// The sensors that are declared now.
+    pub(super) fn sensors(&self) -> BTreeMap<String, Sensor> {
+        let declared = self.sensors.iter().filter(|(_, declared)| *declared);
+        declared
+            .map(|(sensor, _)| (sensor.name.clone(), sensor.clone()))
             .collect()
     }
 
@@ -247,6 +261,16 @@ impl Project {
                 0 => *declared = !*declared,
                 1 => schedule.jitter_seconds = *dice.pick(&[0, 100, 250]),
                 _ => schedule.timetable = timetable(dice),
+            }
+            return;
+        }
+        if !self.sensors.is_empty() && dice.percent(30) {
+            let at = dice.below(self.sensors.len());
+            let (sensor, declared) = &mut self.sensors[at];
+            match dice.below(3) {
+                0 => *declared = !*declared,
+                1 => sensor.source = sensors::source(dice),
+                _ => sensor.most_events = 1 + dice.below(4) as u32,
             }
             return;
         }

@@ -4,6 +4,7 @@
 use orchestrator::core::{Input, World};
 use state::event::{Event, OwnerMode, Recorded};
 use state::schedule::TickStatus;
+use state::sensor::SensorTick;
 use state::status::StepStatus;
 
 /// A bug.
@@ -35,11 +36,17 @@ pub enum Sabotage {
     CountFromEachStart,
     /// A schedule that is paused ticks.
     TickWhilePaused,
+    /// The run that a sensor requests is submitted, and its tick is not recorded with it.
+    SubmitWithoutTheTick,
+    /// A sensor reads on and does not say which events it has told of.
+    ForgetTheKeys,
+    /// A sensor tells of all that it sees, also of what it has told of before.
+    TellOfAllThatIsSeen,
 }
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::SkipTheFence,
         Self::ApplyTwice,
         Self::LoseTheRequeue,
@@ -53,6 +60,9 @@ impl Sabotage {
         Self::ForgetWhatWasMissed,
         Self::CountFromEachStart,
         Self::TickWhilePaused,
+        Self::SubmitWithoutTheTick,
+        Self::ForgetTheKeys,
+        Self::TellOfAllThatIsSeen,
     ];
 
     /// Changes an input before the core sees it.
@@ -229,6 +239,23 @@ impl Sabotage {
                 });
                 (changed != events).then_some(changed)
             }
+            Self::SubmitWithoutTheTick => {
+                without(|event| matches!(event, Event::SensorTicked { tick } if tick.run.is_some()))
+            }
+            Self::ForgetTheKeys => changed_tick(events, |tick| {
+                tick.cursor.is_some() && tick.run.is_none() && !std::mem::take(&mut tick.events).is_empty()
+            }),
+            Self::TellOfAllThatIsSeen => {
+                let Input::SensorLooked { look, .. } = input else {
+                    return None;
+                };
+                let sight = look.sight.as_ref().ok()?;
+                changed_tick(events, |tick| {
+                    let more = sight.events.len() > tick.events.len();
+                    tick.events.clone_from(&sight.events);
+                    more
+                })
+            }
             Self::IgnoreTheCheck | Self::ForgetToStore => None,
         }
     }
@@ -246,4 +273,15 @@ impl Sabotage {
             .map(|(_, r)| r.clone())
             .collect()
     }
+}
+
+/// The events with the tick of a sensor changed; `None` if `change` changes none.
+fn changed_tick(events: &[Recorded], mut change: impl FnMut(&mut SensorTick) -> bool) -> Option<Vec<Recorded>> {
+    let mut changed = events.to_vec();
+    let ticks = changed.iter_mut().filter_map(|recorded| match &mut recorded.event {
+        Event::SensorTicked { tick } => Some(tick),
+        _ => None,
+    });
+    let any = ticks.map(&mut change).fold(false, |any, one| any | one);
+    any.then_some(changed)
 }

@@ -20,6 +20,7 @@ use super::history::History;
 use super::lake::{Lake, make};
 use super::project::Project;
 use super::sabotage::Sabotage;
+use super::sensors::Outside;
 use super::workers::{Faults, Word, Workers};
 
 const SECOND: Micros = 1_000_000;
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub crashes: usize,
     /// Instants of schedules that were told of, stretches counted once.
     pub ticks: usize,
+    /// Events that sensors told of.
+    pub events: usize,
 }
 
 /// A seed that broke a promise.
@@ -78,6 +81,15 @@ enum Happening {
     Look,
     /// Someone pauses, resumes or ticks a schedule.
     Schedule,
+    /// Something happens that a sensor will see.
+    Outside,
+    /// Someone pauses or resumes a sensor.
+    Sensor,
+    /// What a sensor saw reaches the daemon.
+    Looked {
+        boot: u64,
+        input: Box<Input>,
+    },
     Word {
         boot: u64,
         attempt: AttemptId,
@@ -111,6 +123,7 @@ struct Simulation {
     store: Store,
     world: World,
     history: History,
+    outside: Outside,
     slots: usize,
     requests: u64,
     answers: BTreeMap<u64, Answer>,
@@ -158,6 +171,7 @@ impl Simulation {
             store: Store::in_memory().expect("a store in memory opens"),
             world: World::new(seed),
             history: History::default(),
+            outside: Outside::default(),
             slots: 1 + dice.below(4),
             requests: 0,
             answers: BTreeMap::new(),
@@ -191,6 +205,8 @@ impl Simulation {
             (3, Happening::Crash),
             (2, Happening::ClockJumps),
             (3, Happening::Schedule),
+            (6, Happening::Outside),
+            (3, Happening::Sensor),
         ] {
             for _ in 0..self.dice.below(most + 1) {
                 self.later(7 * 3600, what.clone());
@@ -207,6 +223,7 @@ impl Simulation {
         self.project.restore();
         self.every_instant_is_told()?;
         self.take(Input::DefinitionsLoaded(self.definitions()))?;
+        self.every_event_is_told()?;
         // The clock stands still, so that no partition comes to exist while this goes on.
         self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
         // A model that is never promoted, or a source that is missing, keeps some assets back; a second round lets
@@ -316,7 +333,11 @@ impl Simulation {
             largest_batch: 8,
             ..CoreSettings::default()
         };
-        Arc::new(Definitions::new(self.project.graph(), settings).with_schedules(self.project.schedules()))
+        Arc::new(
+            Definitions::new(self.project.graph(), settings)
+                .with_schedules(self.project.schedules())
+                .with_sensors(self.project.sensors()),
+        )
     }
 
     fn ingest(&self) -> Vec<AssetKey> {
@@ -381,6 +402,39 @@ impl Simulation {
                     _ => Input::TickSchedule { request, schedule, by },
                 })
             }
+            Happening::Outside => {
+                let keys = self.some_keys();
+                for sensor in self.project.sensors().into_keys() {
+                    self.outside.happen(&sensor, &keys, &mut self.dice);
+                }
+                Ok(())
+            }
+            Happening::Sensor => {
+                let names: Vec<String> = self.world.sensors().map(|(name, _)| name.clone()).collect();
+                if names.is_empty() {
+                    return Ok(());
+                }
+                let (sensor, by) = (self.dice.pick(&names).clone(), "someone".to_owned());
+                self.requests += 1;
+                let (request, pause) = (self.requests - 1, self.dice.percent(50));
+                self.take(Input::PauseSensor {
+                    request,
+                    sensor,
+                    pause,
+                    by,
+                })
+            }
+            Happening::Looked { boot, input } => {
+                // What a process that is gone has seen is gone with it, or was on its way.
+                if boot != self.boot && self.dice.percent(70) {
+                    return Ok(());
+                }
+                for asset in self.ingest() {
+                    let observation = self.lake.observe(&asset);
+                    self.take(Input::Observed { asset, observation })?;
+                }
+                self.take(*input)
+            }
             Happening::Word { boot, attempt, word } => self.word(boot, &attempt, &word),
             Happening::Committer {
                 boot,
@@ -419,6 +473,7 @@ impl Simulation {
     /// What the daemon does whenever something may be due, and when it looks again.
     fn look(&mut self) -> Result<(), Broken> {
         self.tick_all()?;
+        self.sensors_look();
         if self.now < BEGINS + KEEPS_LOOKING {
             let soon = self.now + 20 * 60 * SECOND;
             let wake = self.world.next_wake().filter(|_| self.world.keeps_schedules());
@@ -428,6 +483,67 @@ impl Simulation {
             self.at(next, Happening::Look);
         }
         Ok(())
+    }
+
+    /// Every sensor looks; what it saw comes late, twice, or never.
+    fn sensors_look(&mut self) {
+        for sensor in self.project.sensors().into_keys() {
+            let share = self.faults.share;
+            let Some(input) = self.outside.look(&self.world, &sensor, share, &mut self.dice) else {
+                continue;
+            };
+            let times = match () {
+                () if self.dice.percent(share) => 0,
+                () if self.dice.percent(share) => 2,
+                () => 1,
+            };
+            for _ in 0..times {
+                let most = if self.dice.percent(share) { 3600 } else { 5 };
+                let (boot, input) = (self.boot, Box::new(input.clone()));
+                self.later(most, Happening::Looked { boot, input });
+            }
+        }
+    }
+
+    /// Sensors look until they have told of all there is to see.
+    fn every_event_is_told(&mut self) -> Result<(), Broken> {
+        for sensor in self.history.sensors.paused() {
+            if self.project.sensors().contains_key(&sensor) {
+                let (request, by) = (self.requests, "someone".to_owned());
+                self.requests += 1;
+                self.take(Input::PauseSensor {
+                    request,
+                    sensor,
+                    pause: false,
+                    by,
+                })?;
+            }
+        }
+        for sensor in self.project.sensors().into_keys() {
+            for _ in 0..500 {
+                if self.outside.is_told(&self.world, &sensor) {
+                    break;
+                }
+                if let Some(input) = self.outside.look(&self.world, &sensor, 0, &mut self.dice) {
+                    self.take(input)?;
+                }
+            }
+            if !self.outside.is_told(&self.world, &sensor) {
+                let found = format!("{sensor} looks and does not tell of all that it sees");
+                return Err(Broken::new(InvariantId::EventsAreToldOnce, found));
+            }
+        }
+        self.outcome.events = self.history.sensors.events();
+        self.until_quiet()
+    }
+
+    /// Some keys of one of the sets of partitions.
+    fn some_keys(&mut self) -> Vec<PartitionKey> {
+        match self.choice() {
+            Some(PartitionChoice::One(key)) => vec![key],
+            Some(PartitionChoice::Range(from, to)) => vec![from, to],
+            Some(PartitionChoice::These(_)) | None => Vec::new(),
+        }
     }
 
     fn tick_all(&mut self) -> Result<(), Broken> {

@@ -1,11 +1,15 @@
 //! Programs that know nothing of the protocol, and hostile ones.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assets::outcome::FailureClass;
 use plugins::step_run::execute;
+use tokio::time::timeout;
 
 use super::world::{World, outcome, processes_with};
+
+/// Far longer than any of this takes, and far shorter than what the programs here would like to run.
+const NEVER: Duration = Duration::from_secs(120);
 
 fn world(script: &str) -> World {
     let assets = r#"
@@ -60,17 +64,13 @@ async fn nothing_that_a_program_started_outlives_it() {
     let script =
         format!("sleep {mark} & setsid sleep {mark} & (setsid sh -c 'sleep {mark} & sleep {mark}' &) ; echo started");
     let mut world = world(&script);
-    let started = Instant::now();
-    world.execute("gold.command", None).await.unwrap();
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "survivors hold its output open"
-    );
+    let ended = timeout(NEVER, world.execute("gold.command", None)).await;
+    ended.expect("survivors do not hold its output open").unwrap();
     assert_eq!(world.log("stdout"), ["started"]);
     assert_eq!(processes_with(&mark), Vec::<u32>::new());
 }
 
-async fn cancel(script: &str) -> (Duration, World) {
+async fn cancel(script: &str) -> World {
     let mut world = world(script);
     let order = world.order("gold.command", None);
     let (environment, cancel, receiver) = world.environment();
@@ -78,18 +78,16 @@ async fn cancel(script: &str) -> (Duration, World) {
     while !world.path("ready").exists() {
         tokio::task::yield_now().await;
     }
-    let asked = Instant::now();
     cancel.cancel();
-    running.await.unwrap();
+    timeout(NEVER, running).await.expect("it ends in bounded time").unwrap();
     let failure = outcome(receiver).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Canceled);
-    (asked.elapsed(), world)
+    world
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_is_asked_to_stop_and_may_say_goodbye() {
-    let (took, world) = cancel("trap 'echo goodbye; exit 0' INT; touch ready; while :; do sleep 0.05; done").await;
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    let world = cancel("trap 'echo goodbye; exit 0' INT; touch ready; while :; do sleep 0.05; done").await;
     assert_eq!(world.log("stdout"), ["goodbye"]);
 }
 
@@ -97,8 +95,7 @@ async fn a_program_is_asked_to_stop_and_may_say_goodbye() {
 async fn a_program_that_ignores_every_request_is_killed_in_bounded_time() {
     let mark = format!("271.{}", std::process::id());
     let script = format!("trap '' INT TERM; setsid sleep {mark} & touch ready; while :; do sleep 0.05; done");
-    let (took, _) = cancel(&script).await;
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    cancel(&script).await;
     assert_eq!(processes_with(&mark), Vec::<u32>::new());
 }
 

@@ -15,5 +15,7 @@ mod observation;
 mod quarantine;
 mod schema_change;
 mod service;
+mod sensor_kinds;
+mod sensors;
 mod show;
 mod spill;

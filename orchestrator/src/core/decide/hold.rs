@@ -1,4 +1,4 @@
-//! Everything that would start by itself is held: schedules and open runs are paused, one by one, so that each is let go on when
+//! Everything that would start by itself is held: schedules, sensors and open runs are paused, one by one, so that each is let go on when
 //! whoever looked at it says so.
 
 use state::event::Event;
@@ -15,12 +15,19 @@ pub(super) fn hold(world: &World, by: &str) -> Decision {
             schedule: schedule.clone(),
             by: by.to_owned(),
         });
+    let sensors = world
+        .sensors()
+        .filter(|(_, record)| record.declared && record.paused.is_none())
+        .map(|(sensor, _)| Event::SensorPaused {
+            sensor: sensor.clone(),
+            by: by.to_owned(),
+        });
     let runs = world
         .open_runs()
         .filter(|run| !run.paused && run.status != RunStatus::Canceling)
         .map(|run| Event::RunPaused { run: run.id.clone() });
     Decision {
-        events: schedules.chain(runs).collect(),
+        events: schedules.chain(sensors).chain(runs).collect(),
         effects: Vec::new(),
     }
 }

@@ -11,11 +11,13 @@ mod promote;
 mod publish;
 mod recover;
 mod schedule;
+mod sensor;
 mod staged;
 mod submit;
 mod turn;
 
 pub use schedule::schedule_of;
+pub use sensor::{sensor_of, wait_of};
 pub use submit::selected;
 pub use turn::{Turn, turn};
 
@@ -49,6 +51,18 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
+        Input::SensorLooked {
+            request,
+            sensor,
+            look,
+            by,
+        } => sensor::looked(world, at, *request, sensor, look, by.as_deref()),
+        Input::PauseSensor {
+            request,
+            sensor,
+            pause,
+            by,
+        } => sensor::pause(world, *request, sensor, *pause, by),
         Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
         Input::StepFailed {
             attempt,

@@ -359,7 +359,9 @@ fn request(
         | Answer::Paused { .. }
         | Answer::Promoted { .. }
         | Answer::Ticked { .. }
-        | Answer::Schedule { .. } => {
+        | Answer::Schedule { .. }
+        | Answer::SensorTicked { .. }
+        | Answer::Sensor { .. } => {
             unreachable!("a plan is accepted, refused, or nothing to do")
         }
     }

@@ -143,6 +143,11 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::SchedulePaused { .. }
         | Event::ScheduleResumed { .. }
         | Event::Ticked { .. }
+        | Event::SensorDeclared { .. }
+        | Event::SensorRemoved { .. }
+        | Event::SensorPaused { .. }
+        | Event::SensorResumed { .. }
+        | Event::SensorTicked { .. }
         | Event::Started { .. } => None,
     }
 }

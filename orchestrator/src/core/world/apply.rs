@@ -226,6 +226,15 @@ impl World {
                 self.look_at_schedule(schedule);
             }
             Event::Ticked { tick } => self.ticked(tick)?,
+            Event::SensorDeclared {
+                sensor,
+                declared,
+                paused,
+            } => self.sensor_declared(at, sensor, declared, *paused),
+            Event::SensorRemoved { sensor } => self.sensor_mut(sensor)?.declared = false,
+            Event::SensorPaused { sensor, by } => self.sensor_paused(at, sensor, by)?,
+            Event::SensorResumed { sensor, .. } => self.sensor_resumed(sensor)?,
+            Event::SensorTicked { tick } => self.sensor_ticked(tick)?,
             Event::Started { mode, .. } => self.daemon = *mode == OwnerMode::Daemon,
         }
         Ok(())

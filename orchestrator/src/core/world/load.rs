@@ -13,7 +13,7 @@ use super::super::definitions::Definitions;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
 use super::runs::Attempt;
-use super::{Run, ScheduleRecord, World};
+use super::{Run, ScheduleRecord, SensorRecord, World};
 
 impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
@@ -80,6 +80,9 @@ impl World {
             world.schedules.insert(name, record);
         }
         world.look_through_schedules();
+        for (name, sensor) in loaded.sensors {
+            world.sensors.insert(name, SensorRecord::loaded(sensor));
+        }
         for run in loaded.runs {
             let definitions = kept.get(&run.run).unwrap_or(&world.definitions);
             world.load_run(run, Arc::clone(definitions));

@@ -10,6 +10,7 @@ mod ids;
 mod load;
 mod runs;
 mod schedules;
+mod sensors;
 
 pub use apply::Broken;
 pub(super) use assets::sources_of;
@@ -20,6 +21,8 @@ pub(super) use ids::split_mix;
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
+pub use sensors::SensorRecord;
+pub(super) use sensors::watched_by;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +51,9 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
-    /// Whether this process keeps schedules: the daemon does.
+    /// Sensors that were ever declared, by name.
+    pub(super) sensors: BTreeMap<String, SensorRecord>,
+    /// Whether this process keeps schedules and sensors: the daemon does.
     pub(super) daemon: bool,
     /// Whether this process is about to end and starts nothing more.
     draining: bool,
@@ -70,6 +75,7 @@ impl World {
             attempts: BTreeMap::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
+            sensors: BTreeMap::new(),
             daemon: false,
             draining: false,
         }

@@ -96,7 +96,7 @@ impl World {
         self.agenda.order.first().map(|(at, _)| *at)
     }
 
-    /// Whether this process keeps schedules.
+    /// Whether this process keeps schedules and sensors.
     pub fn keeps_schedules(&self) -> bool {
         self.daemon
     }

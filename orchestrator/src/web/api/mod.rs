@@ -5,6 +5,7 @@ mod definitions;
 mod events;
 mod operations;
 mod schedules;
+mod sensors;
 mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
@@ -12,6 +13,8 @@ pub use definitions::{look_at_definitions, show_definitions};
 pub use events::events;
 pub use operations::{healthz, log_level, readyz, set_log_level};
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
+pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
 pub use twins::{
-    list_assets, list_models, list_runs, list_schedules, overview, show_asset, show_log, show_model, show_run,
+    list_assets, list_models, list_runs, list_schedules, list_sensors, overview, show_asset, show_log, show_model,
+    show_run,
 };

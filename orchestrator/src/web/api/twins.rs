@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
-use super::super::pages::{asset, assets, log, model, models, overview, run, runs, schedules};
+use super::super::pages::{asset, assets, log, model, models, overview, run, runs, schedules, sensors};
 use super::super::reply::ErrorJson;
 
 /// `GET /api/v1/overview`
@@ -66,6 +66,14 @@ pub async fn list_schedules(
     Query(asked): Query<schedules::Asked>,
 ) -> Result<Json<schedules::SchedulesFacts>, ErrorJson> {
     Ok(Json(schedules::facts(&state, &asked).await?))
+}
+
+/// `GET /api/v1/sensors?sensor=…&before=…`
+pub async fn list_sensors(
+    State(state): State<WebState>,
+    Query(asked): Query<sensors::Asked>,
+) -> Result<Json<sensors::SensorsFacts>, ErrorJson> {
+    Ok(Json(sensors::facts(&state, &asked).await?))
 }
 
 /// `GET /api/v1/models/{model}?before=…`

@@ -23,6 +23,8 @@ pub struct Materialize {
     partition: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    /// A list of keys in JSON.
+    these: Option<String>,
     force: Option<String>,
     /// `missing` or `failed`; anything else is what is stale.
     only: Option<String>,
@@ -41,6 +43,7 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
         partition: partition_key(form.partition)?,
         from: partition_key(form.from)?,
         to: partition_key(form.to)?,
+        these: these(form.these)?,
         force: form.force.is_some(),
         only: only(form.only.as_deref())?,
         pace: Pace {
@@ -97,6 +100,14 @@ fn number(text: Option<String>) -> Result<Option<u32>, ErrorPage> {
             format!("`{text}` is no number of partitions: give 1 or more"),
         )),
     }
+}
+
+/// The partition keys that a form of ours carries.
+fn these(text: Option<String>) -> Result<Vec<PartitionKey>, ErrorPage> {
+    let Some(text) = given(text) else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(&text).map_err(|error| ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
 }
 
 /// The partition key that a person typed.

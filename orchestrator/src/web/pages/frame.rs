@@ -19,6 +19,8 @@ pub enum Section {
     Models,
     /// Schedules.
     Schedules,
+    /// Sensors.
+    Sensors,
     /// The graph.
     Graph,
     /// What is in force; reached from the foot of every page.
@@ -87,6 +89,7 @@ impl Frame {
                 entry(Section::Graph, "/graph", "Graph", "g g"),
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
+                entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],
             search: String::new(),

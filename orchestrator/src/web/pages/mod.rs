@@ -9,6 +9,7 @@
 //! | `assets`, `asset` | `/assets`, `/assets/{key}` |
 //! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
 //! | `models`, `model` | `/models`, `/models/{key}` |
+//! | `sensors` | `/sensors` and its buttons |
 //! | `schedules` | `/schedules` and its buttons |
 //! | `definitions` | `/definitions`: what is in force, and the mistakes of what is not |
 //! | `graph`, `graph_layout` | `/graph` |
@@ -41,6 +42,7 @@ mod partition_states;
 pub mod run;
 pub mod runs;
 pub mod schedules;
+pub mod sensors;
 mod tone;
 
 use ::assets::AssetKey;

@@ -14,6 +14,7 @@ use state::sqlite::queries::run::{RunDetail, run};
 use state::sqlite::queries::run_steps::{StepFilter, StepRow, run_steps};
 use state::sqlite::queries::runs::RunRow;
 use state::sqlite::queries::schedules::{TickRow, tick_of_run};
+use state::sqlite::queries::sensors::{SensorTickRow, sensor_tick_of_run};
 use state::status::{RunStatus, StepStatus};
 
 use super::super::WebState;
@@ -54,6 +55,8 @@ pub struct RunFacts {
     pub run: RunDetail,
     /// The tick of a schedule that requested it.
     pub tick: Option<TickRow>,
+    /// The tick of a sensor that requested it.
+    pub sensor_tick: Option<SensorTickRow>,
     /// Its attempts, oldest first; the first 500.
     pub attempts: Vec<AttemptRow>,
     /// Whether there are more attempts.
@@ -117,11 +120,11 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
             Vec::new()
         };
         let steps = run_steps(store, &asked_run, &filter, after.as_ref(), STEPS)?;
-        let tick = tick_of_run(store, &asked_run)?;
-        Ok(Some((detail, tick, attempts, failures, steps)))
+        let ticks = (tick_of_run(store, &asked_run)?, sensor_tick_of_run(store, &asked_run)?);
+        Ok(Some((detail, ticks, attempts, failures, steps)))
     })
     .await?;
-    let (run, tick, attempts, failures, steps) = found.ok_or_else(|| {
+    let (run, (tick, sensor_tick), attempts, failures, steps) = found.ok_or_else(|| {
         ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of runs has those that are kept")
     })?;
     let mut progress = BTreeMap::new();
@@ -142,6 +145,7 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
     Ok(RunFacts {
         run,
         tick,
+        sensor_tick,
         more_attempts: attempts.next.is_some(),
         attempts: attempts.rows,
         progress,
@@ -206,6 +210,7 @@ struct RunPage {
     partition: String,
     from: String,
     to: String,
+    these: String,
     asked_for: String,
     trigger: String,
     /// Where the schedule that asked is shown, and its instant.
@@ -244,15 +249,18 @@ pub async fn page(
     let row = &facts.run.row;
     let parts = step_parts(&row.steps);
     let request = &facts.run.request;
-    let (partition, from, to) = match &request.partitions {
-        None => (String::new(), String::new(), String::new()),
-        Some(PartitionChoice::One(key)) => (key.to_string(), String::new(), String::new()),
-        Some(PartitionChoice::Range(from, to)) => (String::new(), from.to_string(), to.to_string()),
+    let none = String::new;
+    let (partition, from, to, these) = match &request.partitions {
+        None => (none(), none(), none(), none()),
+        Some(PartitionChoice::One(key)) => (key.to_string(), none(), none(), none()),
+        Some(PartitionChoice::Range(from, to)) => (none(), from.to_string(), to.to_string(), none()),
+        Some(PartitionChoice::These(keys)) => (none(), none(), none(), these_text(keys)),
     };
     let mut asked_for = match &request.partitions {
         None => "every partition that is not fresh".to_owned(),
         Some(PartitionChoice::One(key)) => format!("partition {key}"),
         Some(PartitionChoice::Range(from, to)) => format!("partitions {from} to {to}"),
+        Some(PartitionChoice::These(keys)) => some_of(keys),
     };
     if request.force {
         asked_for.push_str(", fresh or not");
@@ -300,6 +308,7 @@ pub async fn page(
         partition,
         from,
         to,
+        these,
         asked_for,
         trigger: row.trigger.clone(),
         tick: facts.tick.as_ref().map(|tick| {
@@ -526,4 +535,20 @@ async fn log_view(state: &WebState, facts: &RunFacts, asked: &Asked) -> Result<O
         find: find.unwrap_or_default(),
         facts: found,
     }))
+}
+
+/// The keys as a form carries them: JSON, since a key may hold any character that separates.
+fn these_text(keys: &[PartitionKey]) -> String {
+    serde_json::to_string(keys).expect("partition keys are texts")
+}
+
+/// `partitions a, b and 4 more`
+fn some_of(keys: &[PartitionKey]) -> String {
+    const SHOWN: usize = 4;
+    let first: Vec<&str> = keys.iter().take(SHOWN).map(PartitionKey::as_str).collect();
+    let word = if keys.len() == 1 { "partition" } else { "partitions" };
+    match keys.len().saturating_sub(SHOWN) {
+        0 => format!("{word} {}", first.join(", ")),
+        more => format!("{word} {} and {more} more", first.join(", ")),
+    }
 }

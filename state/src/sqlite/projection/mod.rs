@@ -10,6 +10,7 @@ mod materialization;
 mod model;
 mod run;
 mod schedule;
+mod sensor;
 mod source;
 mod step;
 mod sums;
@@ -172,6 +173,15 @@ impl<'c> Projection<'c> {
             Event::SchedulePaused { schedule, by } => self.schedule_paused(stamp, schedule, by),
             Event::ScheduleResumed { schedule, by: _ } => self.schedule_resumed(stamp, schedule),
             Event::Ticked { tick } => self.ticked(stamp, tick),
+            Event::SensorDeclared {
+                sensor,
+                declared,
+                paused,
+            } => self.sensor_declared(stamp, sensor, declared, *paused),
+            Event::SensorRemoved { sensor } => self.sensor_removed(stamp, sensor),
+            Event::SensorPaused { sensor, by } => self.sensor_paused(stamp, sensor, by),
+            Event::SensorResumed { sensor, by: _ } => self.sensor_resumed(stamp, sensor),
+            Event::SensorTicked { tick } => self.sensor_ticked(stamp, tick),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }
@@ -230,6 +240,7 @@ impl<'c> Projection<'c> {
                 Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok()))
             }
             Event::Ticked { tick } => Ok(tick.run.clone()),
+            Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
@@ -237,6 +248,10 @@ impl<'c> Projection<'c> {
             | Event::ScheduleRemoved { .. }
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
+            | Event::SensorDeclared { .. }
+            | Event::SensorRemoved { .. }
+            | Event::SensorPaused { .. }
+            | Event::SensorResumed { .. }
             | Event::Started { .. } => Ok(None),
         }
     }

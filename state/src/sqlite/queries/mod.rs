@@ -15,6 +15,7 @@
 //! | `events` | what happened since an event |
 //! | `models` | models, versions, aliases and how they moved |
 //! | `schedules` | schedules, and what became of their instants |
+//! | `sensors` | sensors, their ticks and what they told of |
 //! | `why` | everything known about one partition |
 //! | `sources` | the source files of an ingest asset |
 //!
@@ -32,6 +33,7 @@ pub mod run;
 pub mod run_steps;
 pub mod runs;
 pub mod schedules;
+pub mod sensors;
 pub mod sources;
 pub mod why;
 

@@ -5,7 +5,7 @@
 
 /// One segment of a pattern, between two `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Segment {
+pub enum Segment {
     /// A name without wildcards.
     Literal(String),
     /// `**`: any number of folders, none included.
@@ -16,11 +16,21 @@ pub(super) enum Segment {
 
 /// One element of a segment with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token {
+pub enum Token {
+    /// This letter.
     Literal(char),
+    /// `?`: any letter.
     AnyOne,
+    /// `*`: any letters, or none.
     AnyRun,
-    Class { negated: bool, ranges: Vec<(char, char)> },
+    /// `[a-z]`, `[!a-z]`: one letter of these ranges, or of none of them.
+    Class {
+        /// Of none of them.
+        negated: bool,
+        /// From and to, both included.
+        ranges: Vec<(char, char)>,
+    },
+    /// `{partition}`: at least one letter, captured.
     Partition,
 }
 
@@ -28,7 +38,10 @@ pub(super) enum Token {
 const PLACEHOLDER: &str = "{partition}";
 
 /// Splits a pattern, without a leading `/`, into its segments.
-pub(super) fn segments(pattern: &str) -> Result<Vec<Segment>, String> {
+///
+/// # Errors
+/// What is wrong with it, as a lowercase fragment.
+pub fn segments(pattern: &str) -> Result<Vec<Segment>, String> {
     if pattern.matches(PLACEHOLDER).count() > 1 {
         return Err(format!("{PLACEHOLDER} stands there twice; it captures one text"));
     }
@@ -134,15 +147,16 @@ fn class(text: &str) -> Option<(Token, &str)> {
 
 /// A name fits; what the placeholder captured, where there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fit {
-    pub(super) partition: Option<String>,
+pub struct Fit {
+    /// What `{partition}` captured.
+    pub partition: Option<String>,
 }
 
 const PLAIN_FIT: Fit = Fit { partition: None };
 
 impl Segment {
     /// Whether a name fits, and what the placeholder captured.
-    pub(super) fn fits(&self, name: &str) -> Option<Fit> {
+    pub fn fits(&self, name: &str) -> Option<Fit> {
         match self {
             Segment::Literal(text) => (text == name).then_some(PLAIN_FIT),
             Segment::AnyFolders => (!name.starts_with('.')).then_some(PLAIN_FIT),
