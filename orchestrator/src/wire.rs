@@ -185,6 +185,14 @@ pub struct AliasBody {
     pub version: u64,
 }
 
+/// Body and answer of `/api/v1/log-level`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelBody {
+    /// What is worth a line in the daemon's log: `info`, `debug`, `info,orchestrator::edge=trace`.
+    pub level: String,
+}
+
 /// What every request that is refused is answered with, beside its HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

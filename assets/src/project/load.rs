@@ -144,6 +144,8 @@ impl Loader<'_> {
             timezone,
             warehouse,
             execution,
+            daemon,
+            retention,
             params,
             openlineage,
         } = settings;
@@ -156,6 +158,8 @@ impl Loader<'_> {
             timezone,
             warehouse,
             execution,
+            daemon,
+            retention,
             params,
             partitions,
             schedules,

@@ -23,7 +23,7 @@ use crate::schedule::Schedule;
 use crate::sensor::Sensor;
 use crate::span::Sources;
 
-pub use crate::declaration::Execution;
+pub use crate::declaration::{Daemon, Execution, Retention};
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "millpond.toml";
@@ -42,6 +42,10 @@ pub struct Project {
     pub warehouse: String,
     /// What its steps may use of the machine.
     pub execution: Execution,
+    /// How its daemon ends.
+    pub daemon: Daemon,
+    /// How long what happened is kept.
+    pub retention: Retention,
     /// Values that queries use as `$name`.
     pub params: BTreeMap<String, Value>,
     /// Declared sets of partitions.

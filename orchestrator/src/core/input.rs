@@ -16,6 +16,14 @@ use super::effect::RequestId;
 pub enum Input {
     /// The project was read and checked. Runs in flight keep the definitions that they started with.
     DefinitionsLoaded(Arc<Definitions>),
+    /// This process is about to end: what runs may finish, nothing more is started. What is asked for from here on is accepted
+    /// and waits for the next start.
+    Drain,
+    /// Everything that would start by itself is to wait until someone lets it go on: the state was restored from a backup.
+    Hold {
+        /// Who asked, for the record.
+        by: String,
+    },
     /// This process has just become the owner of the state folder. Comes once, after the first definitions.
     Recover {
         /// Identity of this start.

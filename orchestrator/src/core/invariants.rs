@@ -169,7 +169,7 @@ pub fn check(world: &World) -> Result<(), Broken> {
 /// As [`check`].
 pub fn check_settled(world: &World) -> Result<(), Broken> {
     check(world)?;
-    if world.slots_used() >= world.definitions().settings.slots {
+    if world.is_draining() || world.slots_used() >= world.definitions().settings.slots {
         return Ok(());
     }
     let mut earlier: Vec<&Run> = Vec::new();

@@ -9,6 +9,7 @@ mod kill;
 mod model;
 mod property;
 mod questions;
+mod retention;
 mod sensors;
 mod size;
 mod words;

@@ -20,7 +20,7 @@ use crate::words::{
 };
 
 /// Picks without a random source of its own, so that a failing history shrinks.
-pub(crate) struct Choices<'c>(std::slice::Iter<'c, u16>);
+pub(crate) struct Choices<'c>(pub(crate) std::slice::Iter<'c, u16>);
 
 impl Choices<'_> {
     pub(crate) fn below(&mut self, limit: usize) -> usize {
@@ -46,7 +46,7 @@ fn universe() -> Vec<AssetPartition> {
 }
 
 /// Some event that may follow, or `None` if the kind chosen has no candidate.
-fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
+pub(crate) fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
     let open: Vec<RunId> = model
         .runs
         .iter()

@@ -1002,6 +1002,10 @@ impl Simulation {
     }
 
     fn crash(&mut self) -> Result<(), Broken> {
+        if self.dice.percent(30) {
+            // It was asked to end, and is killed before it has.
+            self.take(Input::Drain)?;
+        }
         // Nothing is half done between two inputs, so what is stored is what is known.
         let loaded = self.store.load().expect("the store can be read");
         check_same(
@@ -1101,6 +1105,8 @@ impl Simulation {
 fn summary(input: &Input) -> String {
     match input {
         Input::DefinitionsLoaded(_) => "definitions loaded".to_owned(),
+        Input::Drain => "drain".to_owned(),
+        Input::Hold { .. } => "hold".to_owned(),
         Input::Staged { attempt, staged } => format!("staged {attempt} {:?}", staged.partition),
         Input::CommitPrepared { asset, members, .. } => format!("commit prepared {asset} {}", members.len()),
         Input::Observed { asset, .. } => format!("observed {asset}"),

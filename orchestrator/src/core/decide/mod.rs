@@ -7,6 +7,7 @@ mod cancel;
 mod definitions;
 mod ended;
 mod freshness;
+mod hold;
 mod observed;
 mod pause;
 mod promote;
@@ -36,6 +37,9 @@ use super::world::World;
 pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
     match input {
         Input::DefinitionsLoaded(definitions) => definitions::loaded(world, at, definitions),
+        // What follows is what does not: see `admit`.
+        Input::Drain => Decision::default(),
+        Input::Hold { by } => hold::hold(world, by),
         Input::Recover { boot, mode } => recover::recover(world, at, boot, *mode),
         Input::Observed { asset, observation } => observed::observed(world, asset, observation),
         Input::Submit { request, run } => submit::submit(world, at, *request, run),

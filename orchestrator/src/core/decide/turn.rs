@@ -30,8 +30,10 @@ pub struct Turn {
 pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken> {
     let mut turn = Turn::default();
     let decision = decide(world, at, &input);
-    if let Input::DefinitionsLoaded(definitions) = input {
-        world.set_definitions(definitions);
+    match input {
+        Input::DefinitionsLoaded(definitions) => world.set_definitions(definitions),
+        Input::Drain => world.drain(),
+        _ => {}
     }
     let mut touched = BTreeSet::new();
     turn.take(world, at, decision, &mut touched)?;

@@ -1,9 +1,11 @@
 //! The world as the store has it. Comes to the same as applying every event since the beginning, except for what ended runs
 //! leave behind in neither.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use state::Loaded;
+use state::ids::RunId;
 use state::sqlite::load::{LoadedAttempt, LoadedRun};
 use state::status::StepStatus;
 
@@ -17,6 +19,16 @@ impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
     /// [`super::super::Input::Recover`], which has to come before any other input.
     pub fn from_loaded(loaded: Loaded, definitions: Arc<Definitions>, seed: u64) -> Self {
+        Self::from_loaded_with(loaded, definitions, &BTreeMap::new(), seed)
+    }
+
+    /// The same within one process, where runs `kept` what they started with.
+    pub fn from_loaded_with(
+        loaded: Loaded,
+        definitions: Arc<Definitions>,
+        kept: &BTreeMap<RunId, Arc<Definitions>>,
+        seed: u64,
+    ) -> Self {
         let mut world = Self::new(seed);
         world.definitions = definitions;
         world.pointers = loaded.pointers;
@@ -96,15 +108,15 @@ impl World {
             world.sensors.insert(name, SensorRecord::loaded(sensor));
         }
         for run in loaded.runs {
-            world.load_run(run);
+            let definitions = kept.get(&run.run).unwrap_or(&world.definitions);
+            world.load_run(run, Arc::clone(definitions));
         }
         world
     }
 
-    fn load_run(&mut self, loaded: LoadedRun) {
+    fn load_run(&mut self, loaded: LoadedRun, definitions: Arc<Definitions>) {
         self.submitted += 1;
         let names = loaded.steps.iter().map(|step| step.step.clone());
-        let definitions = self.definitions.clone();
         let mut run = Run::open(
             loaded.run.clone(),
             self.submitted,

@@ -1,8 +1,8 @@
 //! What the core knows: the newest materialization of every partition, the catalog's pointers, the models, the open runs and
 //! the attempts in flight.
 //!
-//! It changes only by [`World::apply`], live and at recovery alike; the two exceptions are not facts about data: the
-//! definitions in force, and the seed of ids. Ended runs leave it: history is the store's.
+//! It changes only by [`World::apply`], live and at recovery alike; the three exceptions are not facts about data: the
+//! definitions in force, the seed of ids, and whether this process is about to end. Ended runs leave it: history is the store's.
 
 mod alerts;
 mod apply;
@@ -71,6 +71,8 @@ pub struct World {
     pub(super) pending: Pending,
     /// Whether this process keeps schedules, sensors, automation and freshness: the daemon does.
     pub(super) daemon: bool,
+    /// Whether this process is about to end and starts nothing more.
+    draining: bool,
 }
 
 impl World {
@@ -95,7 +97,18 @@ impl World {
             alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             daemon: false,
+            draining: false,
         }
+    }
+
+    /// From now on nothing is started: this process is about to end.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether nothing is started any more.
+    pub fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// The definitions that new runs are planned with.

@@ -3,7 +3,9 @@
 mod actions;
 mod automation;
 mod alerts;
+mod definitions;
 mod events;
+mod operations;
 mod schedules;
 mod sensors;
 mod twins;
@@ -11,7 +13,9 @@ mod twins;
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
 pub use automation::{pause_all, pause_asset, resume_all, resume_asset};
 pub use alerts::test_alert;
+pub use definitions::{look_at_definitions, show_definitions};
 pub use events::events;
+pub use operations::{healthz, log_level, readyz, set_log_level};
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
 pub use twins::{

@@ -215,6 +215,40 @@ impl<'c> Projection<'c> {
         }
     }
 
+    /// Changes the tables by one event of which some that led to it may have been removed: what became of a partition counts
+    /// without its run, and a table's version without the one before.
+    pub(super) fn apply_remnant(&mut self, seq: i64, at: Micros, event: &Event) -> Result<(), Refusal> {
+        let stamp = Stamp { seq, at };
+        match event {
+            Event::StepSucceeded {
+                run,
+                attempt,
+                materialization,
+            } if !self.has_run(run)? => {
+                self.materialized(stamp, run, attempt, materialization)?;
+                self.checked(stamp, run, &materialization.step, &materialization.checks, true)
+            }
+            Event::StepFailed {
+                run,
+                step,
+                failure,
+                checks,
+                ..
+            } if !self.has_run(run)? => {
+                self.partition_failed(stamp, run, step, failure)?;
+                self.checked(stamp, run, step, checks, false)
+            }
+            Event::PointerMoved { table, to, .. } => self.pointer_found(stamp, table, to),
+            event => self.apply(seq, at, event),
+        }
+    }
+
+    fn has_run(&self, run: &RunId) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1)")?
+            .query_row([run.as_str()], |row| row.get(0))
+    }
+
     /// The run that an event belongs to; for events that name an attempt only, the attempt's.
     pub(super) fn run_of(&self, event: &Event) -> Result<Option<RunId>, CommitError> {
         match event {
