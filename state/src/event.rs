@@ -8,9 +8,9 @@ use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::alert::{AlertEnd, AlertLine, AlertMessage, RaisedAlert};
 use crate::automation::{AutomationDecision, Held};
 use crate::freshness::FreshnessChange;
-use crate::alert::{AlertEnd, AlertLine, AlertMessage, RaisedAlert};
 use crate::ids::{AttemptId, MessageId, RunId};
 use crate::schedule::{DeclaredTimes, Tick};
 use crate::sensor::{DeclaredSensor, SensorTick};

@@ -10,8 +10,8 @@
 //!  page, command ◀── queries::… ───────┘  (a second Store, opened with open_reader)
 //! ```
 
-pub mod automation;
 pub mod alert;
+pub mod automation;
 pub mod event;
 pub mod freshness;
 pub mod ids;

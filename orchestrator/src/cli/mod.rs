@@ -1,7 +1,7 @@
 //! The commands. Each has a file; this one says what there is and hands over.
 
-mod automation;
 mod alert;
+mod automation;
 mod backfill;
 mod backup;
 mod cancel;

@@ -41,7 +41,6 @@ pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{
     AlertRecord, AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
-     LastMaterialization, ModelRecord, ModelVersion, 
-    PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
-     Step, WaitingMessage, World,
+    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
+    Step, WaitingMessage, World,
 };

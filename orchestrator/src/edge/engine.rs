@@ -25,8 +25,8 @@ use super::definitions::{DefinitionsState, LiveDefinitions, Look, Mistakes};
 use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
 use super::environment;
 use super::folder::StateFolder;
-use super::lineage::Lineage;
 use super::kept_files::KeptFiles;
+use super::lineage::Lineage;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
 use super::process_figures;
@@ -158,7 +158,7 @@ impl Engine {
                 swaps: 0,
                 mistakes: None,
             }),
-            project: watch::Sender::new(project),
+            project: watch::Sender::new(Arc::clone(&project)),
             looks: ask_for_look,
             draining: watch::Sender::new(false),
             lake,

@@ -41,12 +41,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0004_sensors.sql"),
     },
     Migration {
-        name: "automation",
-        sql: include_str!("migrations/0005_automation.sql"),
+        name: "alerts",
+        sql: include_str!("migrations/0005_alerts.sql"),
     },
     Migration {
-        name: "alerts",
-        sql: include_str!("migrations/0006_alerts.sql"),
+        name: "automation",
+        sql: include_str!("migrations/0006_automation.sql"),
     },
 ];
 
@@ -122,8 +122,8 @@ mod tests {
     use assets::outcome::Severity;
 
     use super::*;
-    use crate::automation::HoldReason;
     use crate::alert::{AlertEnd, MessageStatus};
+    use crate::automation::HoldReason;
     use crate::event::OwnerMode;
     use crate::freshness::FreshnessState;
     use crate::schedule::TickStatus;
@@ -135,8 +135,8 @@ mod tests {
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
         "3a47a4136c70268a32ce99a9bdd199ec",
-        "6fe4d764bba3aa6c8f9fa53e5129a285",
         "307e06aa5b561490047f99772ab82f43",
+        "6fe4d764bba3aa6c8f9fa53e5129a285",
     ];
 
     #[test]

@@ -10,9 +10,9 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
+use crate::alert::{AlertEnd, MessageStatus};
 use crate::automation::HoldReason;
 use crate::freshness::FreshnessState;
-use crate::alert::{AlertEnd, MessageStatus};
 use crate::schedule::TickStatus;
 use crate::status::{RunStatus, StepStatus};
 

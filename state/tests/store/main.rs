@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod agreement;
-mod automation;
 mod alerts;
+mod automation;
 mod faults;
 mod kill;
 mod model;

@@ -1,8 +1,8 @@
 //! One file per case; [`decide`] only chooses among them.
 
 mod admit;
-mod automation;
 mod alert;
+mod automation;
 mod cancel;
 mod definitions;
 mod ended;

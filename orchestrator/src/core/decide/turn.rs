@@ -11,7 +11,7 @@ use super::super::effect::{Decision, Effect};
 use super::super::input::Input;
 use super::super::invariants;
 use super::super::world::{Alarm, Broken, Run, World};
-use super::{admit, automation, alert, decide, freshness};
+use super::{admit, alert, automation, decide, freshness};
 
 /// What one turn decided. The events are applied to the world already and have to be committed, all in one transaction,
 /// before the first effect is performed; if they cannot be, the world is to be loaded again from the store.

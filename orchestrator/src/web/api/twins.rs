@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
-use super::super::pages::{alerts, asset, assets, automation, log, model, models, overview, run, runs, schedules, sensors};
+use super::super::pages::{
+    alerts, asset, assets, automation, log, model, models, overview, run, runs, schedules, sensors,
+};
 use super::super::reply::ErrorJson;
 
 /// `GET /api/v1/overview`
