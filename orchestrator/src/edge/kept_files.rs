@@ -1,10 +1,10 @@
 //! The files that a project was read from: kept to tell whether they were changed since, and to start from when the ones on
 //! disk have mistakes.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use assets::files::{FileError, ProjectFiles};
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ impl ProjectFiles for KeptFiles {
 /// A project's folder that remembers what was read of it.
 pub struct RecordedFiles<'d> {
     disk: &'d DiskFiles,
-    kept: RefCell<KeptFiles>,
+    kept: Mutex<KeptFiles>,
 }
 
 impl<'d> RecordedFiles<'d> {
@@ -117,13 +117,17 @@ impl<'d> RecordedFiles<'d> {
     pub fn new(disk: &'d DiskFiles) -> Self {
         Self {
             disk,
-            kept: RefCell::default(),
+            kept: Mutex::default(),
         }
     }
 
     /// What was read.
     pub fn finish(self) -> KeptFiles {
-        self.kept.into_inner()
+        self.kept.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, KeptFiles> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,7 +135,7 @@ impl ProjectFiles for RecordedFiles<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
         let read = self.disk.read(path);
         let text = read.as_ref().ok().cloned().map(Text::from);
-        self.kept.borrow_mut().files.insert(path.to_owned(), text);
+        self.kept().files.insert(path.to_owned(), text);
         read
     }
 
@@ -140,7 +144,7 @@ impl ProjectFiles for RecordedFiles<'_> {
         // The whole project is looked through only for names to suggest, and holds the lake.
         if !folder.is_empty() {
             let files = found.iter().cloned().collect();
-            self.kept.borrow_mut().folders.insert(joined(folder, extension), files);
+            self.kept().folders.insert(joined(folder, extension), files);
         }
         Ok(found)
     }
