@@ -5,10 +5,15 @@
 //! assets are resolved in [`crate::project`].
 
 mod ahead;
+mod alerts;
 mod asset;
+mod automation;
 mod checks;
 mod context;
+mod freshness;
 mod inputs;
+mod openlineage;
+mod operations;
 mod partitions;
 mod read_files;
 mod root;
@@ -19,8 +24,10 @@ mod sensors;
 mod settings;
 
 pub(crate) use ahead::Ahead;
+pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
+pub use operations::{Daemon, Retention};
 pub(crate) use partitions::{PARTITIONS, read_partitions};
 pub(crate) use read_files::ReadFiles;
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};

@@ -1,5 +1,8 @@
 //! What a whole file may hold.
 
+use super::alerts::ALERT;
+use super::openlineage::OPENLINEAGE;
+use super::operations::{DAEMON, RETENTION};
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
 use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
@@ -11,6 +14,7 @@ const ASSETS: FieldSpec = FieldSpec::optional(
     FieldType::Map(&FieldType::Map(&FieldType::Asset)),
     "Assets, one table each: `[asset.LAYER.NAME]`.",
 );
+const ALERTS_DOC: &str = "Alerts, one table each: `[alert.NAME]`.";
 const SCHEDULES_DOC: &str = "Schedules, one table each: `[schedule.NAME]`.";
 const SENSORS: FieldSpec = FieldSpec::optional(
     "sensor",
@@ -30,6 +34,17 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
             FieldType::Table(&EXECUTION),
             "What its steps may use of the machine.",
         ),
+        FieldSpec::optional("daemon", FieldType::Table(&DAEMON), "How `millpond up` behaves."),
+        FieldSpec::optional(
+            "retention",
+            FieldType::Table(&RETENTION),
+            "How long what happened is kept.",
+        ),
+        FieldSpec::optional(
+            "openlineage",
+            FieldType::Table(&OPENLINEAGE),
+            "Where OpenLineage events of runs and steps go.",
+        ),
         FieldSpec::optional(
             "params",
             FieldType::Map(&PARAM),
@@ -42,6 +57,7 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
         ),
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
+        FieldSpec::optional("alert", FieldType::Map(&FieldType::Table(&ALERT)), ALERTS_DOC),
         ASSETS,
     ],
 };
@@ -54,6 +70,7 @@ pub(crate) static ASSET_FILE: TableSpec = TableSpec {
         ASSETS,
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
+        FieldSpec::optional("alert", FieldType::Map(&FieldType::Table(&ALERT)), ALERTS_DOC),
     ],
 };
 

@@ -14,14 +14,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::alert::Alert;
 use crate::diagnostic::Diagnostics;
 use crate::graph::AssetGraph;
+use crate::openlineage::OpenLineage;
 use crate::partition::Partitioning;
 use crate::schedule::Schedule;
 use crate::sensor::Sensor;
 use crate::span::Sources;
 
-pub use crate::declaration::Execution;
+pub use crate::declaration::{Daemon, Execution, Retention};
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "millpond.toml";
@@ -40,12 +42,20 @@ pub struct Project {
     pub warehouse: String,
     /// What its steps may use of the machine.
     pub execution: Execution,
+    /// How its daemon ends.
+    pub daemon: Daemon,
+    /// How long what happened is kept.
+    pub retention: Retention,
     /// Values that queries use as `$name`.
     pub params: BTreeMap<String, Value>,
     /// Declared sets of partitions.
     pub partitions: BTreeMap<String, Partitioning>,
     /// Its schedules, by name.
     pub schedules: BTreeMap<String, Schedule>,
+    /// Its alerts, by name.
+    pub alerts: BTreeMap<String, Alert>,
+    /// Where lineage is told of what runs.
+    pub openlineage: Option<OpenLineage>,
     /// Its sensors, by name.
     pub sensors: BTreeMap<String, Sensor>,
     /// Its assets, each with its inputs resolved.

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod agreement;
+mod alerts;
+mod automation;
 mod faults;
 mod kill;
 mod model;
 mod property;
 mod questions;
+mod retention;
 mod sensors;
 mod size;
 mod words;

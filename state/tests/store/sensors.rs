@@ -137,7 +137,7 @@ fn what_is_watched_says_whether_a_cursor_still_means_something() {
     let gone = Event::SensorRemoved {
         sensor: "landing".into(),
     };
-    let loaded = taken(&mut store, std::slice::from_ref(&gone));
+    let loaded = taken(&mut store, &[gone.clone()]);
     assert!(!loaded.sensors["landing"].declared);
     assert!(refused(&mut store, &[gone]).contains("not declared"));
     assert!(refused(&mut store, &[told(tick(2, &["y"], None))]).contains("does not follow"));

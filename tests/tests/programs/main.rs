@@ -3,16 +3,20 @@
 #![expect(clippy::disallowed_methods, reason = "tests tell how long something takes")]
 
 mod append;
+mod automation;
 mod backfill;
 mod bad_input;
 mod changing_files;
 mod everyday;
 mod full_disk;
 mod interrupt;
+mod keeping;
+mod live_definitions;
 mod observation;
 mod quarantine;
 mod schema_change;
 mod sensor_kinds;
 mod sensors;
+mod service;
 mod show;
 mod spill;

@@ -17,7 +17,7 @@ use super::super::definitions::Definitions;
 use super::super::effect::{Answer, Decision, Effect, RequestId};
 use super::super::input::{SensorLook, SensorSight};
 use super::super::plan::{PlanProblem, PlanRequest, plan};
-use super::super::world::{SensorRecord, World, split_mix, watched_by};
+use super::super::world::{Run, SensorRecord, World, split_mix, watched_by};
 use super::submit::{accept, selected};
 
 /// Most problems of a plan that are told in the reason of a tick.
@@ -26,6 +26,11 @@ const MOST_TOLD: usize = 3;
 const LONGEST_PAUSE: Micros = 600 * 1_000_000;
 /// What the trigger of a sensor's runs begins with.
 const TRIGGER: &str = "sensor ";
+
+/// The sensor that requested a run.
+pub fn sensor_of(run: &Run) -> Option<&str> {
+    run.request.trigger.strip_prefix(TRIGGER)
+}
 
 /// How long a sensor waits from the beginning of one look to that of the next: `every`, and after failures twice as long for
 /// each, up to ten minutes, give or take a quarter so that sensors of one source do not come back together.
