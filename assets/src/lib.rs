@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod asset;
+pub mod automation;
 pub mod check;
 pub mod condition;
 pub mod cron;
@@ -12,6 +13,7 @@ pub mod declaration;
 pub mod diagnostic;
 pub mod files;
 pub mod fingerprint;
+pub mod freshness;
 pub mod graph;
 pub mod key;
 pub mod kind;
@@ -33,7 +35,9 @@ pub mod table;
 
 pub use alert::Alert;
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
+pub use automation::Automation;
 pub use fingerprint::Fingerprint;
+pub use freshness::Freshness;
 pub use graph::AssetGraph;
 pub use key::{AssetKey, AssetPartition};
 pub use partition::PartitionKey;

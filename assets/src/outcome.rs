@@ -109,6 +109,8 @@ pub enum FailureClass {
     Interrupted,
     /// A promise of ours was broken; a bug.
     Internal,
+    /// The asset was declared when the step was planned and is not any more.
+    DefinitionGone,
 }
 
 impl FailureClass {

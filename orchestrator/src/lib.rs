@@ -6,6 +6,7 @@
 //! | [`edge`] | clocks, files, processes, threads: everything with an effect |
 //! | `web` | the dashboard and the HTTP interface |
 //! | [`cli`] | the commands |
+//! | [`evaluation`] | evaluations of automation in words |
 //! | [`figures`] | numbers, sizes and lengths of time in words |
 //! | [`metrics`] | figures for Prometheus: what is counted, and how it is written down |
 //! | [`rate`] | how fast a run goes |
@@ -15,6 +16,7 @@
 pub mod cli;
 pub mod core;
 pub mod edge;
+pub mod evaluation;
 pub mod figures;
 pub mod metrics;
 pub mod rate;

@@ -146,7 +146,8 @@ impl From<Answer> for RunAnswer {
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
-            | Answer::Sensor { .. } => Self::Refused {
+            | Answer::Sensor { .. }
+            | Answer::Automation { .. } => Self::Refused {
                 reasons: vec!["that was not a request to run".to_owned()],
             },
         }
@@ -188,6 +189,14 @@ pub enum SensorLooked {
 pub struct AliasBody {
     /// The version that the alias is to point to.
     pub version: u64,
+}
+
+/// Body and answer of `/api/v1/log-level`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelBody {
+    /// What is worth a line in the daemon's log: `info`, `debug`, `info,orchestrator::edge=trace`.
+    pub level: String,
 }
 
 /// What every request that is refused is answered with, beside its HTTP status.

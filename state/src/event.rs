@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alert::{AlertEnd, AlertLine, AlertMessage, RaisedAlert};
+use crate::automation::{AutomationDecision, Held};
+use crate::freshness::FreshnessChange;
 use crate::ids::{AttemptId, MessageId, RunId};
 use crate::schedule::{DeclaredTimes, Tick};
 use crate::sensor::{DeclaredSensor, SensorTick};
@@ -253,6 +255,42 @@ pub enum Event {
     Ticked {
         /// The tick.
         tick: Tick,
+    },
+    /// An asset became late, will be soon, recovered, or is watched from here on.
+    FreshnessChanged {
+        /// From which state to which, and why.
+        change: FreshnessChange,
+    },
+    /// An asset has no freshness policy any more.
+    FreshnessRemoved {
+        /// The asset.
+        asset: AssetKey,
+    },
+    /// Automation requested a run; in the transaction that submits it.
+    AutomationRequested {
+        /// What was requested, and why.
+        decision: AutomationDecision,
+    },
+    /// Automation leaves partitions alone until something that they are made from changes, or until they are made.
+    AutomationHeld {
+        /// The asset.
+        asset: AssetKey,
+        /// Which partitions, and why.
+        held: Vec<Held>,
+    },
+    /// Someone paused automation.
+    AutomationPaused {
+        /// Of one asset; all of it if absent.
+        asset: Option<AssetKey>,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// Someone resumed automation.
+    AutomationResumed {
+        /// Of one asset, or all of it.
+        asset: Option<AssetKey>,
+        /// `cli`, `page`, `api`.
+        by: String,
     },
     /// Something went wrong that an alert is about, decided with the fact itself and in its transaction.
     AlertRaised {

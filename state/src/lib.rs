@@ -11,7 +11,9 @@
 //! ```
 
 pub mod alert;
+pub mod automation;
 pub mod event;
+pub mod freshness;
 pub mod ids;
 pub mod logs;
 pub mod schedule;

@@ -28,6 +28,8 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.published += outcome.published;
                     sum.crashes += outcome.crashes;
                     sum.ticks += outcome.ticks;
+                    sum.decisions += outcome.decisions;
+                    sum.freshness += outcome.freshness;
                     sum.raised += outcome.raised;
                     sum.received += outcome.received;
                     sum.events += outcome.events;
@@ -46,6 +48,8 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.published += more.published;
                 sum.crashes += more.crashes;
                 sum.ticks += more.ticks;
+                sum.decisions += more.decisions;
+                sum.freshness += more.freshness;
                 sum.raised += more.raised;
                 sum.received += more.received;
                 sum.events += more.events;
@@ -78,6 +82,7 @@ fn promises_hold_under_faults() {
             && sum.events > 5_000,
         "{sum:?}"
     );
+    assert!(sum.decisions > 2_000 && sum.freshness > 2_000, "{sum:?}");
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn a_seed_repeats_itself() {
 
 #[test]
 fn bugs_put_in_on_purpose_are_noticed() {
-    for bug in Sabotage::ALL {
+    for &bug in Sabotage::ALL {
         // A bug may also show as a worker that is given other steps than it speaks of, which the simulator's own worker asserts.
         let noticed = (0..200).find_map(|seed| match std::panic::catch_unwind(|| simulate(seed, Some(bug))) {
             Ok(Ok(_)) => None,

@@ -2,6 +2,7 @@
 
 use super::alerts::ALERT;
 use super::openlineage::OPENLINEAGE;
+use super::operations::{DAEMON, RETENTION};
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
 use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
@@ -33,6 +34,12 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
             "execution",
             FieldType::Table(&EXECUTION),
             "What its steps may use of the machine.",
+        ),
+        FieldSpec::optional("daemon", FieldType::Table(&DAEMON), "How `millpond up` behaves."),
+        FieldSpec::optional(
+            "retention",
+            FieldType::Table(&RETENTION),
+            "How long what happened is kept.",
         ),
         FieldSpec::optional(
             "openlineage",

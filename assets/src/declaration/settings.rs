@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::openlineage::read_openlineage;
+use super::operations::{Daemon, Retention, read_daemon, read_retention};
 use crate::diagnostic::{Code, Diagnostic, closest};
 use crate::key::is_name;
 use crate::openlineage::OpenLineage;
@@ -99,6 +100,8 @@ pub(crate) struct Settings {
     pub(crate) warehouse: String,
     pub(crate) execution: Execution,
     pub(crate) pools: Pools,
+    pub(crate) daemon: Daemon,
+    pub(crate) retention: Retention,
     pub(crate) params: BTreeMap<String, Value>,
     pub(crate) openlineage: Option<OpenLineage>,
 }
@@ -122,6 +125,8 @@ pub(crate) fn read_settings(root: &TableReader<'_>) -> Settings {
         warehouse: read_warehouse(root).unwrap_or_else(|| "lake".to_owned()),
         execution: execution.unwrap_or_default(),
         pools: read_pools(root),
+        daemon: read_daemon(root),
+        retention: read_retention(root),
         params: read_params(root),
     }
 }

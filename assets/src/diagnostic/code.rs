@@ -102,6 +102,8 @@ codes! {
     BadCron = "bad-cron", Error;
     /// A cron names a day that no year has.
     NeverRuns = "never-runs", Error;
+    /// The condition of an asset's automation cannot be read.
+    BadCondition = "bad-condition", Error;
     /// A selection cannot be read, or names what is not there.
     BadSelection = "bad-selection", Error;
 

@@ -145,6 +145,8 @@ impl Loader<'_> {
             warehouse,
             execution,
             pools,
+            daemon,
+            retention,
             params,
             openlineage,
         } = settings;
@@ -158,6 +160,8 @@ impl Loader<'_> {
             warehouse,
             execution,
             pools,
+            daemon,
+            retention,
             params,
             partitions,
             schedules,

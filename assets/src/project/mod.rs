@@ -24,7 +24,7 @@ use crate::sensor::Sensor;
 use crate::span::Sources;
 use crate::step_rules::Pool;
 
-pub use crate::declaration::Execution;
+pub use crate::declaration::{Daemon, Execution, Retention};
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "millpond.toml";
@@ -45,6 +45,10 @@ pub struct Project {
     pub execution: Execution,
     /// Its pools, by name.
     pub pools: BTreeMap<String, Pool>,
+    /// How its daemon ends.
+    pub daemon: Daemon,
+    /// How long what happened is kept.
+    pub retention: Retention,
     /// Values that queries use as `$name`.
     pub params: BTreeMap<String, Value>,
     /// Declared sets of partitions.

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use state::sqlite::StateError;
+use state::sqlite::{CommitError, StateError};
 
+use crate::edge::driver::DriverError;
 use crate::edge::engine::{EngineError, RequestError};
 
 /// The exit codes.
@@ -21,8 +22,13 @@ pub enum Exit {
     NotFound = 4,
     /// Another process owns the project's state.
     Owned = 5,
+    /// `fsck` found something wrong.
+    Unsound = 6,
     /// Something broke.
     Broken = 70,
+    /// Reading, writing or syncing the state failed: nothing was acknowledged since, and what is on disk is known only after
+    /// another start.
+    Io = 74,
     /// Interrupted.
     Interrupted = 130,
 }
@@ -86,6 +92,10 @@ impl From<EngineError> for Stop {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::State(error) => error.into(),
+            EngineError::Driver(DriverError::Commit(error @ CommitError::Fatal(_))) => {
+                Self::new(Exit::Io, error.to_string())
+                    .with_help("look at the disk (`dmesg`, its free space, its health) before the next start; `millpond fsck` tells whether all is well")
+            }
             error => Self::broken(error.to_string()),
         }
     }

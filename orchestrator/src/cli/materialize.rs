@@ -44,7 +44,7 @@ pub fn here_or_there(place: &Place, body: RunBody, terminal: &Terminal) -> Resul
         if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
             return Remote::new(&url, &folder)?.materialize(body, terminal).await;
         }
-        let engine = Engine::start(&project, OwnerMode::Foreground)?;
+        let engine = Engine::start(project, OwnerMode::Foreground)?;
         let result = materialize(&engine.handle(), body, OwnerMode::Foreground, "cli", terminal).await;
         engine.stop().await?;
         result
@@ -141,6 +141,8 @@ async fn follow(
                 }
                 Err(broadcast::error::RecvError::Closed) => return Err(Stop::broken("the driver ended; see the message above")),
             },
+            // Stopping the engine says why.
+            () = engine.driver().ended() => return Ok(Exit::Broken),
             signal = tokio::signal::ctrl_c() => {
                 signal?;
                 if interrupted {

@@ -1,13 +1,17 @@
 //! The commands. Each has a file; this one says what there is and hands over.
 
 mod alert;
+mod automation;
 mod backfill;
+mod backup;
 mod cancel;
 mod check;
 mod completions;
 mod exit;
 mod follow;
+mod fsck;
 mod init;
+mod log_level;
 mod logs;
 mod look;
 mod materialize;
@@ -17,6 +21,7 @@ mod plan;
 mod promote;
 mod query;
 mod remote;
+mod restore;
 mod retry;
 mod runs;
 mod schedule;
@@ -40,7 +45,9 @@ Exit codes:
   0   done                              3   the project has mistakes
   1   a run, a step or a query failed   4   no such asset, partition, run or model
   2   the command line is wrong         5   another process owns the project's state
-  70  something broke                   130 interrupted
+  6   fsck found something wrong        70  something broke
+  74  reading or writing the state      130 interrupted
+      failed: nothing is acknowledged
 
 Selections: silver.flights  +a (with all upstream)  a+ (with all downstream)
             2+a  layer:gold  kind:sql  tag:x  owner:me@example.com
@@ -81,7 +88,12 @@ enum Command {
     Resume(pause::Resume),
     Up(up::Up),
     Schedule(schedule::ScheduleCommand),
+    Automation(automation::AutomationCommand),
     Alert(alert::AlertCommand),
+    Fsck(fsck::Fsck),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    LogLevel(log_level::LogLevel),
     Sensor(sensor::SensorCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -118,7 +130,12 @@ pub fn main() -> ExitCode {
         Command::Resume(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schedule(command) => command.run(&place, &terminal),
+        Command::Automation(command) => command.run(&place, &terminal),
         Command::Alert(command) => command.run(&place, &terminal),
+        Command::Fsck(command) => command.run(&place, &terminal),
+        Command::Backup(command) => command.run(&place, &terminal),
+        Command::Restore(command) => command.run(&place, &terminal),
+        Command::LogLevel(command) => command.run(&place, &terminal),
         Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),

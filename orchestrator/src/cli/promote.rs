@@ -41,7 +41,7 @@ impl Promote {
                     .await?;
                 return Ok(());
             }
-            let engine = Engine::start(&project, OwnerMode::Foreground)?;
+            let engine = Engine::start(project, OwnerMode::Foreground)?;
             let answer = engine
                 .handle()
                 .promote(model.clone(), self.alias.clone(), self.version, "cli".to_owned())

@@ -17,7 +17,7 @@ use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
 use crate::edge::folder::StateFolder;
-use crate::wire::{AliasBody, ErrorBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
+use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
 const WAIT_SECONDS: u64 = 20;
@@ -78,6 +78,24 @@ impl Remote {
         }
     }
 
+    /// Asks the daemon to read the project's files now, so that what was just written counts.
+    pub async fn look_at_definitions(&self) -> Result<(), Stop> {
+        let _: serde_json::Value = self.answer(self.request(Method::POST, "/definitions/look")).await?;
+        Ok(())
+    }
+
+    /// What is worth a line in the daemon's log; changes it first if `level` is given.
+    pub async fn log_level(&self, level: Option<&str>) -> Result<String, Stop> {
+        let request = match level {
+            Some(level) => self.request(Method::POST, "/log-level").json(&LevelBody {
+                level: level.to_owned(),
+            }),
+            None => self.request(Method::GET, "/log-level"),
+        };
+        let LevelBody { level } = self.answer(request).await?;
+        Ok(level)
+    }
+
     /// Asks for a run.
     pub async fn submit(&self, body: &RunBody) -> Result<RunAnswer, Stop> {
         self.answer(self.request(Method::POST, "/runs").json(body)).await
@@ -124,6 +142,7 @@ impl Remote {
 
     /// Asks for a run and follows it.
     pub async fn materialize(&self, body: RunBody, terminal: &Terminal) -> Result<Exit, Stop> {
+        self.look_at_definitions().await?;
         let page: EventPage = self.answer(self.request(Method::GET, "/events?newest=true")).await?;
         let mut after = page.rows.last().map_or(0, |row| row.seq);
         let run = match accepted(self.submit(&body).await?, terminal) {
@@ -180,6 +199,17 @@ impl Remote {
     pub async fn tick(&self, schedule: &str) -> Result<Tick, Stop> {
         let path = format!("/schedules/{schedule}/tick");
         self.answer(self.request(Method::POST, &path)).await
+    }
+
+    /// Pauses automation, or lets it go on: of one asset, or all of it.
+    pub async fn pause_automation(&self, asset: Option<&str>, pause: bool) -> Result<(), Stop> {
+        let verb = if pause { "pause" } else { "resume" };
+        let path = match asset {
+            Some(asset) => format!("/automation/{asset}/{verb}"),
+            None => format!("/automation/{verb}"),
+        };
+        let _: serde_json::Value = self.answer(self.request(Method::POST, &path)).await?;
+        Ok(())
     }
 
     /// Sends a test message of an alert: whether its receiver took it, or why not.

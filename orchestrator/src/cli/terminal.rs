@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Stop;
 use crate::edge::environment;
+use crate::edge::log::{self, LogFormat};
 
 pub use crate::figures::{bytes, count, duration, number as thousands};
 
@@ -111,19 +112,10 @@ impl Terminal {
     }
 }
 
-/// Sends the program's own log to standard error. `MILLPOND_LOG` says what is worth a line (`debug`, `orchestrator=trace`).
+/// Sends the program's own log to standard error, for people. `MILLPOND_LOG` says what is worth a line (`debug`,
+/// `orchestrator=trace`).
 pub fn start_log(default: &str) {
-    let filter = environment::variable("MILLPOND_LOG").unwrap_or_else(|| default.to_owned());
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .try_init()
-        // A second subscriber is refused, and the first one serves.
-        .ok();
+    log::start(default, LogFormat::Text);
 }
 
 /// A moment in the project's time zone.

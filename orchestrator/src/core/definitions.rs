@@ -1,9 +1,11 @@
 //! The checked project that runs are planned with: immutable, shared, and held by each run that started with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use assets::{Alert, Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
+
+use super::upkeep::Upkeep;
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
@@ -11,6 +13,8 @@ pub struct Definitions {
     graph: AssetGraph,
     ordered: Vec<Arc<Asset>>,
     schedules: BTreeMap<String, Schedule>,
+    upkeep: Upkeep,
+    positions: HashMap<AssetKey, usize>,
     alerts: BTreeMap<String, Alert>,
     sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
@@ -57,7 +61,10 @@ impl Definitions {
                 .iter()
                 .flat_map(|asset| [asset.key.as_str(), asset.fingerprint.as_str()]),
         );
+        let places = ordered.iter().enumerate();
         Self {
+            upkeep: Upkeep::new(&graph),
+            positions: places.map(|(place, asset)| (asset.key.clone(), place)).collect(),
             graph,
             ordered,
             schedules: BTreeMap::new(),
@@ -107,6 +114,16 @@ impl Definitions {
     /// Its schedules, by name.
     pub fn schedules(&self) -> &BTreeMap<String, Schedule> {
         &self.schedules
+    }
+
+    /// What looks after itself: automation and freshness.
+    pub fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// The place of an asset in [`Self::ordered`].
+    pub fn position(&self, key: &AssetKey) -> Option<usize> {
+        self.positions.get(key).copied()
     }
 
     /// Who reads whom.

@@ -16,6 +16,14 @@ use super::effect::RequestId;
 pub enum Input {
     /// The project was read and checked. Runs in flight keep the definitions that they started with.
     DefinitionsLoaded(Arc<Definitions>),
+    /// This process is about to end: what runs may finish, nothing more is started. What is asked for from here on is accepted
+    /// and waits for the next start.
+    Drain,
+    /// Everything that would start by itself is to wait until someone lets it go on: the state was restored from a backup.
+    Hold {
+        /// Who asked, for the record.
+        by: String,
+    },
     /// This process has just become the owner of the state folder. Comes once, after the first definitions.
     Recover {
         /// Identity of this start.
@@ -97,6 +105,20 @@ pub enum Input {
         request: RequestId,
         /// The schedule.
         schedule: String,
+        /// Who asked, for the record.
+        by: String,
+    },
+    /// The time of something has come that time alone brings about: an asset is late, a partition exists, a cron of an asset
+    /// ticks. Nothing comes of it if it has not, so it may come too often.
+    TimePassed,
+    /// Someone asks to pause automation, or to let it go on.
+    PauseAutomation {
+        /// To answer it.
+        request: RequestId,
+        /// Of one asset; all of it if absent.
+        asset: Option<AssetKey>,
+        /// Pause it, or let it go on.
+        pause: bool,
         /// Who asked, for the record.
         by: String,
     },

@@ -63,6 +63,14 @@ pub enum InvariantId {
     PoolsAreBounded,
     /// What is said that a step waits for is what keeps it from starting.
     ReasonsAreTrue,
+    /// Automation requests nothing that a run is to make already.
+    NothingRequestedTwice,
+    /// Automation does not try again what failed or was canceled until something that it is made from changed.
+    InVainIsNotRepeated,
+    /// When nothing is under way, what is eager and can be made is fresh, or was tried in vain.
+    EagerIsFresh,
+    /// Every asset with a freshness policy is told to be in the state that it is in.
+    LatenessIsTold,
     /// What alerts are about is raised with it, told in one message, and the message delivered or known to be given up.
     EverythingIsTold,
     /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
@@ -71,7 +79,7 @@ pub enum InvariantId {
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: &'static [Self] = &[
         Self::ReasonsAreTrue,
         Self::PoolsAreBounded,
         Self::RetriesAreBounded,
@@ -96,6 +104,10 @@ impl InvariantId {
         Self::FreshIsCurrent,
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
+        Self::NothingRequestedTwice,
+        Self::InVainIsNotRepeated,
+        Self::EagerIsFresh,
+        Self::LatenessIsTold,
         Self::EverythingIsTold,
         Self::EventsAreToldOnce,
     ];
@@ -132,6 +144,14 @@ impl InvariantId {
             Self::ReasonsAreTrue => "what is said that a step waits for is what keeps it from starting",
             Self::PoolsAreBounded => "no more attempts are in flight than their pools and the memory have place for",
             Self::RetriesAreBounded => "a step is tried again as often as its asset says, and no sooner than it says",
+            Self::NothingRequestedTwice => "automation requests nothing that a run is to make already",
+            Self::InVainIsNotRepeated => {
+                "automation does not try again what failed or was canceled until something that it is made from changed"
+            }
+            Self::EagerIsFresh => {
+                "when nothing is under way, what is eager and can be made is fresh, or was tried in vain"
+            }
+            Self::LatenessIsTold => "every asset with a freshness policy is told to be in the state that it is in",
             Self::EverythingIsTold => {
                 "what alerts are about is raised with it, told in one message, and the message delivered or given up"
             }
@@ -166,7 +186,7 @@ pub fn check(world: &World) -> Result<(), Broken> {
 /// As [`check`].
 pub fn check_settled(world: &World, at: Micros) -> Result<(), Broken> {
     check(world)?;
-    if world.slots_used() >= world.definitions().settings.slots {
+    if world.is_draining() || world.slots_used() >= world.definitions().settings.slots {
         return Ok(());
     }
     let queue = Queue::of(world, at);
@@ -203,6 +223,18 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
         return differs(format!(
             "the schedules are {:?} with {:?}, were {:?} with {:?}",
             recovered.schedules, recovered.agenda, live.schedules, live.agenda
+        ));
+    }
+    if live.freshness != recovered.freshness {
+        return differs(format!(
+            "freshness is {:?}, was {:?}",
+            recovered.freshness, live.freshness
+        ));
+    }
+    if live.automation != recovered.automation {
+        return differs(format!(
+            "automation is {:?}, was {:?}",
+            recovered.automation, live.automation
         ));
     }
     if live.sensors != recovered.sensors {

@@ -24,9 +24,13 @@ mod plan;
 mod queue;
 mod scope;
 mod staleness;
+mod upkeep;
 mod world;
 
-pub use decide::{Turn, decide, schedule_of, selected, sensor_of, turn, wait_of};
+pub use decide::{
+    AUTOMATION, Explanation, FreshnessNow, Turn, decide, explain, freshness_now, schedule_of, selected, sensor_of,
+    turn, wait_of,
+};
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
@@ -38,7 +42,9 @@ pub use limits::InUse;
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use queue::{Wait, WaitsFor, waits, waits_of};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
+pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{
-    AlertRecord, AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,
-    PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead, Step, WaitingMessage, World,
+    AlertRecord, AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
+    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
+    Step, WaitingMessage, World,
 };

@@ -6,26 +6,28 @@
 //! Nothing is acknowledged, started or shown before the transaction that says so is synced. If a commit is refused because
 //! another program moved a table's pointer, the world is loaded again and the same inputs are decided anew.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use assets::outcome::{Staged, TablePointer};
 use assets::{AssetKey, AssetPartition, PartitionKey};
-use plugins::step::ProjectSettings;
-use state::event::{Event, Micros, Recorded};
-use state::ids::AttemptId;
-use state::sqlite::{CommitError, Store};
+use state::event::{Event, Micros, OwnerMode, Recorded};
+use state::ids::{AttemptId, RunId};
+use state::sqlite::{CommitError, StateError, Store};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::clock::{self, Stopwatch};
 use super::committer::Committer;
 use super::folder::StateFolder;
-use super::order::{OrderSettings, order};
+use super::opened::OpenedProject;
+use super::order::order;
 use super::pool::PoolHandle;
-use crate::core::{Answer, Definitions, Effect, Input, RequestId, World, turn};
+use super::reserve::Reserve;
+use super::retention::Keeping;
+use crate::core::{Answer, Definitions, Effect, Input, RequestId, Run, World, turn};
 use crate::metrics::Tally;
 
 /// Most inputs that are decided before they are committed.
@@ -44,6 +46,10 @@ enum Message {
     Input(Box<Input>),
     Request(Box<dyn FnOnce(RequestId) -> Input + Send>, oneshot::Sender<Answer>),
     Ask(Question),
+    /// The project was read again; answered once it is in force.
+    Project(Arc<OpenedProject>, oneshot::Sender<()>),
+    /// The store was found to be damaged.
+    Damaged(StateError),
     Stop,
 }
 
@@ -58,6 +64,16 @@ pub struct DriverHandle {
     progress: Arc<Mutex<Progress>>,
     trouble: watch::Sender<Option<String>>,
     tally: Arc<Mutex<Tally>>,
+    ended: watch::Sender<bool>,
+}
+
+/// Tells that the driver's thread ended, also by a panic.
+struct EndTold(watch::Sender<bool>);
+
+impl Drop for EndTold {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl DriverHandle {
@@ -88,6 +104,13 @@ impl DriverHandle {
         answered.await.ok()
     }
 
+    /// Puts another version of the project in force, all of it between two commits. Runs in flight keep the one that they
+    /// started with. `false`: millpond is stopping.
+    pub async fn swap(&self, project: Arc<OpenedProject>) -> bool {
+        let (done, swapped) = oneshot::channel();
+        self.messages.send(Message::Project(project, done)).is_ok() && swapped.await.is_ok()
+    }
+
     /// Every committed event from now on.
     pub fn live(&self) -> broadcast::Receiver<Arc<Vec<Recorded>>> {
         self.live.subscribe()
@@ -96,6 +119,18 @@ impl DriverHandle {
     /// Why commits wait, if they do (a full disk).
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.subscribe()
+    }
+
+    /// Comes back when the driver has ended: it was asked to, or nothing can be committed any more.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // It cannot fail: this handle has a sender.
+        ended.wait_for(|ended| *ended).await.ok();
+    }
+
+    /// Whether the driver has ended.
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     /// Rows done so far by the steps that run now.
@@ -115,6 +150,11 @@ impl DriverHandle {
         look(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The store is damaged: nothing may be committed to it any more.
+    pub(super) fn damaged(&self, error: StateError) {
+        self.messages.send(Message::Damaged(error)).ok();
+    }
+
     /// Lets the driver finish what it has and end.
     pub fn stop(&self) {
         self.messages.send(Message::Stop).ok();
@@ -129,7 +169,7 @@ pub enum DriverError {
     Commit(#[from] CommitError),
     /// The store cannot be read.
     #[error("{0}")]
-    State(#[from] state::sqlite::StateError),
+    State(#[from] StateError),
     /// A promise of the core's was broken.
     #[error("{0}; this is a bug: nothing of the last decision was committed; start again and report it")]
     Broken(#[from] crate::core::Broken),
@@ -139,12 +179,12 @@ pub enum DriverError {
 pub struct DriverParts {
     /// State folder.
     pub folder: StateFolder,
-    /// Project settings for orders.
-    pub project: ProjectSettings,
-    /// Per-step limits for orders.
-    pub orders: OrderSettings,
+    /// The project as it was read at the start.
+    pub project: Arc<OpenedProject>,
     /// Builds commits.
     pub committer: Committer,
+    /// Only a daemon removes what is too old.
+    pub mode: OwnerMode,
     /// Seed of ids.
     pub seed: u64,
 }
@@ -165,6 +205,7 @@ impl DriverSeat {
             progress: Arc::default(),
             trouble: watch::Sender::new(None),
             tally: Arc::default(),
+            ended: watch::Sender::new(false),
         };
         Self { handle, received }
     }
@@ -178,13 +219,14 @@ impl DriverSeat {
     pub fn start(
         self,
         store: Store,
-        definitions: Arc<Definitions>,
         pool: PoolHandle,
         parts: DriverParts,
     ) -> Result<JoinHandle<Result<Store, DriverError>>, DriverError> {
+        let parts_mode = parts.mode;
+        let reserve = Reserve::new(&parts.folder, parts.mode);
         let mut driver = Driver {
             world: World::new(parts.seed),
-            definitions,
+            projects: vec![Arc::clone(&parts.project)],
             handle: self.handle,
             pool,
             parts,
@@ -194,12 +236,22 @@ impl DriverSeat {
             next_request: 0,
             last_at: 0,
             alarm: None,
+            retention: Keeping::new(parts_mode),
+            reserve,
+            received: self.received,
+            put_off: VecDeque::new(),
         };
         driver.load()?;
-        let received = self.received;
         let thread = std::thread::Builder::new().name("driver".to_owned());
         Ok(thread
-            .spawn(move || driver.run(&received))
+            .spawn(move || {
+                let _told = EndTold(driver.handle.ended.clone());
+                let result = driver.run();
+                if let Err(error) = &result {
+                    tracing::error!(%error, "the driver ended: nothing is acknowledged or started any more");
+                }
+                result
+            })
             .expect("a thread can be started at the start of the program"))
     }
 }
@@ -212,7 +264,8 @@ impl Default for DriverSeat {
 
 struct Driver {
     world: World,
-    definitions: Arc<Definitions>,
+    /// The versions of the project that some run still needs; the last one is in force.
+    projects: Vec<Arc<OpenedProject>>,
     handle: DriverHandle,
     pool: PoolHandle,
     parts: DriverParts,
@@ -223,6 +276,11 @@ struct Driver {
     next_request: RequestId,
     last_at: Micros,
     alarm: Option<Alarm>,
+    retention: Keeping,
+    reserve: Reserve,
+    received: Receiver<Message>,
+    /// What arrived while a commit waited for space.
+    put_off: VecDeque<Message>,
 }
 
 /// The first wait for a retry that ends.
@@ -244,11 +302,60 @@ impl Driver {
             let events: Vec<Recorded> = events.into_iter().map(|event| Recorded { at, event }).collect();
             self.commit(&events)?;
             let loaded = self.store.load()?;
-            self.world = World::from_loaded(loaded, Arc::clone(&self.definitions), self.parts.seed);
+            self.adopt(loaded);
             return Ok(());
         }
-        self.world = World::from_loaded(loaded, Arc::clone(&self.definitions), self.parts.seed);
+        self.adopt(loaded);
         Ok(())
+    }
+
+    /// Takes over what the store has. Runs that were open before keep their definitions.
+    fn adopt(&mut self, loaded: state::Loaded) {
+        let started_with = |run: &Run| (run.id.clone(), Arc::clone(&run.definitions));
+        let kept: BTreeMap<RunId, Arc<Definitions>> = self.world.open_runs().map(started_with).collect();
+        let draining = self.world.is_draining();
+        let in_force = Arc::clone(&self.project().definitions);
+        self.world = World::from_loaded_with(loaded, in_force, &kept, self.parts.seed);
+        if draining {
+            self.world.drain();
+        }
+    }
+
+    /// The project in force.
+    fn project(&self) -> &Arc<OpenedProject> {
+        self.projects.last().expect("the one of the start was put there")
+    }
+
+    /// The project that a run started with.
+    fn project_of(&self, run: &RunId) -> &Arc<OpenedProject> {
+        let definitions = self.world.run(run).map(|run| &run.definitions);
+        let found = definitions.and_then(|definitions| {
+            self.projects
+                .iter()
+                .find(|project| Arc::ptr_eq(&project.definitions, definitions))
+        });
+        found.unwrap_or_else(|| self.project())
+    }
+
+    /// Puts a version of the project in force as far as the edge goes; the core takes its definitions as an input.
+    fn swap(&mut self, project: Arc<OpenedProject>) {
+        let world = &self.world;
+        let needed = |project: &Arc<OpenedProject>| {
+            let mut runs = world.open_runs();
+            runs.any(|run| Arc::ptr_eq(&run.definitions, &project.definitions))
+        };
+        self.projects.retain(needed);
+        self.pool.reconfigure(project.pool.clone());
+        self.remember(&project);
+        self.projects.push(project);
+    }
+
+    /// Keeps a copy of the files, for a start that finds mistakes in those on disk.
+    fn remember(&mut self, project: &OpenedProject) {
+        let copy = serde_json::to_string(&*project.files).expect("texts have a JSON form");
+        if let Err(error) = self.store.remember_definitions(&copy) {
+            tracing::warn!(%error, "failed to keep a copy of the definitions: a restart will need good files");
+        }
     }
 
     /// The time for the next decision: never before an earlier one, even if the clock is set back.
@@ -257,42 +364,73 @@ impl Driver {
         self.last_at
     }
 
-    /// The next thing that someone says, or that a wait for a retry is over; `None` when nobody is left to say anything.
-    fn next(&mut self, received: &Receiver<Message>) -> Option<Message> {
+    /// How long it is until the first wait for a retry is over; zero once it is.
+    fn until_retry(&mut self) -> Option<(Micros, Duration)> {
+        let Some(due) = self.world.next_retry() else {
+            self.alarm = None;
+            return None;
+        };
+        let at = self.at();
+        let alarm = match self.alarm {
+            Some(alarm) if alarm.due == due => alarm,
+            _ => *self.alarm.insert(Alarm {
+                due,
+                set: Stopwatch::start(),
+                wait: Duration::from_micros((due - at).max(0).unsigned_abs()),
+            }),
+        };
+        // Whichever comes first: a clock that is set back makes no wait longer, a machine that slept has waited.
+        let left = alarm.wait.saturating_sub(alarm.set.elapsed());
+        Some(if clock::now() >= due {
+            (due, Duration::ZERO)
+        } else {
+            (due, left)
+        })
+    }
+
+    /// The next message, or that a wait for a retry is over. Until it comes, what is too old is removed.
+    fn next(&mut self) -> Result<Option<Message>, DriverError> {
+        if let Some(message) = self.put_off.pop_front() {
+            return Ok(Some(message));
+        }
         loop {
-            let Some(due) = self.world.next_retry() else {
-                self.alarm = None;
-                return received.recv().ok();
-            };
-            let at = self.at();
-            let alarm = match self.alarm {
-                Some(alarm) if alarm.due == due => alarm,
-                _ => *self.alarm.insert(Alarm {
-                    due,
-                    set: Stopwatch::start(),
-                    wait: Duration::from_micros((due - at).max(0).unsigned_abs()),
-                }),
-            };
-            // Whichever comes first: a clock that is set back makes no wait longer, a machine that slept has waited.
-            let left = alarm.wait.saturating_sub(alarm.set.elapsed());
-            if left.is_zero() || clock::now() >= due {
-                self.alarm = None;
-                return Some(Message::Input(Box::new(Input::RetriesDue { until: due })));
+            match self.received.try_recv() {
+                Ok(message) => return Ok(Some(message)),
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => {}
             }
-            match received.recv_timeout(left.min(SLICE)) {
-                Ok(message) => return Some(message),
+            let retry = self.until_retry();
+            if let Some((until, Duration::ZERO)) = retry {
+                self.alarm = None;
+                return Ok(Some(Message::Input(Box::new(Input::RetriesDue { until }))));
+            }
+            let at = self.at();
+            let wait = self.retention.turn(
+                at,
+                &self
+                    .projects
+                    .last()
+                    .expect("the one of the start was put there")
+                    .retention,
+                &mut self.store,
+                &self.parts.folder,
+            )?;
+            let wait = retry.map_or(wait, |(_, left)| wait.min(left).min(SLICE));
+            match self.received.recv_timeout(wait) {
+                Ok(message) => return Ok(Some(message)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
     }
 
-    fn run(mut self, received: &Receiver<Message>) -> Result<Store, DriverError> {
-        while let Some(first) = self.next(received) {
+    fn run(mut self) -> Result<Store, DriverError> {
+        while let Some(first) = self.next()? {
             let mut inputs = Vec::new();
             let mut next = Some(first);
             let mut stop = false;
             let mut questions = Vec::new();
+            let mut swapped = Vec::new();
             while let Some(message) = next {
                 match message {
                     Message::Input(input) => inputs.push(*input),
@@ -306,18 +444,28 @@ impl Driver {
                         questions.push(question);
                         break;
                     }
+                    Message::Project(project, done) => {
+                        inputs.push(Input::DefinitionsLoaded(Arc::clone(&project.definitions)));
+                        self.swap(project);
+                        swapped.push(done);
+                    }
+                    Message::Damaged(error) => return Err(error.into()),
                     Message::Stop => {
                         stop = true;
                         break;
                     }
                 }
                 next = if inputs.len() < LARGEST_GROUP {
-                    received.try_recv().ok()
+                    self.put_off.pop_front().or_else(|| self.received.try_recv().ok())
                 } else {
                     None
                 };
             }
             self.take(inputs)?;
+            for done in swapped {
+                // Who asked may have gone in the meantime.
+                done.send(()).ok();
+            }
             let at = self.at();
             for question in questions {
                 question(&self.world, at);
@@ -367,9 +515,6 @@ impl Driver {
                         .insert(step, staged.clone());
                 }
             }
-            if let Input::DefinitionsLoaded(definitions) = &input {
-                self.definitions = Arc::clone(definitions);
-            }
             let at = self.at();
             let decided = turn(&mut self.world, at, input)?;
             events.extend(decided.events);
@@ -387,27 +532,65 @@ impl Driver {
         Ok(())
     }
 
-    /// Commits; waits while there is no space.
+    /// Commits; waits while there is no space, and answers questions meanwhile.
     fn commit(&mut self, events: &[Recorded]) -> Result<(), DriverError> {
         if events.is_empty() {
             return Ok(());
         }
+        // What was committed so far, for questions: the world is ahead of it.
+        let mut committed = None;
         loop {
             let watch = clock::Stopwatch::start();
             match self.store.commit(events) {
                 Ok(_) => {
                     self.handle.tally(|tally| tally.committed(events, watch.elapsed()));
                     self.handle.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                    let at = self.last_at;
+                    self.reserve.fill_up(at);
                     return Ok(());
                 }
-                Err(error @ (CommitError::DiskFull { .. } | CommitError::Busy { .. })) => {
+                Err(CommitError::DiskFull) if self.reserve.give_up() => {
+                    tracing::error!(
+                        error = %CommitError::DiskFull,
+                        "the disk is full: what was kept in reserve is used to store how steps under way end"
+                    );
+                }
+                Err(error @ (CommitError::DiskFull | CommitError::Busy)) => {
                     tracing::error!(%error, "nothing is committed until this ends; trying again");
-                    self.handle.trouble.send_replace(Some(error.to_string()));
-                    std::thread::park_timeout(TRY_AGAIN);
+                    let text = Some(error.to_string());
+                    self.handle.trouble.send_if_modified(|trouble| {
+                        let other = *trouble != text;
+                        *trouble = text;
+                        other
+                    });
+                    if !self.answer_for(TRY_AGAIN, &mut committed)? {
+                        return Err(error.into());
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Answers questions for so long from what is committed, and puts everything else off. `false`: it is time to end.
+    fn answer_for(&mut self, longest: Duration, committed: &mut Option<World>) -> Result<bool, DriverError> {
+        let started = clock::Stopwatch::start();
+        while let Some(left) = longest.checked_sub(started.elapsed()) {
+            match self.received.recv_timeout(left) {
+                Ok(Message::Ask(question)) => {
+                    if committed.is_none() {
+                        let definitions = Arc::clone(&self.project().definitions);
+                        *committed = Some(World::from_loaded(self.store.load()?, definitions, self.parts.seed));
+                    }
+                    let at = self.at();
+                    question(committed.as_ref().expect("it was just loaded"), at);
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(false),
+                Ok(message) => self.put_off.push_back(message),
+                Err(RecvTimeoutError::Timeout) => return Ok(true),
+            }
+        }
+        Ok(true)
     }
 
     /// Drops what is kept beside the world for steps and attempts that are over.
@@ -461,12 +644,13 @@ impl Driver {
             Effect::Start(start) => {
                 let attempt = start.attempt.clone();
                 let quarantine = self.world.pointer(&quarantine_table(&start.asset.key)).cloned();
+                let project = self.project_of(&start.run);
                 let order = order(
                     *start,
                     quarantine,
-                    &self.parts.project,
+                    &project.settings,
                     &self.parts.folder,
-                    &self.parts.orders,
+                    &project.orders,
                 );
                 self.pool.work(attempt, order);
             }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use assets::outcome::{Failure, Observation};
 use assets::selection::{Selection, SelectionError};
@@ -16,12 +17,16 @@ use state::event::{OwnerMode, RunRequest};
 use state::ids::{MessageId, RunId};
 use state::sqlite::queries::attempts::open_attempts;
 use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::alerts::{Letter, Teller, deliver};
+use super::clock;
 use super::committer::Committer;
+use super::definitions::{DefinitionsState, LiveDefinitions, Look, Mistakes};
 use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
 use super::environment;
 use super::folder::StateFolder;
+use super::kept_files::KeptFiles;
 use super::lineage::Lineage;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
@@ -77,6 +82,9 @@ pub struct Engine {
     teller: Option<Teller>,
     /// And lineage.
     lineage: Option<Lineage>,
+    /// Where requests to look at the definitions arrive, until someone keeps them live.
+    looks: Option<mpsc::UnboundedReceiver<Look>>,
+    definitions: Option<LiveDefinitions>,
     /// Sensors too.
     sensors: Option<SensorKeeper>,
     lock: OwnerLock,
@@ -89,17 +97,20 @@ pub struct EngineHandle {
     driver: DriverHandle,
     pool: PoolHandle,
     folder: StateFolder,
-    settings: ProjectSettings,
+    project: watch::Sender<Arc<OpenedProject>>,
+    definitions: watch::Sender<DefinitionsState>,
+    looks: mpsc::UnboundedSender<Look>,
+    draining: watch::Sender<bool>,
     lake: Arc<Lake>,
-    name: Arc<str>,
     sensors: SensorsHandle,
 }
 
 impl Engine {
     /// Takes the project's state folder over, carries on (or ends) what an earlier owner left, and is ready for requests.
     /// Must be called inside a tokio runtime.
-    pub fn start(project: &OpenedProject, mode: OwnerMode) -> Result<Self, EngineError> {
+    pub fn start(project: OpenedProject, mode: OwnerMode) -> Result<Self, EngineError> {
         process_figures::started();
+        let project = Arc::new(project);
         let folder = StateFolder::of(&project.root);
         let seed = environment::seed();
         let boot = format!("{seed:016x}");
@@ -114,6 +125,10 @@ impl Engine {
         store.remember_project(&project.name)?;
         // What an owner that was killed had started goes on by itself, and must not work beside the next try.
         end_left_behind(&open_attempts(&store)?);
+        if mode == OwnerMode::Daemon {
+            let copy = serde_json::to_string(&*project.files).expect("texts have a JSON form");
+            store.remember_definitions(&copy)?;
+        }
         // Spill files of attempts that a dead process left.
         match std::fs::remove_dir_all(folder.scratch_root()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -125,21 +140,32 @@ impl Engine {
         let pool = PoolHandle::start(project.pool.clone(), folder.clone(), driver.clone());
         let parts = DriverParts {
             folder: folder.clone(),
-            project: project.settings.clone(),
-            orders: project.orders,
+            project: Arc::clone(&project),
+            mode,
             committer: Committer::new(Arc::clone(&lake), tokio::runtime::Handle::current(), seed),
             seed,
         };
-        let thread = seat.start(store, Arc::clone(&project.definitions), pool.clone(), parts)?;
+        if store.needs_check() {
+            check_beside(driver.clone(), folder.clone());
+        }
+        let thread = seat.start(store, pool.clone(), parts)?;
         driver.send(Input::DefinitionsLoaded(Arc::clone(&project.definitions)));
         driver.send(Input::Recover { boot, mode });
+        let (ask_for_look, looks) = mpsc::unbounded_channel();
         let handle = EngineHandle {
             driver,
             pool,
             folder,
-            settings: project.settings.clone(),
+            definitions: watch::Sender::new(DefinitionsState {
+                since: clock::now(),
+                assets: project.definitions.ordered().len(),
+                swaps: 0,
+                mistakes: None,
+            }),
+            project: watch::Sender::new(Arc::clone(&project)),
+            looks: ask_for_look,
+            draining: watch::Sender::new(false),
             lake,
-            name: project.name.as_str().into(),
             sensors: SensorsHandle::default(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
@@ -153,10 +179,23 @@ impl Engine {
             ticker,
             teller,
             lineage,
+            looks: Some(looks),
+            definitions: None,
             sensors,
             lock,
             owner,
         })
+    }
+
+    /// From now on edited files of the project are taken up. `files` are those that were read from disk at the start, and
+    /// `mistakes` what keeps them from being in force, if they are not.
+    pub fn keep_definitions_live(&mut self, files: Arc<KeptFiles>, mistakes: Option<Mistakes>) {
+        self.handle.definitions.send_modify(|state| state.mistakes = mistakes);
+        let handle = self.handle();
+        self.definitions = self
+            .looks
+            .take()
+            .map(|looks| LiveDefinitions::start(handle, files, looks));
     }
 
     /// Talks to it.
@@ -170,14 +209,37 @@ impl Engine {
         self.lock.announce(&self.owner)
     }
 
-    /// Whether the driver has ended, which it does by itself only when something is badly wrong.
-    pub fn is_broken(&self) -> bool {
-        self.driver.is_finished()
+    /// Starts nothing more and waits until what runs is over, at most for so long. Schedules rest; requests are accepted and
+    /// wait for the next start. Says how many attempts were still under way.
+    pub async fn drain(&mut self, longest: Duration) -> usize {
+        let mut live = self.handle.driver.live();
+        self.handle.draining.send_replace(true);
+        if let Some(ticker) = self.ticker.take() {
+            ticker.stop().await;
+        }
+        self.handle.driver.send(Input::Drain);
+        let deadline = tokio::time::sleep(longest);
+        tokio::pin!(deadline);
+        loop {
+            let busy = self.handle.driver.ask(|world, _| world.attempts().count()).await;
+            let Some(busy @ 1..) = busy else { return 0 };
+            tokio::select! {
+                events = live.recv() => {
+                    if matches!(events, Err(tokio::sync::broadcast::error::RecvError::Closed)) {
+                        return busy;
+                    }
+                }
+                () = &mut deadline => return busy,
+            }
+        }
     }
 
     /// Stops the workers, lets the driver commit what it has, and leaves the state in good order. Steps under way are not
     /// waited for: the next owner finds and settles them.
     pub async fn stop(self) -> Result<(), EngineError> {
+        if let Some(definitions) = self.definitions {
+            definitions.stop().await;
+        }
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
         }
@@ -205,6 +267,17 @@ impl Engine {
     }
 }
 
+/// Checks a large state that was not closed, while work goes on.
+fn check_beside(driver: DriverHandle, folder: StateFolder) {
+    // A thread that nobody waits for: the end of the process is not put off by it.
+    std::thread::spawn(move || {
+        let checked = Store::open_reader(&folder.database()).and_then(|store| store.quick_check());
+        if let Err(error) = checked {
+            driver.damaged(error);
+        }
+    });
+}
+
 /// The state folder is not for version control.
 fn write_gitignore(folder: &StateFolder) -> std::io::Result<()> {
     let path = folder.path().join(".gitignore");
@@ -216,14 +289,66 @@ fn write_gitignore(folder: &StateFolder) -> std::io::Result<()> {
 }
 
 impl EngineHandle {
-    /// The project's name.
-    pub fn project_name(&self) -> &str {
-        &self.name
+    /// The project in force.
+    pub fn project(&self) -> Arc<OpenedProject> {
+        Arc::clone(&self.project.borrow())
     }
 
-    /// What steps know of the project.
-    pub fn settings(&self) -> &ProjectSettings {
-        &self.settings
+    /// The project in force, and a word whenever another version of it is.
+    pub fn projects(&self) -> watch::Receiver<Arc<OpenedProject>> {
+        self.project.subscribe()
+    }
+
+    /// The project's name.
+    pub fn project_name(&self) -> String {
+        self.project.borrow().name.clone()
+    }
+
+    /// What steps know of the project in force.
+    pub fn settings(&self) -> ProjectSettings {
+        self.project.borrow().settings.clone()
+    }
+
+    /// Puts another version of the project in force. `false`: millpond is stopping.
+    pub async fn swap(&self, project: Arc<OpenedProject>) -> bool {
+        let swapped = self.driver.swap(Arc::clone(&project)).await;
+        if swapped {
+            self.project.send_replace(project);
+        }
+        swapped
+    }
+
+    /// Whether the definitions in force are those on disk, and a word whenever that changes.
+    pub fn definitions_state(&self) -> watch::Receiver<DefinitionsState> {
+        self.definitions.subscribe()
+    }
+
+    /// Whether nothing is started any more.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// A word when nothing is started any more.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    pub(super) fn tell_definitions(&self, state: DefinitionsState) {
+        self.definitions.send_if_modified(|known| {
+            let other = *known != state;
+            *known = state;
+            other
+        });
+    }
+
+    /// Looks at the files of the project now, and comes back when what they say is in force or known to be wrong. Where
+    /// nobody keeps the definitions live, nothing is looked at.
+    pub async fn look_at_definitions(&self) {
+        let (done, looked) = oneshot::channel();
+        if self.looks.send(done).is_ok() {
+            // Dropped unanswered only when millpond stops.
+            looked.await.ok();
+        }
     }
 
     /// The state folder.
@@ -292,7 +417,7 @@ impl EngineHandle {
             .ok_or(RequestError::Stopping)??;
         let looks = wanted.into_iter().map(|(asset, previous)| async move {
             let key = asset.key.clone();
-            let seen = self.pool.observe(asset, self.settings.clone(), previous.clone()).await;
+            let seen = self.pool.observe(asset, self.settings(), previous.clone()).await;
             (key, previous, seen)
         });
         for (asset, previous, seen) in join_all(looks).await {
@@ -349,6 +474,24 @@ impl EngineHandle {
             .request(move |request| match paused {
                 true => Input::PauseSchedule { request, schedule, by },
                 false => Input::ResumeSchedule { request, schedule, by },
+            })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
+    /// Pauses automation, or lets it go on: of one asset, or all of it.
+    pub async fn pause_automation(
+        &self,
+        asset: Option<AssetKey>,
+        pause: bool,
+        by: String,
+    ) -> Result<Answer, RequestError> {
+        self.driver
+            .request(move |request| Input::PauseAutomation {
+                request,
+                asset,
+                pause,
+                by,
             })
             .await
             .ok_or(RequestError::Stopping)

@@ -12,6 +12,8 @@ use state::ids::{AttemptId, RunId};
 /// logs/         one file per attempt
 /// models/       artifacts, by model and content
 /// openlineage.json  up to where lineage was told
+/// restored.json what the last restore found
+/// reserve       nothing: space that is given up when the disk is full
 /// scratch/      spill files of attempts under way; emptied at every start
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,16 @@ impl StateFolder {
     /// All scratch folders.
     pub fn scratch_root(&self) -> PathBuf {
         self.path.join("scratch")
+    }
+
+    /// What a restore found, for whoever lets things go on.
+    pub fn restore_report(&self) -> PathBuf {
+        self.path.join("restored.json")
+    }
+
+    /// Takes up space that is given up when the disk is full.
+    pub fn reserve(&self) -> PathBuf {
+        self.path.join("reserve")
     }
 
     /// The login secret of the dashboard and of commands that talk to the daemon.

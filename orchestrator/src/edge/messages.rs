@@ -27,7 +27,7 @@ pub enum ToWorker {
 }
 
 /// What a worker needs to know before its first order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSettings {
     /// URL of the warehouse.
     pub warehouse: String,

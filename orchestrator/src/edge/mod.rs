@@ -12,19 +12,27 @@
 //! |---|---|
 //! | `engine` | a running Millpond: state folder, driver, workers, requests |
 //! | `driver` | decide, commit, act |
+//! | `definitions`, `kept_files` | takes up edited files of the project; its last good copy |
 //! | `ticker` | wakes the core when a schedule is due |
 //! | `alerts`, `secrets` | tells people what went wrong; looks secrets up |
 //! | `lineage` | tells other tools what ran (OpenLineage) |
 //! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
+//! | `reserve` | space that is kept for a full disk |
+//! | `retention` | when what is too old is removed |
+//! | `log` | the program's own log |
+//! | `backup` | one file with the state of a moment |
+//! | `fsck` | is everything still what it says |
 //! | `committer`, `order` | from decisions to commits and orders |
 //! | `opened`, `disk`, `folder` | a project and its state folder on disk |
 //! | `clock`, `environment`, `processes` | the doors; clippy keeps everyone else out |
 
 pub mod alerts;
+pub mod backup;
 pub mod clock;
 mod committer;
+pub mod definitions;
 pub mod disk;
 pub mod driver;
 pub mod engine;
@@ -32,13 +40,18 @@ pub mod environment;
 mod fault;
 pub mod folder;
 mod frame;
+pub mod fsck;
+pub mod kept_files;
 mod lineage;
+pub mod log;
 mod messages;
 pub mod opened;
 mod order;
 mod pool;
 pub mod process_figures;
 pub mod processes;
+mod reserve;
+mod retention;
 pub mod retry;
 pub mod secrets;
 pub mod sensors;

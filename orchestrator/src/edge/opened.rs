@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assets::diagnostic::Diagnostics;
-use assets::project::{Loaded, Project, load};
+use assets::project::{Daemon, Loaded, Project, Retention, load};
 use assets::span::Sources;
 use plugins::kind::{Batching, KINDS, KindSet};
 use plugins::step::ProjectSettings;
@@ -12,6 +12,7 @@ use plugins::step::ProjectSettings;
 use super::disk::DiskFiles;
 use super::environment;
 use super::folder::StateFolder;
+use super::kept_files::{KeptFiles, RecordedFiles};
 use super::messages::WorkerSettings;
 use super::order::OrderSettings;
 use super::pool::PoolSettings;
@@ -40,6 +41,12 @@ pub struct OpenedProject {
     pub pool: PoolSettings,
     /// What each order may use.
     pub orders: OrderSettings,
+    /// How its daemon ends.
+    pub daemon: Daemon,
+    /// How long what happened is kept.
+    pub retention: Retention,
+    /// What it was read from.
+    pub files: Arc<KeptFiles>,
 }
 
 /// What reading a project gave: the project unless there are errors, and everything to tell.
@@ -50,24 +57,40 @@ pub struct ReadProject {
     pub diagnostics: Diagnostics,
     /// The texts they point into.
     pub sources: Sources,
+    /// What was read.
+    pub files: Arc<KeptFiles>,
 }
 
 /// Reads and checks the project in `root` (absolute).
 pub fn read_project(root: &Path) -> ReadProject {
-    let files = DiskFiles::new(root);
+    let disk = DiskFiles::new(root);
+    let recorded = RecordedFiles::new(&disk);
+    let loaded = load(&recorded, &KindSet::all());
+    read(root, loaded, recorded.finish())
+}
+
+/// Reads and checks a kept copy of the project in `root` (absolute).
+pub fn read_kept(root: &Path, files: KeptFiles) -> ReadProject {
+    let loaded = load(&files, &KindSet::all());
+    read(root, loaded, files)
+}
+
+fn read(root: &Path, loaded: Loaded, files: KeptFiles) -> ReadProject {
     let Loaded {
         project,
         diagnostics,
         sources,
-    } = load(&files, &KindSet::all());
+    } = loaded;
+    let files = Arc::new(files);
     ReadProject {
-        project: project.map(|project| open(root, project)),
+        project: project.map(|project| open(root, project, Arc::clone(&files))),
         diagnostics,
         sources,
+        files,
     }
 }
 
-fn open(root: &Path, project: Project) -> OpenedProject {
+fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
     let cores = environment::cores();
     let slots = project.execution.workers.map_or(cores, |workers| workers as usize);
     let share = environment::memory_bytes() / 2 / slots as u64;
@@ -131,7 +154,10 @@ fn open(root: &Path, project: Project) -> OpenedProject {
             usual_query_bytes: memory_bytes,
         },
         orders: OrderSettings { memory_bytes },
+        daemon: project.daemon,
+        retention: project.retention,
         settings,
+        files,
     }
 }
 

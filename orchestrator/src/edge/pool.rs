@@ -39,7 +39,7 @@ const CANCEL_GRACE_OF_ROWS: Duration = Duration::from_secs(3);
 const ORDER_TAKEN: Duration = Duration::from_secs(10);
 
 /// What workers may use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSettings {
     /// At start: warehouse, memory limit, threads.
     pub worker: WorkerSettings,
@@ -68,6 +68,7 @@ enum Message {
     Silent(usize),
     /// A worker that fell silent is gone for good.
     Gone,
+    Reconfigure(PoolSettings),
     Stop(oneshot::Sender<()>),
 }
 
@@ -86,6 +87,7 @@ impl PoolHandle {
             workers: HashMap::new(),
             next: 0,
             dying: 0,
+            generation: 0,
         };
         tokio::spawn(pool.run(received));
         handle
@@ -120,6 +122,11 @@ impl PoolHandle {
             .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
     }
 
+    /// Workers that start from now on may use this much. Idle ones that may use something else are sent home.
+    pub fn reconfigure(&self, settings: PoolSettings) {
+        self.send(Message::Reconfigure(settings));
+    }
+
     /// Ends all workers and waits until they are gone.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
@@ -138,6 +145,8 @@ struct Worker {
     job: Job,
     /// Since when it has nothing to do, or when a canceled order has to be over.
     since: Instant,
+    /// Which settings it was started with.
+    generation: u64,
 }
 
 enum Job {
@@ -167,6 +176,8 @@ struct Pool {
     workers: HashMap<usize, Worker>,
     next: usize,
     dying: usize,
+    /// Counts the changes of the settings.
+    generation: u64,
 }
 
 impl Pool {
@@ -206,6 +217,7 @@ impl Pool {
                 Some(Message::Said(id, said)) => self.said(id, said),
                 Some(Message::Silent(id)) => self.silent(id),
                 Some(Message::Gone) => self.dying -= 1,
+                Some(Message::Reconfigure(settings)) => self.reconfigure(settings),
                 Some(Message::Stop(done)) => {
                     stopping = Some(done);
                     for worker in self.workers.values_mut() {
@@ -219,12 +231,25 @@ impl Pool {
         }
     }
 
+    fn reconfigure(&mut self, settings: PoolSettings) {
+        if self.settings == settings {
+            return;
+        }
+        self.settings = settings;
+        self.generation += 1;
+        for worker in self.workers.values_mut() {
+            if matches!(worker.job, Job::Idle) {
+                worker.process.kill();
+            }
+        }
+    }
+
     /// An idle worker, or a new one.
     async fn take(&mut self) -> io::Result<usize> {
         if let Some((id, _)) = self
             .workers
             .iter()
-            .filter(|(_, worker)| matches!(worker.job, Job::Idle))
+            .filter(|(_, worker)| matches!(worker.job, Job::Idle) && worker.generation == self.generation)
             .max_by_key(|(_, w)| w.since)
         {
             return Ok(*id);
@@ -244,6 +269,7 @@ impl Pool {
                 process,
                 job: Job::Idle,
                 since: Instant::now(),
+                generation: self.generation,
             },
         );
         Ok(id)
@@ -420,7 +446,7 @@ impl Pool {
         for worker in self.workers.values_mut() {
             let most = match &mut worker.job {
                 Job::Idle => {
-                    if now.duration_since(worker.since) > KEPT_WARM {
+                    if now.duration_since(worker.since) > KEPT_WARM || worker.generation != self.generation {
                         worker.process.kill();
                     }
                     continue;

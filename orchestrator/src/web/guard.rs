@@ -166,7 +166,7 @@ pub async fn check(State(state): State<WebState>, request: Request, next: Next) 
         }
     }
     let path = request.uri().path();
-    if path == "/healthz" || path.starts_with("/static/") {
+    if path == "/healthz" || path == "/readyz" || path.starts_with("/static/") {
         return secured(next.run(request).await);
     }
     if path == "/login" {

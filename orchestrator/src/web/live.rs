@@ -21,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::WebState;
 use super::pages::read;
 use super::reply::ErrorPage;
+use crate::edge::definitions::DefinitionsState;
 use crate::edge::driver::Progress;
 
 /// Commits within this time share a message.
@@ -90,6 +91,10 @@ struct Listener {
     seq: i64,
     live: tokio::sync::broadcast::Receiver<std::sync::Arc<Vec<state::event::Recorded>>>,
     progress: Progress,
+    /// What every page shows above its content.
+    definitions: tokio::sync::watch::Receiver<DefinitionsState>,
+    trouble: tokio::sync::watch::Receiver<Option<String>>,
+    draining: tokio::sync::watch::Receiver<bool>,
     /// Something may have been committed since `seq`.
     behind: bool,
 }
@@ -111,10 +116,13 @@ pub async fn live(
         None => read(&state.engine, newest).await?,
     };
     let listener = Listener {
-        state,
         seq,
         live,
         progress: Progress::new(),
+        definitions: state.engine.definitions_state(),
+        trouble: state.engine.driver().trouble(),
+        draining: state.engine.draining(),
+        state,
         behind: last.is_some(),
     };
     let stream = futures::stream::unfold(listener, |mut listener| async move {
@@ -150,6 +158,9 @@ impl Listener {
                     Ok(_) | Err(RecvError::Lagged(_)) => self.behind = true,
                     Err(RecvError::Closed) => return None,
                 },
+                Ok(()) = self.definitions.changed() => return Some(self.all()),
+                Ok(()) = self.trouble.changed() => return Some(self.all()),
+                Ok(()) = self.draining.changed() => return Some(self.all()),
                 () = tokio::time::sleep(PROGRESS) => {
                     let now = self.state.engine.driver().progress_now();
                     if now != self.progress {
@@ -159,6 +170,15 @@ impl Listener {
                 }
                 _ = stopping.wait_for(|stop| *stop) => return None,
             }
+        }
+    }
+
+    /// Something changed that is on every page.
+    fn all(&self) -> Touched {
+        Touched {
+            seq: self.seq,
+            all: true,
+            ..Touched::default()
         }
     }
 

@@ -8,7 +8,8 @@ use axum::{Router, middleware};
 use super::reply::{ErrorJson, ErrorPage};
 use super::{WebState, api, guard, hooks, live, metrics, pages, static_files};
 
-/// All routes, behind the guard. Only `/healthz`, `/static`, `/login` and `/hooks` answer without a token, and the guard says so.
+/// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static`, `/login` and `/hooks` answer without a token, and the guard
+/// says so.
 pub fn all(state: WebState) -> Router {
     Router::new()
         // Pages.
@@ -29,8 +30,15 @@ pub fn all(state: WebState) -> Router {
         .route("/schedules/{schedule}/pause", post(pages::schedules::pause))
         .route("/schedules/{schedule}/resume", post(pages::schedules::resume))
         .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
+        .route("/automation", get(pages::automation::page))
+        .route("/automation/pause", post(pages::automation::pause_all))
+        .route("/automation/resume", post(pages::automation::resume_all))
+        .route("/automation/{key}/pause", post(pages::automation::pause))
+        .route("/automation/{key}/resume", post(pages::automation::resume))
         .route("/alerts", get(pages::alerts::page))
         .route("/alerts/{alert}/test", post(pages::alerts::test))
+        .route("/definitions", get(pages::definitions::page))
+        .route("/definitions/look", post(pages::definitions::look))
         .route("/sensors", get(pages::sensors::page))
         .route("/sensors/{sensor}/pause", post(pages::sensors::pause))
         .route("/sensors/{sensor}/resume", post(pages::sensors::resume))
@@ -55,6 +63,11 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/schedules/{schedule}/pause", post(api::pause_schedule))
         .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
         .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
+        .route("/api/v1/automation", get(api::list_automation))
+        .route("/api/v1/automation/pause", post(api::pause_all))
+        .route("/api/v1/automation/resume", post(api::resume_all))
+        .route("/api/v1/automation/{key}/pause", post(api::pause_asset))
+        .route("/api/v1/automation/{key}/resume", post(api::resume_asset))
         .route("/api/v1/alerts", get(api::list_alerts))
         .route("/api/v1/alerts/{alert}/test", post(api::test_alert))
         .route("/api/v1/sensors", get(api::list_sensors))
@@ -63,10 +76,14 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/sensors/{sensor}/resume", post(api::resume_sensor))
         .route("/api/v1/sensors/{sensor}/tick", post(api::tick_sensor))
         .route("/api/v1/events", get(api::events))
+        .route("/api/v1/definitions", get(api::show_definitions))
+        .route("/api/v1/definitions/look", post(api::look_at_definitions))
         // Machines.
         .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/log-level", get(api::log_level).post(api::set_log_level))
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz))
         .route("/hooks/{sensor}", post(hooks::told))
-        .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .with_state(state)

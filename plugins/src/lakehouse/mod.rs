@@ -42,6 +42,7 @@ mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use error::{LakeError, SchemaDifference};
@@ -51,3 +52,4 @@ pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition
 pub use staging::{StagingOptions, StagingPartitions, StagingWriter, staged_provider};
 pub use storage::{LocalStorage, LocalStorageFactory, PathError, UnsealedFile};
 pub use table::{LakeTable, ScanOptions};
+pub use verify::{Verified, verify};

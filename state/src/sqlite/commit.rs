@@ -104,7 +104,8 @@ impl Store {
                 last_seq: self.last_seq,
             });
         }
-        match write(&mut self.connection, first_seq, events) {
+        let numbered: Vec<(i64, &Recorded)> = (first_seq..).zip(events).collect();
+        match write(&mut self.connection, &numbered, 0) {
             Ok(()) => {
                 self.last_seq += events.len() as i64;
                 Ok(Committed {
@@ -122,18 +123,31 @@ impl Store {
     }
 }
 
-fn write(connection: &mut Connection, first_seq: i64, events: &[Recorded]) -> Result<(), CommitError> {
+impl Store {
+    /// Commits events that have their numbers already, into a state that has none after the first of them. Up to
+    /// `remnants_to` some that led to them may be gone: what they say counts without.
+    pub(super) fn commit_numbered(&mut self, events: &[(i64, Recorded)], remnants_to: i64) -> Result<(), CommitError> {
+        let numbered: Vec<(i64, &Recorded)> = events.iter().map(|(seq, recorded)| (*seq, recorded)).collect();
+        write(&mut self.connection, &numbered, remnants_to)?;
+        self.last_seq = events.last().map_or(self.last_seq, |(seq, _)| *seq);
+        Ok(())
+    }
+}
+
+fn write(connection: &mut Connection, events: &[(i64, &Recorded)], remnants_to: i64) -> Result<(), CommitError> {
     // Dropped on every early return, which rolls back; SQLite may have done so already (full disk), which is fine too.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut projection = Projection::new(&transaction);
         let mut insert_event = transaction.prepare_cached(INSERT_EVENT)?;
-        for (index, recorded) in events.iter().enumerate() {
+        for (index, (seq, recorded)) in events.iter().enumerate() {
             let event = storable(&recorded.event);
-            let seq = first_seq + index as i64;
-            projection
-                .apply(seq, recorded.at, &event)
-                .map_err(|error| error.at(index, &event))?;
+            let applied = if *seq <= remnants_to {
+                projection.apply_remnant(*seq, recorded.at, &event)
+            } else {
+                projection.apply(*seq, recorded.at, &event)
+            };
+            applied.map_err(|error| error.at(index, &event))?;
             let run = projection.run_of(&event)?;
             insert_event.execute(params![
                 seq,
@@ -192,6 +206,12 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SchedulePaused { .. } => "schedule_paused",
         Event::ScheduleResumed { .. } => "schedule_resumed",
         Event::Ticked { .. } => "ticked",
+        Event::FreshnessChanged { .. } => "freshness_changed",
+        Event::FreshnessRemoved { .. } => "freshness_removed",
+        Event::AutomationRequested { .. } => "automation_requested",
+        Event::AutomationHeld { .. } => "automation_held",
+        Event::AutomationPaused { .. } => "automation_paused",
+        Event::AutomationResumed { .. } => "automation_resumed",
         Event::AlertRaised { .. } => "alert_raised",
         Event::AlertEnded { .. } => "alert_ended",
         Event::AlertGrouped { .. } => "alert_grouped",

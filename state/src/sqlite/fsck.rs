@@ -1,7 +1,8 @@
 //! Are the tables still what the events say? Run at the end of every fault test, and by `millpond fsck`.
 //!
 //! The events are applied again, by the same code, to an empty state in memory, and every table is compared row by row: that
-//! finds a row that was changed, lost or added by anything but `commit`. The rules below it hold whatever the code does.
+//! finds a row that was changed, lost or added by anything but `commit` (and `retire`, which removes what is too old together
+//! with its events). The rules below it hold whatever the code does.
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use super::error::StateError;
 use super::open::Store;
+use super::retention::retained_to;
 use crate::event::{Event, Recorded};
 
 /// Something that must not be.
@@ -187,6 +189,17 @@ const TABLES: &[(&str, &str)] = &[
     ("table_pointer", "SELECT * FROM table_pointer ORDER BY asset"),
     ("schedule", "SELECT * FROM schedule ORDER BY name"),
     ("tick", "SELECT * FROM tick ORDER BY schedule, instant"),
+    ("freshness", "SELECT * FROM freshness ORDER BY asset"),
+    ("freshness_change", "SELECT * FROM freshness_change ORDER BY asset, seq"),
+    ("automation_pause", "SELECT * FROM automation_pause ORDER BY asset"),
+    (
+        "automation_hold",
+        "SELECT * FROM automation_hold ORDER BY asset, partition",
+    ),
+    (
+        "automation_request",
+        "SELECT * FROM automation_request ORDER BY asset, seq",
+    ),
     ("alert", "SELECT * FROM alert ORDER BY seq"),
     ("alert_line", "SELECT * FROM alert_line ORDER BY seq"),
     ("alert_message", "SELECT * FROM alert_message ORDER BY seq"),
@@ -217,18 +230,20 @@ pub fn check(store: &Store) -> Result<Vec<Violation>, StateError> {
             found(*rule, detail);
         }
     }
+    // Up to here retention may have removed some.
+    let retained_to = retained_to(&moment)?;
     let (first, last, count): (i64, i64, i64) = moment.query_row(
-        "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM event",
-        [],
+        "SELECT coalesce(min(seq), ?1 + 1), coalesce(max(seq), ?1), count(*) FROM event WHERE seq > ?1",
+        [retained_to],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    if (first, last) != (1, count) {
+    if (first, last) != (retained_to + 1, retained_to + count) {
         found(
             Rule::EventsAreNumbered,
             format!("{count} events are numbered from {first} to {last}"),
         );
     } else {
-        match replay(&moment)? {
+        match replay(&moment, retained_to)? {
             Ok(replayed) => {
                 for (table, sql) in TABLES {
                     compare(table, sql, &moment, &replayed.connection, &mut |detail| {
@@ -252,15 +267,15 @@ fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
 }
 
 /// A state in memory made from the same events; or which event cannot be applied.
-fn replay(connection: &Connection) -> Result<Result<Store, String>, StateError> {
+fn replay(connection: &Connection, retained_to: i64) -> Result<Result<Store, String>, StateError> {
     let mut replayed = Store::in_memory()?;
     let mut statement = connection.prepare("SELECT seq, at, json FROM event ORDER BY seq")?;
     let mut rows = statement.query([])?;
-    let mut waiting: Vec<Recorded> = Vec::new();
+    let mut waiting: Vec<(i64, Recorded)> = Vec::new();
     loop {
         let row = rows.next()?;
         if waiting.len() >= 1_000 || row.is_none() {
-            if let Err(error) = replayed.commit(&waiting) {
+            if let Err(error) = replayed.commit_numbered(&waiting, retained_to) {
                 return Ok(Err(format!("after event {}: {error}", replayed.last_seq())));
             }
             waiting.clear();
@@ -268,7 +283,7 @@ fn replay(connection: &Connection) -> Result<Result<Store, String>, StateError> 
         let Some(row) = row else { return Ok(Ok(replayed)) };
         let json = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
         match serde_json::from_str::<Event>(json) {
-            Ok(event) => waiting.push(Recorded { at: row.get(1)?, event }),
+            Ok(event) => waiting.push((row.get(0)?, Recorded { at: row.get(1)?, event })),
             Err(error) => return Ok(Err(format!("event {} cannot be read: {error}", row.get::<_, i64>(0)?))),
         }
     }

@@ -45,8 +45,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0005_alerts.sql"),
     },
     Migration {
+        name: "automation",
+        sql: include_str!("migrations/0006_automation.sql"),
+    },
+    Migration {
         name: "retries",
-        sql: include_str!("migrations/0006_retries.sql"),
+        sql: include_str!("migrations/0007_retries.sql"),
     },
 ];
 
@@ -123,7 +127,9 @@ mod tests {
 
     use super::*;
     use crate::alert::{AlertEnd, MessageStatus};
+    use crate::automation::HoldReason;
     use crate::event::OwnerMode;
+    use crate::freshness::FreshnessState;
     use crate::schedule::TickStatus;
     use crate::status::{RunStatus, StepStatus};
 
@@ -134,6 +140,7 @@ mod tests {
         "31002e1d052aa83a38b1366730f2e1fe",
         "3a47a4136c70268a32ce99a9bdd199ec",
         "307e06aa5b561490047f99772ab82f43",
+        "6fe4d764bba3aa6c8f9fa53e5129a285",
         "617dd033191223506c61ef76c4fe82bf",
     ];
 
@@ -193,6 +200,16 @@ mod tests {
         );
         assert_eq!(constraint_texts("tick_status"), TickStatus::ALL.map(TickStatus::as_str));
         assert_eq!(constraint_texts("tick_status"), texts(&TickStatus::ALL));
+        assert_eq!(constraint_texts("freshness_state"), texts(&FreshnessState::ALL));
+        assert_eq!(
+            constraint_texts("freshness_state"),
+            FreshnessState::ALL.map(FreshnessState::as_str)
+        );
+        assert_eq!(constraint_texts("automation_hold_because"), texts(&HoldReason::ALL));
+        assert_eq!(
+            constraint_texts("automation_hold_because"),
+            HoldReason::ALL.map(HoldReason::as_str)
+        );
         assert_eq!(constraint_texts("alert_trouble"), Trouble::ALL.map(Trouble::as_str));
         assert_eq!(constraint_texts("alert_trouble"), texts(&Trouble::ALL));
         assert_eq!(constraint_texts("alert_end"), AlertEnd::ALL.map(AlertEnd::as_str));

@@ -8,11 +8,12 @@
 //!  load        what the core needs to carry on after a restart
 //!  catalog     the Iceberg SQL catalog's two tables
 //!  queries/    one file per question of a page or a command
+//!  retention   removes what is too old
 //!  fsck        are the tables still what the events say
 //! ```
 //!
-//! Invariant: `commit` is the only code that writes a row after `open`, except the mark of a clean shutdown and the
-//! project's name in `meta`.
+//! Invariant: `commit` and `retire` are the only code that writes rows after `open`, except the mark of a clean shutdown, the
+//! project's name and the copy of its definitions in `meta`.
 
 pub mod catalog;
 pub mod commit;
@@ -26,6 +27,7 @@ mod mounts;
 mod open;
 mod projection;
 pub mod queries;
+pub mod retention;
 mod value;
 
 pub use commit::{CommitError, Committed};

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::error::StateError;
@@ -12,6 +13,9 @@ use super::mounts;
 
 /// The first release with the fix of the WAL-reset fault: <https://sqlite.org/wal.html#walresetbug>.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
+
+/// A larger file is not checked before anything else after an unclean end: that would take seconds.
+const LARGEST_CHECKED: u64 = 256 << 20;
 
 /// What a [`Store`] is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +36,15 @@ pub struct Store {
     pub(super) last_seq: i64,
     /// Why nothing may be committed any more: a sync failed, and what is on disk is unknown until a restart.
     pub(super) poisoned: Option<String>,
+    /// Whether the file was checked, or had no need of it.
+    checked: bool,
 }
 
 impl Store {
     /// Opens `state.db` at `path`.
     ///
     /// A writer creates the file and its folder, brings the schema up to date, and checks the file's integrity when its
-    /// last owner did not [`Store::close`] it. A reader needs a file of the current schema.
+    /// last owner did not [`Store::close`] it (unless it is large: [`Store::needs_check`]). A reader needs a file of the current schema.
     pub fn open(path: &Path, mode: OpenMode) -> Result<Self, StateError> {
         let (error, folder) = match (Self::open_at(path, mode, Space::Enough), path.parent()) {
             // On a full disk SQLite speaks of a failed read or write as often as of the space.
@@ -82,11 +88,12 @@ impl Store {
             )?,
         };
         connection.busy_timeout(Duration::from_secs(5))?;
+        let mut checked = true;
         let found = refuse_other_files(&connection, path)?;
         if mode == OpenMode::Writer {
             configure_writer(&connection)?;
             migrations::migrate(&mut connection, Some(path), MIGRATIONS)?;
-            check_after_unclean_shutdown(&connection, path)?;
+            checked = check_after_unclean_shutdown(&connection, path)?;
         } else if found == 0 {
             return Err(StateError::Missing(path.to_owned()));
         } else if found < MIGRATIONS.len() as i64 {
@@ -96,7 +103,9 @@ impl Store {
                 known: MIGRATIONS.len() as i64,
             });
         }
-        Self::with(connection, Some(path.to_owned()), mode)
+        let mut store = Self::with(connection, Some(path.to_owned()), mode)?;
+        store.checked = checked;
+        Ok(store)
     }
 
     /// Opens the state for reading: [`Store::open`] with [`OpenMode::Reader`].
@@ -125,6 +134,7 @@ impl Store {
             mode,
             last_seq,
             poisoned: None,
+            checked: true,
         })
     }
 
@@ -154,6 +164,20 @@ impl Store {
         Ok(())
     }
 
+    /// A copy of the definitions that were in force last, as [`Store::remember_definitions`] got it.
+    pub fn definitions(&self) -> Result<Option<String>, StateError> {
+        Ok(self.meta("definitions")?)
+    }
+
+    /// Keeps a copy of the definitions in force, for a start that finds mistakes in those on disk. Nothing is written if it is
+    /// the copy that is there.
+    pub fn remember_definitions(&mut self, copy: &str) -> Result<(), StateError> {
+        if self.meta("definitions")?.as_deref() != Some(copy) {
+            self.set_meta("definitions", copy)?;
+        }
+        Ok(())
+    }
+
     /// The identity of the newest start, as in `Event::Started`.
     pub fn boot(&self) -> Result<Option<String>, StateError> {
         Ok(self.meta("boot")?)
@@ -165,6 +189,45 @@ impl Store {
         self.connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
+    }
+
+    /// Writes a copy of this moment to `path`, which must not exist, whatever is committed meanwhile. The copy is one file, and
+    /// checked.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StateError> {
+        let mut copy = Connection::open(path)?;
+        {
+            let backup = Backup::new(&self.connection, &mut copy)?;
+            // All of it in one read: in parts it would begin again with every commit.
+            match backup.step(-1)? {
+                StepResult::Done => {}
+                // More, busy or locked: none of them can be with all pages asked for and a reader's snapshot.
+                other => {
+                    return Err(StateError::Corrupt {
+                        path: path.to_owned(),
+                        detail: format!("the copy is not whole: {other:?}"),
+                    });
+                }
+            }
+        }
+        copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
+        quick_check(&copy, path)?;
+        copy.close().map_err(|(_, error)| error.into())
+    }
+
+    /// Whether the file still has to be checked: its last owner did not close it, and it is so large that the check would hold
+    /// up the start. [`Store::quick_check`] does it, on a connection of its own.
+    pub fn needs_check(&self) -> bool {
+        !self.checked
+    }
+
+    /// Checks the file, which reads all of it.
+    pub fn quick_check(&self) -> Result<(), StateError> {
+        quick_check(&self.connection, self.path.as_deref().unwrap_or(Path::new("")))
+    }
+
+    /// The version of the schema, and the newest that this program knows.
+    pub fn schema_version(&self) -> Result<(i64, i64), StateError> {
+        Ok((migrations::version(&self.connection)?, MIGRATIONS.len() as i64))
     }
 
     /// How long a commit waits for another program that holds the database's lock (5 seconds unless set).
@@ -308,23 +371,32 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 64 << 20)
 }
 
-fn check_after_unclean_shutdown(connection: &Connection, path: &Path) -> Result<(), StateError> {
+/// Checks the file if its last owner did not close it; `false` if it is too large to be checked before anything else.
+fn check_after_unclean_shutdown(connection: &Connection, path: &Path) -> Result<bool, StateError> {
     let shutdown: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE key = 'shutdown'", [], |row| row.get(0))
         .optional()?;
     if shutdown.as_deref() == Some("open") {
-        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict != "ok" {
-            return Err(StateError::Corrupt {
-                path: path.to_owned(),
-                detail: verdict,
-            });
+        if std::fs::metadata(path).is_ok_and(|file| file.len() > LARGEST_CHECKED) {
+            return Ok(false);
         }
+        quick_check(connection, path)?;
     } else {
         connection.execute(
             "INSERT OR REPLACE INTO meta (key, value) VALUES ('shutdown', 'open')",
             [],
         )?;
     }
-    Ok(())
+    Ok(true)
+}
+
+fn quick_check(connection: &Connection, path: &Path) -> Result<(), StateError> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(StateError::Corrupt {
+        path: path.to_owned(),
+        detail: verdict,
+    })
 }

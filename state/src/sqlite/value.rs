@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
 use crate::alert::{AlertEnd, MessageStatus};
+use crate::automation::HoldReason;
+use crate::freshness::FreshnessState;
 use crate::schedule::TickStatus;
 use crate::status::{RunStatus, StepStatus};
 
@@ -103,6 +105,20 @@ pub(super) fn tick_status(text: &str) -> Result<TickStatus, StateError> {
         .into_iter()
         .find(|status| status.as_str() == text)
         .ok_or_else(|| wrong("tick.status", text, "a tick status"))
+}
+
+pub(super) fn freshness_state(text: &str) -> Result<FreshnessState, StateError> {
+    FreshnessState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| wrong("freshness.state", text, "a state of freshness"))
+}
+
+pub(super) fn hold_reason(text: &str) -> Result<HoldReason, StateError> {
+    HoldReason::ALL
+        .into_iter()
+        .find(|reason| reason.as_str() == text)
+        .ok_or_else(|| wrong("automation_hold.because", text, "why a partition is left alone"))
 }
 
 pub(super) fn trouble(text: &str) -> Result<Trouble, StateError> {

@@ -52,6 +52,7 @@ pub(crate) fn agree(store: &Store, model: &Model) {
     partitions_agree(store, model);
     registry_agrees(store, model);
     schedules_agree(store, model);
+    crate::automation::agree(store, model);
     crate::alerts::agree(store, &model.alerts);
     load_agrees(store, model);
 }

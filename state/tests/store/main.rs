@@ -3,11 +3,13 @@
 
 mod agreement;
 mod alerts;
+mod automation;
 mod faults;
 mod kill;
 mod model;
 mod property;
 mod questions;
+mod retention;
 mod sensors;
 mod size;
 mod words;

@@ -103,6 +103,7 @@ pub(crate) struct Model {
     pub(crate) alias_moves: Vec<(i64, AssetKey, String, Option<u64>, u64)>,
     pub(crate) schedules: BTreeMap<String, ModelSchedule>,
     pub(crate) ticks: Vec<(i64, i64, Tick)>,
+    pub(crate) watched: crate::automation::Watched,
     pub(crate) alerts: BTreeMap<String, ModelAlert>,
     pub(crate) boot: Option<String>,
 }
@@ -111,6 +112,7 @@ impl Model {
     pub(crate) fn apply(&mut self, recorded: &Recorded) {
         let (seq, at) = (self.events.len() as i64 + 1, recorded.at);
         self.events.push(recorded.clone());
+        self.watched.apply(seq, recorded);
         match recorded.event.clone() {
             Event::RunSubmitted { run, request, steps } => {
                 let plan = steps.iter().map(|planned| planned.step.clone()).collect();
@@ -354,6 +356,12 @@ impl Model {
                 }
                 self.ticks.push((seq, at, tick));
             }
+            Event::FreshnessChanged { .. }
+            | Event::FreshnessRemoved { .. }
+            | Event::AutomationRequested { .. }
+            | Event::AutomationHeld { .. }
+            | Event::AutomationPaused { .. }
+            | Event::AutomationResumed { .. } => {}
             Event::AlertRaised { .. }
             | Event::AlertEnded { .. }
             | Event::AlertGrouped { .. }

@@ -20,14 +20,14 @@ use crate::words::{
 };
 
 /// Picks without a random source of its own, so that a failing history shrinks.
-struct Choices<'c>(std::slice::Iter<'c, u16>);
+pub(crate) struct Choices<'c>(pub(crate) std::slice::Iter<'c, u16>);
 
 impl Choices<'_> {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::from(self.0.next().copied().unwrap_or(0)) % limit.max(1)
     }
 
-    fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+    pub(crate) fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
         (!of.is_empty()).then(|| of[self.below(of.len())].clone())
     }
 }
@@ -46,7 +46,7 @@ fn universe() -> Vec<AssetPartition> {
 }
 
 /// Some event that may follow, or `None` if the kind chosen has no candidate.
-fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
+pub(crate) fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
     let open: Vec<RunId> = model
         .runs
         .iter()
@@ -55,7 +55,7 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         .collect();
     let open_run = |choose: &mut Choices<'_>| choose.one(&open);
     let in_hand = [StepStatus::Running, StepStatus::Publishing];
-    match choose.below(22) {
+    match choose.below(25) {
         0 | 1 => {
             let steps: Vec<_> = universe().into_iter().filter(|_| choose.below(3) > 0).collect();
             Some(submitted(&run(model.runs.len() as u64 + 1), &steps))
@@ -218,14 +218,15 @@ fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
             })
         }
         16..=18 => schedule_event(model, choose),
-        21 => {
+        24 => {
             let run = open_run(choose)?;
             let mut waiting = model.steps_in(&run, &[StepStatus::Waiting]);
             waiting.retain(|step| model.steps[&(run.clone(), step.clone())].retry_at.is_some());
             let step = choose.one(&waiting)?;
             Some(Event::StepRetryDue { run, step })
         }
-        19 | 20 => alerts::next_event(&model.alerts, 1_000 * model.events.len() as i64, &mut |limit| {
+        19..=21 => crate::automation::event(model, &universe(), choose),
+        22 | 23 => alerts::next_event(&model.alerts, 1_000 * model.events.len() as i64, &mut |limit| {
             choose.below(limit)
         }),
         _ => {
@@ -344,6 +345,7 @@ fn impossible(model: &Model) -> Vec<Event> {
             reason: String::new(),
         },
     ];
+    events.extend(crate::automation::impossible(model));
     events.extend(alerts::impossible(&model.alerts));
     for (_, _, told) in &model.ticks {
         events.push(Event::Ticked { tick: told.clone() });

@@ -215,7 +215,12 @@ impl Project {
 
     /// Starts a command; its lines are there as they come.
     pub fn begin(&self, arguments: &[&str]) -> Running {
-        Running::start(self.command(arguments, &[]))
+        self.begin_with(arguments, &[])
+    }
+
+    /// As [`Self::begin`], with environment variables.
+    pub fn begin_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+        Running::start(self.command(arguments, variables))
     }
 
     /// Fails unless the state agrees with itself and no run is left open. Nobody else may own the state meanwhile.

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::Said;
@@ -75,6 +75,12 @@ impl Running {
     pub fn signal(&self, signal: Signal) {
         let group = Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are small"));
         killpg(group, signal).expect("the program is still there");
+    }
+
+    /// Sends a signal to it alone.
+    pub fn signal_only(&self, signal: Signal) {
+        let process = Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are small"));
+        kill(process, signal).expect("the program is still there");
     }
 
     /// Waits for its end.

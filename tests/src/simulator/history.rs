@@ -13,6 +13,7 @@ use state::status::{RunStatus, StepStatus};
 use super::alerts::Alerts;
 use super::instants::Instants;
 use super::sensors::Told as SensorsTold;
+use super::upkeep::Upkeep;
 
 /// A run as its events tell it.
 struct Told {
@@ -45,6 +46,7 @@ pub(super) struct History {
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
+    pub(super) upkeep: Upkeep,
     pub(super) alerts: Alerts,
     pub(super) sensors: SensorsTold,
 }
@@ -74,6 +76,12 @@ impl History {
     }
 
     fn one(&mut self, world: &World, limits: &Limits, recorded: &Recorded) -> Result<(), Broken> {
+        let runs = &self.runs;
+        let is_open = |step: &AssetPartition| {
+            let mut open = runs.values().filter(|told| !told.over);
+            open.any(|told| told.steps.get(step).is_some_and(|status| !status.is_terminal()))
+        };
+        self.upkeep.tell(world, recorded, &is_open)?;
         match &recorded.event {
             Event::RunSubmitted { run, steps, request } => {
                 let told = Told {
@@ -246,6 +254,12 @@ impl History {
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }
+            | Event::FreshnessChanged { .. }
+            | Event::FreshnessRemoved { .. }
+            | Event::AutomationRequested { .. }
+            | Event::AutomationHeld { .. }
+            | Event::AutomationPaused { .. }
+            | Event::AutomationResumed { .. }
             | Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }

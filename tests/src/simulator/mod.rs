@@ -21,6 +21,7 @@ mod lake;
 mod project;
 mod sabotage;
 mod sensors;
+mod upkeep;
 mod workers;
 mod world;
 

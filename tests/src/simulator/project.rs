@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use assets::automation::{Automation, AutomationRule, Condition};
 use assets::cron::{Cron, Repeated, Timetable};
+use assets::freshness::{Freshness, FreshnessRule};
 use assets::outcome::FailureClass;
 use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, WindowEnd};
 use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
@@ -76,6 +78,46 @@ fn schedule(number: usize, names: &[AssetKey], dice: &mut Dice) -> Schedule {
             column: 1,
         },
     }
+}
+
+fn automation(kind: &str, dice: &mut Dice) -> Option<Automation> {
+    if !dice.percent(if kind == "ingest" { 20 } else { 50 }) {
+        return None;
+    }
+    let condition = |text: &str| {
+        let zone = TimeZone::get(ZONE).expect("a known zone");
+        AutomationRule::When(Condition::parse(text, &zone).expect("a plain condition"))
+    };
+    let rule = match dice.below(9) {
+        0..5 => AutomationRule::Eager,
+        5 => AutomationRule::OnMissing,
+        6 => AutomationRule::OnCron(timetable(dice)),
+        7 => condition("upstream_updated and not any(failed)"),
+        _ => condition("(missing or code_changed) and latest(2) or since(upstream_materialized, materialized)"),
+    };
+    Some(Automation {
+        rule,
+        latest: dice.percent(15).then(|| 1 + dice.below(3) as u32),
+        zone: ZONE.to_owned(),
+    })
+}
+
+fn freshness(dice: &mut Dice) -> Option<Freshness> {
+    if !dice.percent(30) {
+        return None;
+    }
+    let rule = match dice.percent(50) {
+        true => FreshnessRule::Within {
+            seconds: *dice.pick(&[3600, 4 * 3600]),
+        },
+        false => FreshnessRule::ByDeadline {
+            timetable: timetable(dice),
+            zone: ZONE.to_owned(),
+            within_seconds: dice.percent(50).then_some(1800),
+        },
+    };
+    let warn_seconds = dice.percent(50).then_some(600);
+    Some(Freshness { rule, warn_seconds })
 }
 
 fn timetable(dice: &mut Dice) -> Timetable {
@@ -232,7 +274,8 @@ impl Project {
                 write: WriteMode::Replace,
                 inputs,
                 checks: Vec::new(),
-                freshness_seconds: None,
+                freshness: freshness(dice),
+                automation: automation(kind, dice),
                 rules: rules(dice),
                 config,
                 declared_at: Location {

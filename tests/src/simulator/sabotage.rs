@@ -42,6 +42,8 @@ pub enum Sabotage {
     RetryForEver,
     /// One more than there are places gets into a pool.
     OvercrowdAPool,
+    /// An asset that became late is not told of.
+    ForgetToTellLateness,
     /// What went wrong is not raised.
     ForgetToRaise,
     /// A message that its receiver did not take counts as delivered.
@@ -56,7 +58,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: &'static [Self] = &[
         Self::RetryAtOnce,
         Self::RetryForEver,
         Self::OvercrowdAPool,
@@ -73,6 +75,7 @@ impl Sabotage {
         Self::ForgetWhatWasMissed,
         Self::CountFromEachStart,
         Self::TickWhilePaused,
+        Self::ForgetToTellLateness,
         Self::ForgetToRaise,
         Self::TakeARefusalForDelivery,
         Self::SubmitWithoutTheTick,
@@ -103,6 +106,9 @@ impl Sabotage {
         };
         let at = events.first().map_or(0, |recorded| recorded.at);
         match self {
+            Self::ForgetToTellLateness => without(
+                |event| matches!(event, Event::FreshnessChanged { change } if change.to == state::freshness::FreshnessState::Late),
+            ),
             Self::ForgetToRaise => without(|event| matches!(event, Event::AlertRaised { .. })),
             Self::TakeARefusalForDelivery => {
                 let Input::AlertTried { error: Some(_), .. } = input else {

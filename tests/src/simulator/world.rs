@@ -45,6 +45,10 @@ pub struct Outcome {
     pub crashes: usize,
     /// Instants of schedules that were told of, stretches counted once.
     pub ticks: usize,
+    /// Decisions of automation.
+    pub decisions: usize,
+    /// Changes of freshness.
+    pub freshness: usize,
     /// What was raised for alerts.
     pub raised: usize,
     /// Messages that reached a receiver.
@@ -90,6 +94,8 @@ enum Happening {
     Look,
     /// Someone pauses, resumes or ticks a schedule.
     Schedule,
+    /// Someone pauses or resumes automation.
+    Automation,
     /// A receiver takes a message, or does not.
     Try {
         boot: u64,
@@ -128,6 +134,10 @@ struct Simulation {
     skew: Micros,
     /// The time that inputs come with, once it stands still.
     still: Option<Micros>,
+    /// The newest time that an input came with.
+    latest: Micros,
+    /// Whether one came with an older time than one before it.
+    went_back: bool,
     heap: BinaryHeap<Reverse<(Micros, u64)>>,
     waiting: BTreeMap<u64, Happening>,
     scheduled: u64,
@@ -180,6 +190,8 @@ impl Simulation {
             now: BEGINS,
             skew: 0,
             still: None,
+            latest: 0,
+            went_back: false,
             heap: BinaryHeap::new(),
             waiting: BTreeMap::new(),
             scheduled: 0,
@@ -234,6 +246,7 @@ impl Simulation {
             (3, Happening::Crash),
             (2, Happening::ClockJumps),
             (3, Happening::Schedule),
+            (2, Happening::Automation),
             (6, Happening::Outside),
             (3, Happening::Sensor),
         ] {
@@ -243,6 +256,7 @@ impl Simulation {
         }
         self.later(600, Happening::Look);
         self.until_quiet()?;
+        self.all_is_kept()?;
         self.calm()
     }
 
@@ -255,6 +269,8 @@ impl Simulation {
         self.every_event_is_told()?;
         // The clock stands still, so that no partition comes to exist while this goes on.
         self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
+        self.automation_goes_on()?;
+        self.all_is_kept()?;
         // A model that is never promoted, or a source that is missing, keeps some assets back; a second round lets
         // those follow whose model is promoted in the first.
         for _ in 0..2 {
@@ -281,6 +297,8 @@ impl Simulation {
         let violations = state::fsck::check(&self.store).expect("the store can be read");
         self.outcome.runs = self.history.runs();
         self.outcome.published = self.history.published();
+        self.outcome.decisions = self.history.upkeep.decisions;
+        self.outcome.freshness = self.history.upkeep.changed;
         match violations.first() {
             Some(violation) => Err(Broken::new(
                 InvariantId::RecoveredWorldIsEqual,
@@ -317,6 +335,46 @@ impl Simulation {
         self.outcome.ticks += self.history.instants.counts().values().sum::<usize>();
         self.history.instants.all_are_told(at)?;
         self.until_quiet()
+    }
+
+    /// What was paused of automation goes on.
+    fn automation_goes_on(&mut self) -> Result<(), Broken> {
+        let paused: Vec<Option<AssetKey>> = self.world.automation().paused.keys().cloned().collect();
+        for asset in paused {
+            self.pause_automation(asset, false)?;
+        }
+        Ok(())
+    }
+
+    fn pause_automation(&mut self, asset: Option<AssetKey>, pause: bool) -> Result<(), Broken> {
+        let request = self.requests;
+        self.requests += 1;
+        self.take(Input::PauseAutomation {
+            request,
+            asset,
+            pause,
+            by: "someone".to_owned(),
+        })
+    }
+
+    /// A daemon that was told the time has made all that is to be made by itself.
+    fn all_is_kept(&mut self) -> Result<(), Broken> {
+        if !self.world.keeps_schedules() {
+            return Ok(());
+        }
+        // The time stands still, so that nothing comes to exist, and nothing late, while this is looked at.
+        let still = self.still;
+        // No decision is of before another one.
+        self.still = Some(still.unwrap_or_else(|| self.now.max(self.clock())).max(self.latest));
+        let at = self.clock();
+        self.take(Input::TimePassed)?;
+        self.until_quiet()?;
+        // Where the clock went back, partitions were made that do not exist yet: what follows from those follows later.
+        if !self.went_back {
+            self.history.upkeep.all_is_kept(&self.world, at)?;
+        }
+        self.still = still;
+        Ok(())
     }
 
     fn until_quiet(&mut self) -> Result<(), Broken> {
@@ -456,6 +514,12 @@ impl Simulation {
                     _ => Input::TickSchedule { request, schedule, by },
                 })
             }
+            Happening::Automation => {
+                let assets: Vec<AssetKey> = self.project.declared().map(|asset| asset.key.clone()).collect();
+                let asset = self.dice.percent(60).then(|| self.dice.pick(&assets).clone());
+                let pause = self.dice.percent(60);
+                self.pause_automation(asset, pause)
+            }
             Happening::Try { boot, message, takes } => self.try_message(boot, &message, takes),
             Happening::Outside => {
                 let keys = self.some_keys();
@@ -528,11 +592,15 @@ impl Simulation {
     /// What the daemon does whenever something may be due, and when it looks again.
     fn look(&mut self) -> Result<(), Broken> {
         self.tick_all()?;
+        if self.world.next_alarm().is_some_and(|alarm| alarm <= self.clock()) {
+            self.take(Input::TimePassed)?;
+        }
         self.send_messages()?;
         self.sensors_look();
         if self.now < BEGINS + KEEPS_LOOKING {
             let soon = self.now + 20 * 60 * SECOND;
             let wake = self.world.next_wake().filter(|_| self.world.keeps_schedules());
+            let wake = wake.into_iter().chain(self.world.next_alarm()).min();
             // Now and then nobody wakes up in time.
             let wake = wake.filter(|_| self.dice.percent(80));
             let next = wake.map_or(soon, |wake| soon.min(self.now + (wake - self.clock()).max(SECOND)));
@@ -814,6 +882,8 @@ impl Simulation {
     fn take(&mut self, input: Input) -> Result<(), Broken> {
         self.outcome.turns += 1;
         let at = self.clock();
+        self.went_back |= at < self.latest;
+        self.latest = self.latest.max(at);
         let input = self
             .sabotage
             .map_or_else(|| input.clone(), |bug| bug.input(input.clone()));
@@ -982,6 +1052,10 @@ impl Simulation {
     }
 
     fn crash(&mut self) -> Result<(), Broken> {
+        if self.dice.percent(30) {
+            // It was asked to end, and is killed before it has.
+            self.take(Input::Drain)?;
+        }
         // Nothing is half done between two inputs, so what is stored is what is known.
         let loaded = self.store.load().expect("the store can be read");
         check_same(
@@ -1082,6 +1156,8 @@ impl Simulation {
 fn summary(input: &Input) -> String {
     match input {
         Input::DefinitionsLoaded(_) => "definitions loaded".to_owned(),
+        Input::Drain => "drain".to_owned(),
+        Input::Hold { .. } => "hold".to_owned(),
         Input::Staged { attempt, staged } => format!("staged {attempt} {:?}", staged.partition),
         Input::CommitPrepared { asset, members, .. } => format!("commit prepared {asset} {}", members.len()),
         Input::Observed { asset, .. } => format!("observed {asset}"),

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests tell how long something takes")]
 
 mod append;
+mod automation;
 mod backfill;
 mod backfill_kills;
 mod bad_input;
@@ -10,6 +11,8 @@ mod changing_files;
 mod everyday;
 mod full_disk;
 mod interrupt;
+mod keeping;
+mod live_definitions;
 mod observation;
 mod quarantine;
 mod queue;
@@ -17,5 +20,6 @@ mod retries;
 mod schema_change;
 mod sensor_kinds;
 mod sensors;
+mod service;
 mod show;
 mod spill;

@@ -21,7 +21,7 @@ use assets::check::CheckRule;
 /// The next attempt, or steps that end without one; nothing when no worker is free or nothing is ready.
 pub(super) fn next(world: &World, at: Micros) -> Decision {
     let slots = world.definitions().settings.slots;
-    if world.slots_used() >= slots {
+    if world.is_draining() || world.slots_used() >= slots {
         return Decision::default();
     }
     let queue = Queue::of(world, at);

@@ -44,7 +44,7 @@ pub(super) fn loaded(world: &World, at: Micros, definitions: &Definitions) -> De
 /// The failure of a step whose asset is no longer declared.
 pub(super) fn gone(asset: &AssetKey) -> Failure {
     Failure::new(
-        FailureClass::Declaration,
+        FailureClass::DefinitionGone,
         format!("{asset} is no longer declared in the project"),
     )
     .with_help("declare it again, or select another asset")

@@ -2,9 +2,12 @@
 
 mod admit;
 mod alert;
+mod automation;
 mod cancel;
 mod definitions;
 mod ended;
+mod freshness;
+mod hold;
 mod observed;
 mod pause;
 mod promote;
@@ -18,6 +21,8 @@ mod submit;
 mod timeout;
 mod turn;
 
+pub use automation::{AUTOMATION, Explanation, explain};
+pub use freshness::{FreshnessNow, freshness_now};
 pub use schedule::schedule_of;
 pub use sensor::{sensor_of, wait_of};
 pub use submit::selected;
@@ -34,6 +39,9 @@ use super::world::World;
 pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
     match input {
         Input::DefinitionsLoaded(definitions) => definitions::loaded(world, at, definitions),
+        // What follows is what does not: see `admit`.
+        Input::Drain => Decision::default(),
+        Input::Hold { by } => hold::hold(world, by),
         Input::Recover { boot, mode } => recover::recover(world, at, boot, *mode),
         Input::Observed { asset, observation } => observed::observed(world, asset, observation),
         Input::Submit { request, run } => submit::submit(world, at, *request, run),
@@ -52,6 +60,14 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
         Input::RetriesDue { until } => retry::due(world, *until),
         Input::AttemptTimedOut { attempt, working_on } => timeout::timed_out(world, attempt, working_on.as_ref()),
+        // What time brings about is decided at the end of every turn.
+        Input::TimePassed => Decision::default(),
+        Input::PauseAutomation {
+            request,
+            asset,
+            pause,
+            by,
+        } => automation::pause(world, *request, asset.as_ref(), *pause, by),
         Input::AlertsDue => alert::due(world, at),
         Input::AlertTried { alert, message, error } => alert::tried(world, at, alert, message, error.as_deref()),
         Input::SensorLooked {

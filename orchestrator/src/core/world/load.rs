@@ -1,11 +1,13 @@
 //! The world as the store has it. Comes to the same as applying every event since the beginning, except for what ended runs
 //! leave behind in neither.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::assets::PartitionKey;
 
 use state::Loaded;
+use state::ids::RunId;
 use state::sqlite::load::{LoadedAttempt, LoadedRun};
 use state::status::StepStatus;
 
@@ -13,12 +15,22 @@ use super::super::definitions::Definitions;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
 use super::runs::Attempt;
-use super::{Run, ScheduleRecord, SensorRecord, World};
+use super::{FreshnessRecord, Run, ScheduleRecord, SensorRecord, World};
 
 impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
     /// [`super::super::Input::Recover`], which has to come before any other input.
     pub fn from_loaded(loaded: Loaded, definitions: Arc<Definitions>, seed: u64) -> Self {
+        Self::from_loaded_with(loaded, definitions, &BTreeMap::new(), seed)
+    }
+
+    /// The same within one process, where runs `kept` what they started with.
+    pub fn from_loaded_with(
+        loaded: Loaded,
+        definitions: Arc<Definitions>,
+        kept: &BTreeMap<RunId, Arc<Definitions>>,
+        seed: u64,
+    ) -> Self {
         let mut world = Self::new(seed);
         world.definitions = definitions;
         world.pointers = loaded.pointers;
@@ -27,8 +39,13 @@ impl World {
             let failed = partition.failed_last();
             let read = sources.remove(&partition.step).unwrap_or_default();
             let record = world.assets.entry(partition.step.asset.clone()).or_default();
+            record.newest = record.newest.max(partition.current.as_ref().map(|made| made.at));
             let record = record.partitions.entry(partition.step.partition.clone()).or_default();
-            record.failure = partition.failed.filter(|_| failed).map(|(_, at)| LastFailure { at });
+            let by_check = partition.failed_by_check;
+            record.failure = partition
+                .failed
+                .filter(|_| failed)
+                .map(|(_, at)| LastFailure { at, by_check });
             record.materialization = partition.current.map(|made| LastMaterialization {
                 run: made.run,
                 at: made.at,
@@ -69,7 +86,21 @@ impl World {
             };
             world.schedules.insert(name, record);
         }
+        for (asset, known) in loaded.freshness {
+            let record = FreshnessRecord {
+                state: known.state,
+                since: known.since,
+                watched: known.watched,
+                late_at: known.late_at,
+            };
+            world.freshness.insert(asset, record);
+        }
+        world.automation.paused = loaded.automation_paused;
+        for (asset, at, held) in loaded.held {
+            world.automation.hold(at, &asset, &[held]);
+        }
         world.look_through_schedules();
+        world.look_at_everything();
         world.alerts = loaded
             .alerts
             .into_iter()
@@ -79,15 +110,15 @@ impl World {
             world.sensors.insert(name, SensorRecord::loaded(sensor));
         }
         for run in loaded.runs {
-            world.load_run(run);
+            let definitions = kept.get(&run.run).unwrap_or(&world.definitions);
+            world.load_run(run, Arc::clone(definitions));
         }
         world
     }
 
-    fn load_run(&mut self, loaded: LoadedRun) {
+    fn load_run(&mut self, loaded: LoadedRun, definitions: Arc<Definitions>) {
         self.submitted += 1;
         let names = loaded.steps.iter().map(|step| step.step.clone());
-        let definitions = self.definitions.clone();
         let mut run = Run::open(
             loaded.run.clone(),
             self.submitted,
@@ -159,10 +190,13 @@ impl World {
             mine.filter(|&position| partitions.contains(&run.steps[position as usize].partition))
                 .collect()
         };
+        let versions: Vec<_> = versions.collect();
+        let names: Vec<_> = steps.iter().map(|&position| run.name(position)).collect();
         Attempt {
             timed_out: loaded.timed_out.map(of_partitions),
             run: run.id.clone(),
-            versions: versions.collect(),
+            tried: self.to_be_tried(&run.definitions, loaded.started_at, &names, &versions),
+            versions,
             open: steps.iter().filter(current).count(),
             steps,
             id: loaded.attempt,

@@ -1,14 +1,17 @@
 //! What the core knows: the newest materialization of every partition, the catalog's pointers, the models, the open runs and
 //! the attempts in flight.
 //!
-//! It changes only by [`World::apply`], live and at recovery alike; the two exceptions are not facts about data: the
-//! definitions in force, and the seed of ids. Ended runs leave it: history is the store's.
+//! It changes only by [`World::apply`], live and at recovery alike; the three exceptions are not facts about data: the
+//! definitions in force, the seed of ids, and whether this process is about to end. Ended runs leave it: history is the store's.
 
 mod alerts;
 mod apply;
 mod assets;
+mod automation;
+mod freshness;
 mod ids;
 mod load;
+mod pending;
 mod retries;
 mod runs;
 mod schedules;
@@ -20,7 +23,10 @@ pub(super) use assets::sources_of;
 pub use assets::{
     AssetRecord, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, SourceRead,
 };
+pub use automation::{AutomationRecord, Hold};
+pub use freshness::FreshnessRecord;
 pub(super) use ids::split_mix;
+pub(super) use pending::{Alarm, Changed, Pending};
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
@@ -61,8 +67,16 @@ pub struct World {
     pub(super) alerts: BTreeMap<String, AlertRecord>,
     /// Sensors that were ever declared, by name.
     pub(super) sensors: BTreeMap<String, SensorRecord>,
-    /// Whether this process keeps schedules and sensors: the daemon does.
+    /// Assets with a freshness policy, and how they stand by it.
+    pub(super) freshness: BTreeMap<AssetKey, FreshnessRecord>,
+    /// What automation leaves alone, and whether it is paused.
+    pub(super) automation: AutomationRecord,
+    /// What automation and freshness are yet to look at; follows from what happened.
+    pub(super) pending: Pending,
+    /// Whether this process keeps schedules, sensors, automation and freshness: the daemon does.
     pub(super) daemon: bool,
+    /// Whether this process is about to end and starts nothing more.
+    draining: bool,
 }
 
 impl World {
@@ -82,10 +96,24 @@ impl World {
             retries: BTreeSet::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
+            freshness: BTreeMap::new(),
+            automation: AutomationRecord::default(),
+            pending: Pending::default(),
             alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             daemon: false,
+            draining: false,
         }
+    }
+
+    /// From now on nothing is started: this process is about to end.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether nothing is started any more.
+    pub fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// The definitions that new runs are planned with.
@@ -97,6 +125,7 @@ impl World {
     pub fn set_definitions(&mut self, definitions: Arc<Definitions>) {
         self.definitions = definitions;
         self.look_through_schedules();
+        self.look_at_everything();
     }
 
     /// What is known of one asset's partitions and sources.

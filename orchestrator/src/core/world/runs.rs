@@ -64,6 +64,8 @@ pub struct Group {
     pub ready: BTreeSet<u32>,
     /// How many steps have not succeeded.
     pub unfinished: usize,
+    /// How many steps are not over.
+    pub open: usize,
     /// How many groups upstream, all of which each step here needs, have steps that did not succeed yet.
     pub blocked_by: usize,
     /// Groups each of whose steps needs all steps here.
@@ -112,6 +114,7 @@ impl Run {
             groups[group].positions.insert(partition.clone(), steps.len() as u32);
             groups[group].len += 1;
             groups[group].unfinished += 1;
+            groups[group].open += 1;
             steps.push(Step {
                 group: group as u32,
                 partition,
@@ -201,6 +204,7 @@ impl Run {
     pub(super) fn step_ended(&mut self, position: u32, succeeded: bool) {
         let group = self.steps[position as usize].group as usize;
         self.groups[group].ready.remove(&position);
+        self.groups[group].open -= 1;
         if !succeeded {
             return;
         }
@@ -307,6 +311,7 @@ impl Group {
             positions: BTreeMap::new(),
             ready: BTreeSet::new(),
             unfinished: 0,
+            open: 0,
             blocked_by: 0,
             needed_whole_by: Vec::new(),
         }
@@ -337,6 +342,8 @@ pub struct Attempt {
     pub inputs: Vec<PinnedVersion>,
     /// What each step saw of each input, in the order of `steps`: the input's part of the data version.
     pub versions: Vec<BTreeMap<AssetKey, Fingerprint>>,
+    /// What each step of an automated asset is made from, in the order of `steps`; nothing for another asset.
+    pub tried: Vec<Fingerprint>,
     /// When it was given to a worker.
     pub started_at: Micros,
     /// The steps that it took too long over, once it did: its worker is being stopped.

@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
-use super::super::pages::{alerts, asset, assets, log, model, models, overview, run, runs, schedules, sensors};
+use super::super::pages::{
+    alerts, asset, assets, automation, log, model, models, overview, run, runs, schedules, sensors,
+};
 use super::super::reply::ErrorJson;
 
 /// `GET /api/v1/overview`
@@ -74,6 +76,14 @@ pub async fn list_schedules(
     Query(asked): Query<schedules::Asked>,
 ) -> Result<Json<schedules::SchedulesFacts>, ErrorJson> {
     Ok(Json(schedules::facts(&state, &asked).await?))
+}
+
+/// `GET /api/v1/automation?before=…`
+pub async fn list_automation(
+    State(state): State<WebState>,
+    Query(asked): Query<automation::Asked>,
+) -> Result<Json<automation::AutomationFacts>, ErrorJson> {
+    Ok(Json(automation::facts(&state, &asked).await?))
 }
 
 /// `GET /api/v1/sensors?sensor=…&before=…`

@@ -4,6 +4,7 @@ use super::super::WebState;
 use super::super::static_files;
 use super::figures::Clock;
 use crate::edge::clock;
+use crate::figures::count;
 
 /// The part of the dashboard that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +19,16 @@ pub enum Section {
     Models,
     /// Schedules.
     Schedules,
+    /// Automation.
+    Automation,
     /// Alerts.
     Alerts,
     /// Sensors.
     Sensors,
     /// The graph.
     Graph,
+    /// What is in force; reached from the foot of every page.
+    Definitions,
 }
 
 /// One entry of the navigation.
@@ -48,6 +53,10 @@ pub struct Frame {
     pub form: String,
     /// Why nothing can be committed, if so.
     pub trouble: Option<String>,
+    /// Why the definitions on disk are not in force, if so: how many mistakes, and the first.
+    pub mistakes: Option<(String, String)>,
+    /// Whether millpond is about to end.
+    pub draining: bool,
     /// Navigation.
     pub navigation: Vec<Entry>,
     /// What was searched for.
@@ -73,15 +82,18 @@ impl Frame {
         };
         Self {
             title: title.into(),
-            project: state.engine.project_name().to_owned(),
+            project: state.engine.project_name(),
             form: format!("form={}", state.guard.form_token()),
             trouble: state.engine.driver().trouble().borrow().clone(),
+            mistakes: mistakes(state),
+            draining: state.engine.is_draining(),
             navigation: vec![
                 entry(Section::Overview, "/", "Overview", "g o"),
                 entry(Section::Assets, "/assets", "Assets", "g a"),
                 entry(Section::Graph, "/graph", "Graph", "g g"),
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
+                entry(Section::Automation, "/automation", "Automation", "g u"),
                 entry(Section::Alerts, "/alerts", "Alerts", "g l"),
                 entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
@@ -93,6 +105,16 @@ impl Frame {
             icon: static_files::ICON.path(),
         }
     }
+}
+
+fn mistakes(state: &WebState) -> Option<(String, String)> {
+    let definitions = state.engine.definitions_state();
+    let definitions = definitions.borrow();
+    let mistakes = definitions.mistakes.as_ref()?;
+    Some((
+        count(mistakes.errors as u64, "mistake", "mistakes"),
+        mistakes.first.clone(),
+    ))
 }
 
 /// Now, in the project's zone.

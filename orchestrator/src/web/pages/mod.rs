@@ -11,7 +11,9 @@
 //! | `models`, `model` | `/models`, `/models/{key}` |
 //! | `sensors` | `/sensors` and its buttons |
 //! | `schedules` | `/schedules` and its buttons |
+//! | `automation` | `/automation` and its buttons; automation and freshness on other pages |
 //! | `alerts` | `/alerts` and its button |
+//! | `definitions` | `/definitions`: what is in force, and the mistakes of what is not |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
@@ -24,7 +26,9 @@ pub mod alerts;
 pub mod asset;
 pub mod assets;
 mod assets_state;
+pub mod automation;
 mod console;
+pub mod definitions;
 mod failures;
 mod figures;
 pub mod forms;

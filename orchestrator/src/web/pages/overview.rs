@@ -85,6 +85,7 @@ struct OverviewPage {
     coming: Vec<(String, String, Markup)>,
     alerts: Vec<Markup>,
     tiles: Vec<Tile>,
+    late: Vec<(AssetKey, Markup, String)>,
     layers: Vec<(String, Vec<Card>)>,
     totals: String,
 }
@@ -150,6 +151,12 @@ pub async fn page(State(state): State<WebState>) -> Result<Html<String>, ErrorPa
         bytes(size)
     );
     let tiles = tiles(&facts.assets);
+    let bad = facts.assets.iter().filter_map(|line| {
+        let now = line.freshness.as_ref().filter(|now| now.state.is_bad())?;
+        let state = Tone::from(now.state).state(now.state.words());
+        Some((line.asset.clone(), state, now.reason.clone()))
+    });
+    let late: Vec<_> = bad.collect();
     let cards = facts.assets.into_iter().map(|line| Card {
         state: asset_state(line.state, line.running),
         bar: bar(&health_parts(&line.health)),
@@ -186,6 +193,7 @@ pub async fn page(State(state): State<WebState>) -> Result<Html<String>, ErrorPa
             .collect(),
         alerts: badges(facts.alerts),
         tiles,
+        late,
         layers: by_layer(cards.collect(), |card| &card.key),
         totals,
     })

@@ -22,6 +22,10 @@ const COMPARE_AND_SET: &str = "
     UPDATE iceberg_tables SET metadata_location = ?5, previous_metadata_location = ?4
     WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3 AND metadata_location = ?4";
 
+const SET: &str = "
+    UPDATE iceberg_tables SET metadata_location = ?4
+    WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3";
+
 const FOUND: &str = "
     SELECT metadata_location FROM iceberg_tables
     WHERE catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3";
@@ -82,6 +86,28 @@ impl Projection<'_> {
         self.connection.prepare_cached(SET_KNOWN)?.execute(params![
             table.as_str(),
             location,
+            to.snapshot_id,
+            stamp.seq,
+            stamp.at
+        ])?;
+        Ok(())
+    }
+
+    /// The version that a table has, whatever it had before.
+    pub(super) fn pointer_found(&mut self, stamp: Stamp, table: &AssetKey, to: &TablePointer) -> Result<(), Refusal> {
+        let (layer, name) = (table.layer(), table.name());
+        self.connection
+            .prepare_cached(CREATE_NAMESPACE)?
+            .execute([CATALOG, layer])?;
+        self.connection
+            .prepare_cached(CREATE)?
+            .execute([CATALOG, layer, name, &to.metadata_location])?;
+        self.connection
+            .prepare_cached(SET)?
+            .execute([CATALOG, layer, name, &to.metadata_location])?;
+        self.connection.prepare_cached(SET_KNOWN)?.execute(params![
+            table.as_str(),
+            to.metadata_location,
             to.snapshot_id,
             stamp.seq,
             stamp.at

@@ -6,7 +6,9 @@
 
 mod alert;
 mod attempt;
+mod automation;
 mod catalog;
+mod freshness;
 mod materialization;
 mod model;
 mod run;
@@ -107,6 +109,7 @@ impl<'c> Projection<'c> {
             } => {
                 self.step_succeeded(stamp, run, attempt, materialization)?;
                 self.materialized(stamp, run, attempt, materialization)?;
+                self.automation_released(&materialization.step)?;
                 self.checked(stamp, run, &materialization.step, &materialization.checks, true)
             }
             Event::StepFailed {
@@ -193,6 +196,12 @@ impl<'c> Projection<'c> {
             Event::SchedulePaused { schedule, by } => self.schedule_paused(stamp, schedule, by),
             Event::ScheduleResumed { schedule, by: _ } => self.schedule_resumed(stamp, schedule),
             Event::Ticked { tick } => self.ticked(stamp, tick),
+            Event::FreshnessChanged { change } => self.freshness_changed(stamp, change),
+            Event::FreshnessRemoved { asset } => self.freshness_removed(asset),
+            Event::AutomationRequested { decision } => self.automation_requested(stamp, decision),
+            Event::AutomationHeld { asset, held } => self.automation_held(stamp, asset, held),
+            Event::AutomationPaused { asset, by } => self.automation_paused(stamp, asset.as_ref(), by),
+            Event::AutomationResumed { asset, by: _ } => self.automation_resumed(asset.as_ref()),
             Event::AlertRaised { raised } => self.alert_raised(stamp, raised),
             Event::AlertEnded { alert, end, line, tell } => self.alert_ended(
                 stamp,
@@ -225,6 +234,40 @@ impl<'c> Projection<'c> {
         }
     }
 
+    /// Changes the tables by one event of which some that led to it may have been removed: what became of a partition counts
+    /// without its run, and a table's version without the one before.
+    pub(super) fn apply_remnant(&mut self, seq: i64, at: Micros, event: &Event) -> Result<(), Refusal> {
+        let stamp = Stamp { seq, at };
+        match event {
+            Event::StepSucceeded {
+                run,
+                attempt,
+                materialization,
+            } if !self.has_run(run)? => {
+                self.materialized(stamp, run, attempt, materialization)?;
+                self.checked(stamp, run, &materialization.step, &materialization.checks, true)
+            }
+            Event::StepFailed {
+                run,
+                step,
+                failure,
+                checks,
+                ..
+            } if !self.has_run(run)? => {
+                self.partition_failed(stamp, run, step, failure)?;
+                self.checked(stamp, run, step, checks, false)
+            }
+            Event::PointerMoved { table, to, .. } => self.pointer_found(stamp, table, to),
+            event => self.apply(seq, at, event),
+        }
+    }
+
+    fn has_run(&self, run: &RunId) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1)")?
+            .query_row([run.as_str()], |row| row.get(0))
+    }
+
     /// The run that an event belongs to; for events that name an attempt only, the attempt's.
     pub(super) fn run_of(&self, event: &Event) -> Result<Option<RunId>, CommitError> {
         match event {
@@ -247,6 +290,7 @@ impl<'c> Projection<'c> {
             | Event::AttemptTimedOut { attempt, .. }
             | Event::AttemptEnded { attempt, .. } => Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok())),
             Event::Ticked { tick } => Ok(tick.run.clone()),
+            Event::AutomationRequested { decision } => Ok(Some(decision.run.clone())),
             Event::AlertRaised { raised } => Ok(raised.run.clone()),
             Event::AlertEnded { line, .. } => Ok(line.run.clone()),
             Event::SensorTicked { tick } => Ok(tick.run.clone()),
@@ -257,6 +301,11 @@ impl<'c> Projection<'c> {
             | Event::ScheduleRemoved { .. }
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
+            | Event::FreshnessChanged { .. }
+            | Event::FreshnessRemoved { .. }
+            | Event::AutomationHeld { .. }
+            | Event::AutomationPaused { .. }
+            | Event::AutomationResumed { .. }
             | Event::AlertGrouped { .. }
             | Event::AlertDelivered { .. }
             | Event::AlertFailed { .. }

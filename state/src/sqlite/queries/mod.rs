@@ -16,6 +16,8 @@
 //! | `models` | models, versions, aliases and how they moved |
 //! | `alerts` | what is wrong now, and the messages that told of it |
 //! | `schedules` | schedules, and what became of their instants |
+//! | `automation` | what automation requested and why, and whether it is paused |
+//! | `freshness` | how assets stand by their freshness policies |
 //! | `sensors` | sensors, their ticks and what they told of |
 //! | `why` | everything known about one partition |
 //! | `sources` | the source files of an ingest asset |
@@ -26,8 +28,10 @@ pub mod alerts;
 pub mod asset_partitions;
 pub mod assets;
 pub mod attempts;
+pub mod automation;
 pub mod checks;
 pub mod events;
+pub mod freshness;
 pub mod materializations;
 pub mod models;
 mod page;
