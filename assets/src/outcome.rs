@@ -115,7 +115,7 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Declaration,
         Self::Data,
         Self::Schema,
@@ -134,6 +134,7 @@ impl FailureClass {
         Self::Canceled,
         Self::Interrupted,
         Self::Internal,
+        Self::DefinitionGone,
     ];
 
     /// The persisted word, which is also the one of TOML; never renamed.
@@ -157,6 +158,7 @@ impl FailureClass {
             Self::Canceled => "canceled",
             Self::Interrupted => "interrupted",
             Self::Internal => "internal",
+            Self::DefinitionGone => "definition_gone",
         }
     }
 }

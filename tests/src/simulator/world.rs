@@ -722,7 +722,7 @@ impl Simulation {
         match self.choice() {
             Some(PartitionChoice::One(key)) => vec![key],
             Some(PartitionChoice::Range(from, to)) => vec![from, to],
-            Some(PartitionChoice::These(_)) | None => Vec::new(),
+            Some(PartitionChoice::These(_) | PartitionChoice::Steps(_)) | None => Vec::new(),
         }
     }
 
