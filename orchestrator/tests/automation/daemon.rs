@@ -70,6 +70,7 @@ pub(crate) fn asset(key: &str, partitioning: Option<Partitioning>, reads: &[&Ass
         automation: None,
         config: serde_json::Value::Null,
         fingerprint: Fingerprint::of([key]),
+        rules: assets::StepRules::default(),
         declared_at: Location {
             file: "a.toml".to_owned(),
             line: 1,

@@ -91,6 +91,7 @@ fn asset(number: usize) -> Asset {
         }),
         config: serde_json::Value::Null,
         fingerprint: Fingerprint::of([number.to_string().as_str()]),
+        rules: assets::StepRules::default(),
         declared_at: Location {
             file: "a.toml".to_owned(),
             line: 1,
