@@ -394,15 +394,16 @@ impl Driver {
             return Ok(Some(message));
         }
         loop {
+            // Before what is said: a daemon that always has something to do keeps its waits too.
+            let retry = self.until_retry();
+            if let Some((until, _)) = retry.filter(|(_, left)| left.is_zero()) {
+                self.alarm = None;
+                return Ok(Some(Message::Input(Box::new(Input::RetriesDue { until }))));
+            }
             match self.received.try_recv() {
                 Ok(message) => return Ok(Some(message)),
                 Err(TryRecvError::Disconnected) => return Ok(None),
                 Err(TryRecvError::Empty) => {}
-            }
-            let retry = self.until_retry();
-            if let Some((until, Duration::ZERO)) = retry {
-                self.alarm = None;
-                return Ok(Some(Message::Input(Box::new(Input::RetriesDue { until }))));
             }
             let at = self.at();
             let wait = self.retention.turn(
