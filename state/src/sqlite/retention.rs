@@ -59,7 +59,7 @@ pub struct Removed {
 }
 
 /// Tables with a column `run` whose rows go with the run.
-const GO_WITH_THE_RUN: &[&str] = &["run_asset", "step", "attempt", "tick"];
+const GO_WITH_THE_RUN: &[&str] = &["run_asset", "step", "attempt", "tick", "automation_request"];
 /// Tables with a column `run` that name runs which may be gone.
 const NAME_RUNS_THAT_MAY_BE_GONE: &[&str] = &[
     "event",
