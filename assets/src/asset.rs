@@ -6,8 +6,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::automation::Automation;
 use crate::check::Check;
 use crate::fingerprint::Fingerprint;
+use crate::freshness::Freshness;
 use crate::key::AssetKey;
 use crate::partition::{PartitionMapping, Partitioning};
 
@@ -34,8 +36,12 @@ pub struct Asset {
     pub inputs: Vec<AssetInput>,
     /// Checks on the staged rows, in the order declared.
     pub checks: Vec<Check>,
-    /// How old the newest materialization may be, in seconds.
-    pub freshness_seconds: Option<u64>,
+    /// How old the newest materialization may be. No worker needs it.
+    #[serde(skip)]
+    pub freshness: Option<Freshness>,
+    /// When it is made by itself. No worker needs it.
+    #[serde(skip)]
+    pub automation: Option<Automation>,
     /// The kind's own part, checked, in the kind's own form. Holds the text of SQL files, not their paths alone.
     pub config: Value,
     /// What the code is: changes when a step would compute something else.

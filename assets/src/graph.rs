@@ -211,7 +211,8 @@ pub(crate) mod tests {
                 })
                 .collect(),
             checks: vec![],
-            freshness_seconds: None,
+            freshness: None,
+            automation: None,
             config: serde_json::Value::Null,
             fingerprint: Fingerprint::of([key]),
             declared_at: Location {

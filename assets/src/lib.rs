@@ -3,7 +3,9 @@
 //! Nothing here reads a file, a clock or an environment variable: text comes in, checked values come out.
 //! Files reach the reader through [`files::ProjectFiles`], time as a value.
 
+pub mod alert;
 pub mod asset;
+pub mod automation;
 pub mod check;
 pub mod condition;
 pub mod cron;
@@ -11,9 +13,11 @@ pub mod declaration;
 pub mod diagnostic;
 pub mod files;
 pub mod fingerprint;
+pub mod freshness;
 pub mod graph;
 pub mod key;
 pub mod kind;
+pub mod openlineage;
 pub mod outcome;
 pub mod partition;
 pub mod pattern;
@@ -28,8 +32,11 @@ pub mod span;
 pub mod sql;
 pub mod table;
 
+pub use alert::Alert;
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
+pub use automation::Automation;
 pub use fingerprint::Fingerprint;
+pub use freshness::Freshness;
 pub use graph::AssetGraph;
 pub use key::{AssetKey, AssetPartition};
 pub use partition::PartitionKey;

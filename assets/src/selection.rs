@@ -131,6 +131,11 @@ impl Selection {
         &self.text
     }
 
+    /// Whether what it means changes with the state of assets: it says `stale` or `missing` somewhere.
+    pub fn speaks_of_states(&self) -> bool {
+        self.expression.speaks_of_states()
+    }
+
     /// The assets it means, upstream first. `state` tells whether an asset is stale or missing; it is asked only if the
     /// selection speaks of states. An unknown name, or nothing found, is an error: "ran 0 assets" is never what was meant.
     pub fn resolve(
@@ -157,6 +162,17 @@ impl Selection {
             .filter(|asset| found.contains(&asset.key))
             .map(|asset| asset.key.clone())
             .collect())
+    }
+}
+
+impl Expression {
+    fn speaks_of_states(&self) -> bool {
+        match self {
+            Self::State(_) => true,
+            Self::All | Self::Key { .. } | Self::Pattern { .. } | Self::Attribute { .. } => false,
+            Self::Up { of, .. } | Self::Down { of, .. } | Self::Not(of) => of.speaks_of_states(),
+            Self::And(left, right) | Self::Or(left, right) => left.speaks_of_states() || right.speaks_of_states(),
+        }
     }
 }
 

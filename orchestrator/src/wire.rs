@@ -10,6 +10,17 @@ use state::sensor::{SensorEvent, SensorTick};
 
 use crate::core::Answer;
 
+/// Answer of `POST /api/v1/alerts/{alert}/test`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestAnswer {
+    /// The alert.
+    pub alert: String,
+    /// Whether its receiver took the message.
+    pub delivered: bool,
+    /// Why it did not.
+    pub error: Option<String>,
+}
+
 /// Body of `POST /api/v1/runs`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,7 +140,8 @@ impl From<Answer> for RunAnswer {
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
-            | Answer::Sensor { .. } => Self::Refused {
+            | Answer::Sensor { .. }
+            | Answer::Automation { .. } => Self::Refused {
                 reasons: vec!["that was not a request to run".to_owned()],
             },
         }

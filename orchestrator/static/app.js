@@ -279,7 +279,9 @@ setInterval(() => {
 
 // ---- Keys, and buttons that are pressed once.
 
-const PLACES = { o: "/", a: "/assets", r: "/runs", s: "/schedules", e: "/sensors", m: "/models", g: "/graph" };
+const PLACES = {
+  o: "/", a: "/assets", r: "/runs", s: "/schedules", e: "/sensors", l: "/alerts", m: "/models", g: "/graph",
+};
 let going = 0;
 
 document.addEventListener("keydown", (event) => {

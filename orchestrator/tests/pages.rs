@@ -61,6 +61,8 @@ sql = "SELECT 'a' AS label"
 kind = "command"
 needs = ["gold.labels"]
 command = ["sh", "report.sh"]
+automation = { when = "freshness_late and not any(missing)" }
+freshness = { within = "26h" }
 "#,
     ),
     (
@@ -262,6 +264,24 @@ fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
         ),
         ("/models".to_owned(), vec!["No model yet"]),
         (
+            "/automation".to_owned(),
+            vec![
+                "reports.log",
+                "when freshness_late and not any(missing)",
+                "Pause all",
+                "Nothing was requested yet.",
+            ],
+        ),
+        (
+            "/assets/reports.log".to_owned(),
+            vec![
+                "never made; it has to be made within 26h",
+                "not made yet",
+                "the condition does not hold",
+                "freshness_late",
+            ],
+        ),
+        (
             "/schedules".to_owned(),
             vec![
                 "leap_day",
@@ -371,6 +391,45 @@ fn pages_say_what_is_the_case_without_javascript() {
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.body.contains("href=\"/\""), "{path} has a way back");
     }
+}
+
+#[test]
+fn automation_is_paused_and_resumed_by_buttons() {
+    let daemon = Daemon::start();
+    let press = |path: &str, body: &str| {
+        let pressed = daemon.post(&format!("{path}?form={}", daemon.form_token()), body);
+        assert_eq!(pressed.status, 303, "{path}: {}", pressed.body);
+        let place = pressed.head.lines().find_map(|line| line.strip_prefix("location: "));
+        place.unwrap().to_owned()
+    };
+    assert_eq!(
+        press("/automation/reports.log/pause", "back=asset"),
+        "/assets/reports.log#automation"
+    );
+    let page = daemon.page("/assets/reports.log");
+    assert!(
+        has(&page, "automation is paused by page") && has(&page, "Resume"),
+        "{page}"
+    );
+    let twin = daemon.json("/api/v1/assets/reports.log");
+    assert_eq!(twin["automation"]["paused"][1], "page");
+    assert_eq!(twin["freshness"]["state"], "unknown");
+    assert_eq!(press("/automation/reports.log/resume", ""), "/automation");
+    assert_eq!(press("/automation/pause", ""), "/automation");
+    assert!(has(&daemon.page("/automation"), "All automation is paused by page"));
+    assert_eq!(daemon.json("/api/v1/automation")["paused_by"], "page");
+    assert_eq!(press("/automation/resume", ""), "/automation");
+    let unknown = daemon.post(
+        &format!("/automation/reports.lgo/pause?form={}", daemon.form_token()),
+        "",
+    );
+    assert!(
+        unknown.status == 404 && unknown.body.contains("reports.log"),
+        "{}",
+        unknown.body
+    );
+    let foreign = daemon.post("/automation/pause?form=0000", "");
+    assert_eq!(foreign.status, 403);
 }
 
 #[test]

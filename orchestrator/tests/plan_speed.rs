@@ -61,7 +61,8 @@ fn asset(number: usize) -> Asset {
         write: WriteMode::Replace,
         inputs,
         checks: Vec::new(),
-        freshness_seconds: None,
+        freshness: None,
+        automation: None,
         config: Value::Null,
         fingerprint: Fingerprint::of([number.to_string().as_str()]),
         declared_at: Location {

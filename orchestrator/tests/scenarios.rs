@@ -184,7 +184,8 @@ impl Scenario {
                 partitioning,
             }),
             checks: Vec::new(),
-            freshness_seconds: None,
+            freshness: None,
+            automation: None,
             config: json!({ "promote": { "alias": "champion", "when": "score >= champion.score" } }),
             fingerprint: Fingerprint::of([key]),
             declared_at: Location {
@@ -397,7 +398,8 @@ impl Scenario {
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
-            | Answer::Sensor { .. } => {}
+            | Answer::Sensor { .. }
+            | Answer::Automation { .. } => {}
         }
     }
 

@@ -8,7 +8,10 @@ use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ids::{AttemptId, RunId};
+use crate::alert::{AlertEnd, AlertLine, AlertMessage, RaisedAlert};
+use crate::automation::{AutomationDecision, Held};
+use crate::freshness::FreshnessChange;
+use crate::ids::{AttemptId, MessageId, RunId};
 use crate::schedule::{DeclaredTimes, Tick};
 use crate::sensor::{DeclaredSensor, SensorTick};
 use crate::status::RunStatus;
@@ -223,6 +226,85 @@ pub enum Event {
     Ticked {
         /// The tick.
         tick: Tick,
+    },
+    /// An asset became late, will be soon, recovered, or is watched from here on.
+    FreshnessChanged {
+        /// From which state to which, and why.
+        change: FreshnessChange,
+    },
+    /// An asset has no freshness policy any more.
+    FreshnessRemoved {
+        /// The asset.
+        asset: AssetKey,
+    },
+    /// Automation requested a run; in the transaction that submits it.
+    AutomationRequested {
+        /// What was requested, and why.
+        decision: AutomationDecision,
+    },
+    /// Automation leaves partitions alone until something that they are made from changes, or until they are made.
+    AutomationHeld {
+        /// The asset.
+        asset: AssetKey,
+        /// Which partitions, and why.
+        held: Vec<Held>,
+    },
+    /// Someone paused automation.
+    AutomationPaused {
+        /// Of one asset; all of it if absent.
+        asset: Option<AssetKey>,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// Someone resumed automation.
+    AutomationResumed {
+        /// Of one asset, or all of it.
+        asset: Option<AssetKey>,
+        /// `cli`, `page`, `api`.
+        by: String,
+    },
+    /// Something went wrong that an alert is about, decided with the fact itself and in its transaction.
+    AlertRaised {
+        /// What, and which alert.
+        raised: RaisedAlert,
+    },
+    /// What an alert told of is over.
+    AlertEnded {
+        /// The alert.
+        alert: String,
+        /// Why.
+        end: AlertEnd,
+        /// What is over.
+        line: AlertLine,
+        /// Whether that is to be told.
+        tell: bool,
+    },
+    /// All that waited to be told of an alert became a message.
+    AlertGrouped {
+        /// The message, which waits to be delivered from here on.
+        message: AlertMessage,
+    },
+    /// The receiver of an alert took a message.
+    AlertDelivered {
+        /// The alert.
+        alert: String,
+        /// The message.
+        message: MessageId,
+        /// How often it was tried, this time included.
+        tries: u32,
+    },
+    /// A message could not be delivered.
+    AlertFailed {
+        /// The alert.
+        alert: String,
+        /// The message.
+        message: MessageId,
+        /// How often it was tried, this time included.
+        tries: u32,
+        /// Why it failed.
+        error: String,
+        /// When it is tried again; `None` if it is given up.
+        next_at: Option<Micros>,
     },
     /// A sensor was declared, or watches something else than before.
     SensorDeclared {

@@ -85,6 +85,10 @@ id!(
     /// the step's current one is refused.
     AttemptId, "attempt", "att"
 );
+id!(
+    /// A message of an alert, the same at every try to deliver it.
+    MessageId, "message", "msg"
+);
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,10 @@
 //!  page, command ◀── queries::… ───────┘  (a second Store, opened with open_reader)
 //! ```
 
+pub mod alert;
+pub mod automation;
 pub mod event;
+pub mod freshness;
 pub mod ids;
 pub mod logs;
 pub mod schedule;

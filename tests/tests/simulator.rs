@@ -28,6 +28,10 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.published += outcome.published;
                     sum.crashes += outcome.crashes;
                     sum.ticks += outcome.ticks;
+                    sum.decisions += outcome.decisions;
+                    sum.freshness += outcome.freshness;
+                    sum.raised += outcome.raised;
+                    sum.received += outcome.received;
                     sum.events += outcome.events;
                 }
                 Err(broken) => panic!("{broken}"),
@@ -44,6 +48,10 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.published += more.published;
                 sum.crashes += more.crashes;
                 sum.ticks += more.ticks;
+                sum.decisions += more.decisions;
+                sum.freshness += more.freshness;
+                sum.raised += more.raised;
+                sum.received += more.received;
                 sum.events += more.events;
                 sum
             }
@@ -65,9 +73,16 @@ fn promises_hold_under_faults() {
     println!("{sum:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(
-        sum.runs > 1000 && sum.published > 10_000 && sum.crashes > 500 && sum.ticks > 5_000 && sum.events > 5_000,
+        sum.runs > 1000
+            && sum.published > 10_000
+            && sum.crashes > 500
+            && sum.ticks > 5_000
+            && sum.raised > 2_000
+            && sum.received > 500
+            && sum.events > 5_000,
         "{sum:?}"
     );
+    assert!(sum.decisions > 2_000 && sum.freshness > 2_000, "{sum:?}");
 }
 
 #[test]
@@ -80,7 +95,7 @@ fn a_seed_repeats_itself() {
 
 #[test]
 fn bugs_put_in_on_purpose_are_noticed() {
-    for bug in Sabotage::ALL {
+    for &bug in Sabotage::ALL {
         // A bug may also show as a worker that is given other steps than it speaks of, which the simulator's own worker asserts.
         let noticed = (0..200).find_map(|seed| match std::panic::catch_unwind(|| simulate(seed, Some(bug))) {
             Ok(Ok(_)) => None,

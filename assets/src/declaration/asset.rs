@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::automation::{AUTOMATION, read_automation};
 use super::checks::{CHECK, read_checks};
+use super::freshness::{FRESHNESS, read_freshness};
 use super::inputs::{DeclaredMapping, INPUT, read_inputs};
 use super::{Ahead, CompileContext, ReadFiles};
 use crate::asset::{PartitionedBy, WriteMode};
+use crate::automation::Automation;
 use crate::check::Check;
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::files::ProjectFiles;
+use crate::freshness::Freshness;
 use crate::key::AssetKey;
 use crate::kind::{CompiledKind, KindCompiler};
 use crate::partition::Partitioning;
@@ -49,6 +53,11 @@ pub(crate) static ASSET: TableSpec = TableSpec {
             "What must hold before readers see the rows.",
         ),
         FieldSpec::optional("freshness", FieldType::Table(&FRESHNESS), "How old it may be."),
+        FieldSpec::optional(
+            "automation",
+            AUTOMATION,
+            "When it is made by itself: \"eager\", \"on_missing\", or a table with a cron or a condition.",
+        ),
     ],
 };
 
@@ -59,16 +68,6 @@ static PARTITIONED: TableSpec = TableSpec {
         FieldSpec::required("use", FieldType::Text, "A set declared under `[partitions]`."),
         FieldSpec::required("column", FieldType::Text, "The column that tells a row's partition."),
     ],
-};
-
-static FRESHNESS: TableSpec = TableSpec {
-    name: "freshness",
-    doc: "How old the newest materialization may be.",
-    fields: &[FieldSpec::required(
-        "within",
-        FieldType::Duration,
-        "A length of time: `26h`.",
-    )],
 };
 
 /// An asset as declared, its inputs not resolved yet.
@@ -86,7 +85,8 @@ pub(crate) struct AssetDraft {
     pub(crate) checks: Vec<Check>,
     /// Assets that checks read, and where they are named.
     pub(crate) check_reads: Vec<(AssetKey, Span)>,
-    pub(crate) freshness_seconds: Option<u64>,
+    pub(crate) freshness: Option<Freshness>,
+    pub(crate) automation: Option<Automation>,
     /// `None` if the kind found something wrong.
     pub(crate) compiled: Option<CompiledKind>,
     /// Values of the parameters that its queries use.
@@ -172,6 +172,14 @@ pub(crate) fn read_asset(
         }
         _ => None,
     };
+    let freshness = read_freshness(&table, &surrounding.settings.timezone, context.sources);
+    let automation = read_automation(
+        &table,
+        partitions.as_ref(),
+        partitions_known,
+        &surrounding.settings.timezone,
+        context.sources,
+    );
     let params = context
         .used
         .iter()
@@ -190,9 +198,8 @@ pub(crate) fn read_asset(
         mappings: read_inputs(&table),
         checks: checks.checks,
         check_reads: checks.reads,
-        freshness_seconds: table
-            .table("freshness")
-            .and_then(|freshness| Some(freshness.duration("within")?.value)),
+        freshness,
+        automation,
         compiled,
         params,
         partitions_known,

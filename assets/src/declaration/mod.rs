@@ -5,10 +5,14 @@
 //! assets are resolved in [`crate::project`].
 
 mod ahead;
+mod alerts;
 mod asset;
+mod automation;
 mod checks;
 mod context;
+mod freshness;
 mod inputs;
+mod openlineage;
 mod operations;
 mod partitions;
 mod read_files;
@@ -20,6 +24,7 @@ mod sensors;
 mod settings;
 
 pub(crate) use ahead::Ahead;
+pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
 pub use operations::{Daemon, Retention};

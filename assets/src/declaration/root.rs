@@ -1,5 +1,7 @@
 //! What a whole file may hold.
 
+use super::alerts::ALERT;
+use super::openlineage::OPENLINEAGE;
 use super::operations::{DAEMON, RETENTION};
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
@@ -12,6 +14,7 @@ const ASSETS: FieldSpec = FieldSpec::optional(
     FieldType::Map(&FieldType::Map(&FieldType::Asset)),
     "Assets, one table each: `[asset.LAYER.NAME]`.",
 );
+const ALERTS_DOC: &str = "Alerts, one table each: `[alert.NAME]`.";
 const SCHEDULES_DOC: &str = "Schedules, one table each: `[schedule.NAME]`.";
 const SENSORS: FieldSpec = FieldSpec::optional(
     "sensor",
@@ -38,6 +41,11 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
             "How long what happened is kept.",
         ),
         FieldSpec::optional(
+            "openlineage",
+            FieldType::Table(&OPENLINEAGE),
+            "Where OpenLineage events of runs and steps go.",
+        ),
+        FieldSpec::optional(
             "params",
             FieldType::Map(&PARAM),
             "Values that queries use as parameters `$name`; bound, never pasted as text.",
@@ -49,6 +57,7 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
         ),
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
+        FieldSpec::optional("alert", FieldType::Map(&FieldType::Table(&ALERT)), ALERTS_DOC),
         ASSETS,
     ],
 };
@@ -61,6 +70,7 @@ pub(crate) static ASSET_FILE: TableSpec = TableSpec {
         ASSETS,
         FieldSpec::optional("schedule", FieldType::Map(&FieldType::Table(&SCHEDULE)), SCHEDULES_DOC),
         SENSORS,
+        FieldSpec::optional("alert", FieldType::Map(&FieldType::Table(&ALERT)), ALERTS_DOC),
     ],
 };
 

@@ -145,14 +145,15 @@ impl ScheduleDraft {
     }
 }
 
-fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources) -> Option<(String, Timetable)> {
-    let written = table.strings("cron");
+/// The crons under a key; `None` if there is none, or if one is wrong (and reported).
+pub(super) fn read_crons(table: &TableReader<'_>, key: &str, sources: &Sources) -> Option<Vec<Cron>> {
+    let written = table.strings(key);
     if table
-        .value("cron")
+        .value(key)
         .and_then(|cron| cron.as_list())
         .is_some_and(|list| list.is_empty())
     {
-        table.invalid("cron", "a schedule needs at least one cron");
+        table.invalid(key, "there must be at least one cron");
     }
     let mut crons: Vec<Cron> = Vec::new();
     for text in &written {
@@ -177,14 +178,22 @@ fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources
             }
         }
     }
-    let zone = match table.string("timezone") {
-        Some(zone) if check_zone(table, zone) => zone.value,
-        Some(_) => return None,
-        None => project_zone,
-    };
-    if crons.is_empty() || crons.len() < written.len() {
-        return None;
+    (!crons.is_empty() && crons.len() == written.len()).then_some(crons)
+}
+
+/// The zone under `timezone`, or the project's; `None` if it is wrong (and reported).
+pub(super) fn read_zone<'z>(table: &TableReader<'z>, project_zone: &'z str) -> Option<&'z str> {
+    match table.string("timezone") {
+        Some(zone) if check_zone(table, zone) => Some(zone.value),
+        Some(_) => None,
+        None => Some(project_zone),
     }
+}
+
+fn read_timetable(table: &TableReader<'_>, project_zone: &str, sources: &Sources) -> Option<(String, Timetable)> {
+    let crons = read_crons(table, "cron", sources);
+    let zone = read_zone(table, project_zone)?;
+    let crons = crons?;
     let repeated = table.string("repeated").and_then(|word| {
         let mut choices = Repeated::ALL.into_iter();
         choices.find(|choice| choice.as_str() == word.value)

@@ -26,6 +26,9 @@ pub(crate) static SECRET: TableSpec = TableSpec {
     ],
 };
 
+/// What a key takes that refers to a secret. A text is let through here, since the search for literal secrets reports it.
+pub(crate) const SECRET_REFERENCE: FieldType = FieldType::OneOf(&[FieldType::Table(&SECRET), FieldType::Text]);
+
 /// Reads the reference under `key`; `None` if it is absent or wrong (and reported).
 pub(crate) fn read_secret(table: &TableReader<'_>, key: &str) -> Option<SecretReference> {
     let reference = table.table(key)?;

@@ -27,6 +27,9 @@ const NAMES: [&str; 18] = [
     "credentials",
 ];
 
+/// Keys of a reference to a secret.
+const REFERENCES: [&str; 3] = ["env", "file", "command"];
+
 /// Endings of keys whose values are secrets.
 const ENDINGS: [&str; 6] = [
     "_password",
@@ -39,20 +42,32 @@ const ENDINGS: [&str; 6] = [
 
 /// Reports every literal secret and hides its characters in all that is shown of the file.
 pub(crate) fn mask_secrets(table: &DeTable<'_>, source: SourceId, sources: &mut Sources, sink: &DiagnosticSink) {
+    mask_below(None, table, source, sources, sink);
+}
+
+fn mask_below(
+    parent: Option<&str>,
+    table: &DeTable<'_>,
+    source: SourceId,
+    sources: &mut Sources,
+    sink: &DiagnosticSink,
+) {
     for (key, value) in table {
         let span = Span::new(source, value.span());
         // A table of credentials holds names and places beside the secrets.
         let holder = key.get_ref() == "credentials" && matches!(value.get_ref(), DeValue::Table(_));
-        if is_secret(key.get_ref()) && !holder {
+        // Whoever knows the address of a webhook can write to it.
+        let address = parent == Some("webhook") && key.get_ref() == "url";
+        if (is_secret(key.get_ref()) || address) && !holder {
             mask_literals(key.get_ref(), value.get_ref(), span, sources, sink);
             continue;
         }
         match value.get_ref() {
-            DeValue::Table(inner) => mask_secrets(inner, source, sources, sink),
+            DeValue::Table(inner) => mask_below(Some(key.get_ref()), inner, source, sources, sink),
             DeValue::Array(values) => {
                 for value in values {
                     if let DeValue::Table(inner) = value.get_ref() {
-                        mask_secrets(inner, source, sources, sink);
+                        mask_below(Some(key.get_ref()), inner, source, sources, sink);
                     }
                 }
             }
@@ -85,7 +100,7 @@ fn has_password(text: &str) -> bool {
 fn mask_literals(key: &str, value: &DeValue<'_>, span: Span, sources: &mut Sources, sink: &DiagnosticSink) {
     match value {
         DeValue::Table(inner)
-            if inner.len() == 1 && ["env", "file", "command"].iter().any(|name| inner.contains_key(*name)) => {}
+            if !inner.is_empty() && inner.keys().all(|key| REFERENCES.contains(&key.get_ref().as_ref())) => {}
         DeValue::Table(inner) => {
             for (key, value) in inner {
                 mask_literals(
@@ -134,7 +149,7 @@ pub(crate) fn mask_secret_lines(text: &str, source: SourceId, sources: &mut Sour
                 .rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
                 .next()
                 .unwrap_or_default();
-            if is_secret(key) {
+            if is_secret(key) || key == "url" {
                 let value = line[sign + 1..].trim_start();
                 let start = at + line.len() - value.len();
                 sources.mask(Span::new(source, start..start + value.trim_end().len()));

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::openlineage::read_openlineage;
 use super::operations::{Daemon, Retention, read_daemon, read_retention};
 use crate::diagnostic::{Code, Diagnostic, closest};
 use crate::key::is_name;
+use crate::openlineage::OpenLineage;
 use crate::span::Spanned;
 use crate::sql::STEP_PARAMETERS;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
@@ -78,6 +80,7 @@ pub(crate) struct Settings {
     pub(crate) daemon: Daemon,
     pub(crate) retention: Retention,
     pub(crate) params: BTreeMap<String, Value>,
+    pub(crate) openlineage: Option<OpenLineage>,
 }
 
 /// Reads the settings; what is absent or wrong (and reported) has its default.
@@ -89,8 +92,10 @@ pub(crate) fn read_settings(root: &TableReader<'_>) -> Settings {
         workers: execution.integer("workers").map(|workers| workers.value as u32),
         memory_bytes: execution.byte_size("memory").map(|bytes| bytes.value),
     });
+    let name = text("name").map_or_else(String::new, |name| name.value.to_owned());
     Settings {
-        name: text("name").map_or_else(String::new, |name| name.value.to_owned()),
+        openlineage: read_openlineage(root, &name),
+        name,
         timezone: timezone.map_or_else(|| "UTC".to_owned(), |zone| zone.value.to_owned()),
         warehouse: read_warehouse(root).unwrap_or_else(|| "lake".to_owned()),
         execution: execution.unwrap_or_default(),

@@ -100,9 +100,14 @@ codes! {
     BadCron = "bad-cron", Error;
     /// A cron names a day that no year has.
     NeverRuns = "never-runs", Error;
+    /// The condition of an asset's automation cannot be read.
+    BadCondition = "bad-condition", Error;
     /// A selection cannot be read, or names what is not there.
     BadSelection = "bad-selection", Error;
 
+    // Alerts
+    /// An alert is declared twice.
+    DuplicateAlert = "duplicate-alert", Error;
     // Sensors
     /// A sensor is declared twice.
     DuplicateSensor = "duplicate-sensor", Error;

@@ -82,6 +82,22 @@ impl PartitionSet {
         &self.ranges
     }
 
+    /// What is in this set and not in another.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut left = Self::new();
+        for range in &self.ranges {
+            let mut from = range.start;
+            let first = other.ranges.partition_point(|r| r.end <= range.start);
+            for hole in other.ranges[first..].iter().take_while(|hole| hole.start < range.end) {
+                left.insert_range(from..hole.start.max(from));
+                from = hole.end;
+            }
+            left.insert_range(from.min(range.end)..range.end);
+        }
+        left
+    }
+
     /// Adds everything of another set.
     pub fn union(&mut self, other: &Self) {
         for range in &other.ranges {

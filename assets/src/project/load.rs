@@ -7,9 +7,9 @@ use toml::de::DeTable;
 
 use super::{ASSETS_FOLDER, Loaded, PROJECT_FILE, Project, resolve};
 use crate::declaration::{
-    self, ASSET, ASSET_FILE, Ahead, AssetDraft, ReadFiles, Reading, SCHEDULE, SENSOR, ScheduleDraft, SensorDraft,
-    Settings, Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_asset, read_partitions,
-    read_schedule, read_sensor, read_settings,
+    self, ALERT, ASSET, ASSET_FILE, Ahead, AlertDraft, AssetDraft, ReadFiles, Reading, SCHEDULE, SENSOR, ScheduleDraft,
+    SensorDraft, Settings, Surrounding, check_asset_file, mask_secret_lines, mask_secrets, read_alert, read_asset,
+    read_partitions, read_schedule, read_sensor, read_settings,
 };
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use crate::files::ProjectFiles;
@@ -119,7 +119,7 @@ impl Loader<'_> {
                 }
             }
         });
-        let (schedules, sensors) = (drafts.schedules, drafts.sensors);
+        let (schedules, sensors, alerts) = (drafts.schedules, drafts.sensors, drafts.alerts);
         let mut drafts = drafts.list;
         drafts.sort_by(|a, b| a.key.cmp(&b.key));
         resolve::link(&mut drafts, self.kinds, self.sink);
@@ -128,6 +128,11 @@ impl Loader<'_> {
             .into_iter()
             .filter_map(|draft| draft.resolve(&graph, self.sink))
             .map(|schedule| (schedule.name.clone(), schedule))
+            .collect();
+        let alerts = alerts
+            .into_iter()
+            .filter_map(|draft| draft.resolve(&graph, self.sink))
+            .map(|alert| (alert.name.clone(), alert))
             .collect();
         let sensors = sensors
             .into_iter()
@@ -142,6 +147,7 @@ impl Loader<'_> {
             daemon,
             retention,
             params,
+            openlineage,
         } = settings;
         let partitions = partitions
             .into_iter()
@@ -157,6 +163,8 @@ impl Loader<'_> {
             params,
             partitions,
             schedules,
+            alerts,
+            openlineage,
             sensors,
             graph,
         })
@@ -226,7 +234,7 @@ impl Loader<'_> {
         Some(Opened { text, whole })
     }
 
-    /// The assets, schedules and sensors of one file.
+    /// The assets, schedules, sensors and alerts of one file.
     fn read_file(&mut self, file: &TableReader<'_>, surrounding: &Surrounding<'_>, drafts: &mut Drafts) {
         for (name, value) in file.map("sensor") {
             let Some(table) = value.as_table(&SENSOR) else {
@@ -273,6 +281,23 @@ impl Loader<'_> {
             let zone = &surrounding.settings.timezone;
             drafts.schedules.extend(read_schedule(name, &table, zone, self.sources));
         }
+        for (name, value) in file.map("alert") {
+            let Some(table) = value.as_table(&ALERT) else { continue };
+            if let Some(first) = drafts.alert_places.get(name.value) {
+                self.sink.report(
+                    Diagnostic::new(
+                        Code::DuplicateAlert,
+                        format!("alert `{}` is declared twice", name.value),
+                        name.span,
+                    )
+                    .label("declared again here")
+                    .note("first declared here", Some(*first)),
+                );
+                continue;
+            }
+            drafts.alert_places.insert(name.value.to_owned(), name.span);
+            drafts.alerts.extend(read_alert(name, &table, self.sources));
+        }
         for (layer, tables) in file.map("asset") {
             for (name, value) in tables.as_map().unwrap_or_default() {
                 let Some(table) = value.as_table(&ASSET) else { continue };
@@ -317,13 +342,15 @@ impl Loader<'_> {
     }
 }
 
-/// The assets and schedules read so far.
+/// The assets, schedules and alerts read so far.
 #[derive(Default)]
 struct Drafts {
     list: Vec<AssetDraft>,
     places: HashMap<AssetKey, Span>,
     schedules: Vec<ScheduleDraft>,
     schedule_places: HashMap<String, Span>,
+    alerts: Vec<AlertDraft>,
+    alert_places: HashMap<String, Span>,
     sensors: Vec<SensorDraft>,
     sensor_places: HashMap<String, Span>,
     read: ReadFiles,

@@ -14,8 +14,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::alert::Alert;
 use crate::diagnostic::Diagnostics;
 use crate::graph::AssetGraph;
+use crate::openlineage::OpenLineage;
 use crate::partition::Partitioning;
 use crate::schedule::Schedule;
 use crate::sensor::Sensor;
@@ -50,6 +52,10 @@ pub struct Project {
     pub partitions: BTreeMap<String, Partitioning>,
     /// Its schedules, by name.
     pub schedules: BTreeMap<String, Schedule>,
+    /// Its alerts, by name.
+    pub alerts: BTreeMap<String, Alert>,
+    /// Where lineage is told of what runs.
+    pub openlineage: Option<OpenLineage>,
     /// Its sensors, by name.
     pub sensors: BTreeMap<String, Sensor>,
     /// Its assets, each with its inputs resolved.

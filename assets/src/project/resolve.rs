@@ -280,7 +280,8 @@ fn finish(draft: AssetDraft, edges: Vec<Edge>, sources: &Sources) -> Option<Asse
         write: draft.write,
         inputs,
         checks: draft.checks,
-        freshness_seconds: draft.freshness_seconds,
+        freshness: draft.freshness,
+        automation: draft.automation,
         config: compiled.config,
         fingerprint,
     })

@@ -31,6 +31,7 @@ checks     = [
      SELECT * FROM this WHERE "x" < 'Ü' """ },
 ]
 freshness  = { within = "26h" }
+automation = { when = "since(cron('0 6 * * *'), materialized) and any(stale)", latest = 3 }
 
 [asset.bronze.airports]
 kind = "ingest"

@@ -225,7 +225,7 @@ fn a_fingerprint_changes_with_what_is_computed_and_with_nothing_else() {
         ("$late_minutes\"", "$late_minutes ;\""),
         (
             "key = [\"x\"]",
-            "key = [\"x\"]\ndescription = \"d\"\nowner = \"o\"\ntags = [\"t\"]\nchecks = [{ unique = \"x\" }]\nfreshness = { within = \"1h\" }",
+            "key = [\"x\"]\ndescription = \"d\"\nowner = \"o\"\ntags = [\"t\"]\nchecks = [{ unique = \"x\" }]\nfreshness = { within = \"1h\" }\nautomation = \"eager\"",
         ),
     ] {
         let changed = text.replacen(from, to, 1);

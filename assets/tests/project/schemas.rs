@@ -39,7 +39,7 @@ fn an_asset_has_its_common_keys_and_those_of_its_kind() {
     let asset = &schema["$defs"]["asset"];
     assert_eq!(asset["unevaluatedProperties"], false);
     assert_eq!(asset["required"], serde_json::json!(["kind"]));
-    for key in ["kind", "partitions", "checks", "inputs", "freshness"] {
+    for key in ["kind", "partitions", "checks", "inputs", "freshness", "automation"] {
         assert!(asset["properties"][key]["description"].is_string(), "{key}");
     }
     for (index, kind) in TestKinds.kinds().iter().enumerate() {

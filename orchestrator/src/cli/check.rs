@@ -33,7 +33,7 @@ impl Check {
                     .definitions
                     .ordered()
                     .iter()
-                    .map(|asset| serde_json::to_value(&**asset).expect("an asset has a JSON form"))
+                    .map(|asset| asset_json(asset))
                     .collect()
             });
             terminal.answer(&json!({ "ok": read.project.is_some(), "diagnostics": read.diagnostics.to_json(&read.sources), "assets": assets }));
@@ -77,6 +77,14 @@ impl Check {
     }
 }
 
+/// An asset as JSON, with what of it looks after itself in words.
+pub fn asset_json(asset: &Asset) -> serde_json::Value {
+    let mut json = serde_json::to_value(asset).expect("an asset has a JSON form");
+    json["freshness"] = json!(asset.freshness.as_ref().map(assets::Freshness::describe));
+    json["automation"] = json!(asset.automation.as_ref().map(assets::Automation::describe));
+    json
+}
+
 fn show(asset: &Asset, terminal: &Terminal) {
     let place = format!("{}:{}", asset.declared_at.file, asset.declared_at.line);
     terminal.say(format!(
@@ -94,6 +102,12 @@ fn show(asset: &Asset, terminal: &Terminal) {
     if !asset.checks.is_empty() {
         let names: Vec<&str> = asset.checks.iter().map(|check| check.name.as_str()).collect();
         terminal.say(format!("  checks      {}", names.join(", ")));
+    }
+    if let Some(freshness) = &asset.freshness {
+        terminal.say(format!("  freshness   {}", freshness.describe()));
+    }
+    if let Some(automation) = &asset.automation {
+        terminal.say(format!("  automation  {}", automation.describe()));
     }
     terminal.say(format!(
         "  code        {}",

@@ -1,5 +1,7 @@
 //! The commands. Each has a file; this one says what there is and hands over.
 
+mod alert;
+mod automation;
 mod backfill;
 mod backup;
 mod cancel;
@@ -86,6 +88,8 @@ enum Command {
     Resume(pause::Resume),
     Up(up::Up),
     Schedule(schedule::ScheduleCommand),
+    Automation(automation::AutomationCommand),
+    Alert(alert::AlertCommand),
     Fsck(fsck::Fsck),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -126,6 +130,8 @@ pub fn main() -> ExitCode {
         Command::Resume(command) => command.run(&place, &terminal),
         Command::Up(command) => command.run(&place, &terminal),
         Command::Schedule(command) => command.run(&place, &terminal),
+        Command::Automation(command) => command.run(&place, &terminal),
+        Command::Alert(command) => command.run(&place, &terminal),
         Command::Fsck(command) => command.run(&place, &terminal),
         Command::Backup(command) => command.run(&place, &terminal),
         Command::Restore(command) => command.run(&place, &terminal),

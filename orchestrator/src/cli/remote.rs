@@ -17,7 +17,7 @@ use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
 use crate::edge::folder::StateFolder;
-use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody, SensorLooked};
+use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
 const WAIT_SECONDS: u64 = 20;
@@ -199,6 +199,27 @@ impl Remote {
     pub async fn tick(&self, schedule: &str) -> Result<Tick, Stop> {
         let path = format!("/schedules/{schedule}/tick");
         self.answer(self.request(Method::POST, &path)).await
+    }
+
+    /// Pauses automation, or lets it go on: of one asset, or all of it.
+    pub async fn pause_automation(&self, asset: Option<&str>, pause: bool) -> Result<(), Stop> {
+        let verb = if pause { "pause" } else { "resume" };
+        let path = match asset {
+            Some(asset) => format!("/automation/{asset}/{verb}"),
+            None => format!("/automation/{verb}"),
+        };
+        let _: serde_json::Value = self.answer(self.request(Method::POST, &path)).await?;
+        Ok(())
+    }
+
+    /// Sends a test message of an alert: whether its receiver took it, or why not.
+    pub async fn test_alert(&self, alert: &str) -> Result<Result<(), String>, Stop> {
+        let path = format!("/alerts/{alert}/test");
+        let answer: TestAnswer = self.answer(self.request(Method::POST, &path)).await?;
+        Ok(match answer.delivered {
+            true => Ok(()),
+            false => Err(answer.error.unwrap_or_default()),
+        })
     }
 
     /// Pauses a sensor, or resumes it.

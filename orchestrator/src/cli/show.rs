@@ -9,11 +9,12 @@ use state::sqlite::queries::assets::{AssetRow, asset};
 use state::sqlite::queries::checks::{Standing, standing};
 use state::sqlite::queries::materializations::of_asset;
 
-use super::check::input_text;
+use super::check::{asset_json, input_text};
 use super::look::{Look, Place};
 use super::terminal::{Terminal, bytes, count, moment, table, thousands};
+use super::why::{freshness_line, freshness_word};
 use super::{Exit, Stop};
-use crate::core::Health;
+use crate::core::{Explanation, FreshnessNow, Health, explain, freshness_now};
 
 /// Show an asset (its state, partitions, checks and snapshots), or list all.
 #[derive(Args)]
@@ -38,13 +39,18 @@ impl Show {
     }
 
     fn one(&self, look: &Look, asset: &Asset, terminal: &Terminal) -> Result<Exit, Stop> {
-        let health = Health::of(&look.world, look.at, &asset.key);
         let key = &asset.key;
+        let health = Health::of(&look.world, look.at, key);
+        let freshness = freshness_now(&look.world, look.at, asset);
+        let automation = explain(&look.world, look.at, key, None);
+        let upkeep = (freshness.as_ref(), automation.as_ref());
         let Some(store) = &look.store else {
             if terminal.json() {
-                terminal.answer(&json!({ "asset": asset, "health": health }));
+                terminal.answer(&json!({
+                    "asset": asset_json(asset), "health": health, "freshness": freshness, "automation": automation,
+                }));
             } else {
-                head(asset, health.as_ref(), None, terminal);
+                head(asset, health.as_ref(), None, upkeep, terminal);
             }
             return Ok(Exit::Done);
         };
@@ -55,12 +61,12 @@ impl Show {
         let snapshots = snapshots(look, key)?;
         if terminal.json() {
             terminal.answer(&json!({
-                "asset": asset, "health": health, "sums": row, "failed_partitions": failed.rows, "checks": checks,
+                "asset": asset_json(asset), "health": health, "freshness": freshness, "automation": automation, "sums": row, "failed_partitions": failed.rows, "checks": checks,
                 "materializations": made.rows, "snapshots": snapshots.iter().take(self.limit).map(snapshot_json).collect::<Vec<_>>(),
             }));
             return Ok(Exit::Done);
         }
-        head(asset, health.as_ref(), row.as_ref(), terminal);
+        head(asset, health.as_ref(), row.as_ref(), upkeep, terminal);
         let zone = &look.project.settings.timezone;
         if !checks.is_empty() {
             let mut heads = vec!["check", "result", "found", "expected"];
@@ -159,7 +165,13 @@ fn standing_text(check: &Standing) -> String {
     )
 }
 
-fn head(asset: &Asset, health: Option<&Health>, row: Option<&AssetRow>, terminal: &Terminal) {
+fn head(
+    asset: &Asset,
+    health: Option<&Health>,
+    row: Option<&AssetRow>,
+    (freshness, automation): (Option<&FreshnessNow>, Option<&Explanation>),
+    terminal: &Terminal,
+) {
     let state = health.map_or_else(String::new, |health| health.to_string());
     terminal.say(format!(
         "{}  {}  {state}",
@@ -187,6 +199,15 @@ fn head(asset: &Asset, health: Option<&Health>, row: Option<&AssetRow>, terminal
             bytes(row.bytes)
         ));
     }
+    if let Some(freshness) = freshness {
+        terminal.say(format!("  freshness   {}", freshness_line(freshness, terminal)));
+    }
+    if let Some(automation) = automation {
+        let paused = automation.paused.as_ref().map_or_else(String::new, |(_, by)| {
+            format!("  {}", terminal.yellow(&format!("paused by {by}")))
+        });
+        terminal.say(format!("  automation  {}{paused}", automation.rule));
+    }
 }
 
 fn snapshots(look: &Look, key: &AssetKey) -> Result<Vec<SnapshotInfo>, Stop> {
@@ -211,13 +232,14 @@ fn snapshot_json(snapshot: &SnapshotInfo) -> serde_json::Value {
 
 fn list(look: &Look, terminal: &Terminal) -> Result<Exit, Stop> {
     let mut rows = vec![
-        ["asset", "kind", "state", "rows", "size", "last made"]
+        ["asset", "kind", "state", "rows", "size", "last made", "freshness"]
             .map(|head| terminal.dim(head))
             .to_vec(),
     ];
     for asset_definition in look.project.definitions.ordered() {
         let key = &asset_definition.key;
         let health = Health::of(&look.world, look.at, key);
+        let freshness = freshness_now(&look.world, look.at, asset_definition);
         let row = look
             .store
             .as_ref()
@@ -225,7 +247,9 @@ fn list(look: &Look, terminal: &Terminal) -> Result<Exit, Stop> {
             .transpose()?
             .flatten();
         if terminal.json() {
-            terminal.answer(&json!({ "asset": key, "kind": asset_definition.kind, "health": health, "sums": row }));
+            terminal.answer(&json!({
+                "asset": key, "kind": asset_definition.kind, "health": health, "freshness": freshness, "sums": row,
+            }));
             continue;
         }
         rows.push(vec![
@@ -236,6 +260,7 @@ fn list(look: &Look, terminal: &Terminal) -> Result<Exit, Stop> {
             row.as_ref().map_or_else(String::new, |row| bytes(row.bytes)),
             row.and_then(|row| row.last_at)
                 .map_or_else(String::new, |at| moment(at, &look.project.settings.timezone)),
+            freshness.map_or_else(String::new, |now| freshness_word(&now, terminal)),
         ]);
     }
     if !terminal.json() {

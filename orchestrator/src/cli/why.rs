@@ -6,13 +6,17 @@ use assets::{AssetPartition, PartitionKey};
 use clap::Args;
 use serde_json::json;
 use state::event::PartitionChoice;
+use state::freshness::FreshnessState;
+use state::sqlite::queries::automation::{AutomationRow, requests};
 use state::sqlite::queries::why::{WhyFacts, why};
 
+use super::automation::tree;
 use super::check::input_text;
 use super::look::{Look, Place};
 use super::terminal::{Terminal, count, moment};
 use super::{Exit, Stop};
-use crate::core::{PlanRequest, plan};
+use crate::core::{Explanation, FreshnessNow, PlanRequest, explain, freshness_now, plan};
+use crate::evaluation::set;
 
 /// Explain why a partition is fresh or stale, and what became of it.
 #[derive(Args)]
@@ -49,15 +53,26 @@ impl Why {
             only: None,
         };
         let plan = plan(&look.world, look.at, &request);
+        let freshness = freshness_now(&look.world, look.at, &asset);
+        let automation = explain(&look.world, look.at, &asset.key, partition.as_ref());
         if partition.is_none() && asset.partitions.is_some() {
-            return summary(&asset.key, &plan, terminal);
+            return summary(&asset.key, &plan, (freshness.as_ref(), automation.as_ref()), terminal);
         }
         let step = AssetPartition::new(asset.key.clone(), partition);
         let facts = look.store.as_ref().map(|store| why(store, &step, 5)).transpose()?;
+        let requested = match &look.store {
+            Some(store) if automation.is_some() => requested_for(store, &asset, step.partition.as_ref())?,
+            _ => None,
+        };
         let reason = plan.steps.first().map(|step| step.reason.to_string());
         let problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
         if terminal.json() {
-            terminal.answer(&json!({ "step": step, "stale": reason, "problems": problems, "facts": facts }));
+            terminal.answer(&json!({
+                "step": step, "stale": reason, "problems": problems, "facts": facts, "freshness": freshness,
+                "automation": automation.as_ref().map(|now| json!({
+                    "verdict": now.verdict(), "now": now, "requested": requested,
+                })),
+            }));
             return Ok(Exit::Done);
         }
         match (&reason, problems.first()) {
@@ -83,6 +98,21 @@ impl Why {
         if let Some(facts) = &facts {
             history(facts, &look.project.settings.timezone, terminal);
         }
+        if let Some(freshness) = &freshness {
+            terminal.say(format!("  freshness: {}", freshness_line(freshness, terminal)));
+        }
+        if let Some(automation) = &automation {
+            terminal.say(format!("  automation {}: {}", automation.rule, automation.verdict()));
+            tree(automation, terminal);
+            if let Some(row) = &requested {
+                terminal.say(format!(
+                    "  automation requested it {} in {}, with {}",
+                    moment(row.at, &look.project.settings.timezone),
+                    row.run,
+                    set(&row.partitions)
+                ));
+            }
+        }
         if reason.is_some() {
             terminal.say(format!(
                 "  to make it: millpond materialize {}{}",
@@ -96,7 +126,12 @@ impl Why {
 }
 
 /// A whole partitioned asset: how many partitions are stale and for which reasons.
-fn summary(asset: &assets::AssetKey, plan: &crate::core::Plan, terminal: &Terminal) -> Result<Exit, Stop> {
+fn summary(
+    asset: &assets::AssetKey,
+    plan: &crate::core::Plan,
+    (freshness, automation): (Option<&FreshnessNow>, Option<&Explanation>),
+    terminal: &Terminal,
+) -> Result<Exit, Stop> {
     let mut reasons: std::collections::BTreeMap<String, (u64, &AssetPartition)> = std::collections::BTreeMap::new();
     for step in &plan.steps {
         reasons.entry(step.reason.to_string()).or_insert((0, &step.step)).0 += 1;
@@ -108,7 +143,10 @@ fn summary(asset: &assets::AssetKey, plan: &crate::core::Plan, terminal: &Termin
             .map(|(reason, (count, first))| json!({ "reason": reason, "partitions": count, "first": first }))
             .collect();
         let problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
-        terminal.answer(&json!({ "asset": asset, "fresh": fresh, "stale": stale, "problems": problems }));
+        terminal.answer(&json!({
+            "asset": asset, "fresh": fresh, "stale": stale, "problems": problems, "freshness": freshness,
+            "automation": automation,
+        }));
         return Ok(Exit::Done);
     }
     terminal.say(format!(
@@ -126,7 +164,59 @@ fn summary(asset: &assets::AssetKey, plan: &crate::core::Plan, terminal: &Termin
     for problem in &plan.problems {
         terminal.say(format!("  {problem}"));
     }
+    if let Some(freshness) = freshness {
+        terminal.say(format!("  freshness: {}", freshness_line(freshness, terminal)));
+    }
+    if let Some(automation) = automation {
+        terminal.say(format!("  automation {}", automation.rule));
+        if let Some((_, by)) = &automation.paused {
+            terminal.say(format!("  automation is paused by {by}"));
+        }
+        tree(automation, terminal);
+        for left in &automation.left_out {
+            terminal.say(format!("  not requested: {}: {}", set(&left.partitions), left.why));
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// How an asset stands by its freshness policy, in a line.
+pub fn freshness_line(now: &FreshnessNow, terminal: &Terminal) -> String {
+    format!("{}: {}", freshness_word(now, terminal), now.reason)
+}
+
+/// The same in a word.
+pub fn freshness_word(now: &FreshnessNow, terminal: &Terminal) -> String {
+    let word = now.state.words();
+    match now.state {
+        FreshnessState::OnTime => terminal.green(word),
+        FreshnessState::Unknown => terminal.dim(word),
+        FreshnessState::Warning => terminal.yellow(word),
+        FreshnessState::Late => terminal.red(word),
+    }
+}
+
+/// Most decisions that are looked through for the one that requested a partition.
+const MOST_DECISIONS: usize = 200;
+
+/// The newest decision that requested a partition.
+fn requested_for(
+    store: &state::Store,
+    asset: &assets::Asset,
+    partition: Option<&PartitionKey>,
+) -> Result<Option<AutomationRow>, Stop> {
+    let rows = requests(store, &asset.key, None, MOST_DECISIONS)?.rows;
+    let index = |key: &PartitionKey| asset.partitions.as_ref()?.partitioning.index_of(key);
+    let has = |row: &AutomationRow| match partition {
+        None => true,
+        Some(partition) => row.partitions.stretches.iter().any(|(first, last)| {
+            let (Some(own), Some(first), Some(last)) = (index(partition), index(first), index(last)) else {
+                return false;
+            };
+            (first..=last).contains(&own)
+        }),
+    };
+    Ok(rows.into_iter().find(has))
 }
 
 fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {

@@ -1,9 +1,11 @@
 //! The checked project that runs are planned with: immutable, shared, and held by each run that started with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use assets::{Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
+use assets::{Alert, Asset, AssetGraph, AssetKey, Fingerprint, Schedule, Sensor};
+
+use super::upkeep::Upkeep;
 
 /// One version of the project's definitions.
 #[derive(Debug, Default)]
@@ -11,6 +13,9 @@ pub struct Definitions {
     graph: AssetGraph,
     ordered: Vec<Arc<Asset>>,
     schedules: BTreeMap<String, Schedule>,
+    upkeep: Upkeep,
+    positions: HashMap<AssetKey, usize>,
+    alerts: BTreeMap<String, Alert>,
     sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
@@ -47,10 +52,14 @@ impl Definitions {
                 .iter()
                 .flat_map(|asset| [asset.key.as_str(), asset.fingerprint.as_str()]),
         );
+        let places = ordered.iter().enumerate();
         Self {
+            upkeep: Upkeep::new(&graph),
+            positions: places.map(|(place, asset)| (asset.key.clone(), place)).collect(),
             graph,
             ordered,
             schedules: BTreeMap::new(),
+            alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             fingerprint: Some(fingerprint),
             settings,
@@ -62,6 +71,18 @@ impl Definitions {
     pub fn with_schedules(mut self, schedules: BTreeMap<String, Schedule>) -> Self {
         self.schedules = schedules;
         self
+    }
+
+    /// The same with these alerts.
+    #[must_use]
+    pub fn with_alerts(mut self, alerts: BTreeMap<String, Alert>) -> Self {
+        self.alerts = alerts;
+        self
+    }
+
+    /// Its alerts, by name.
+    pub fn alerts(&self) -> &BTreeMap<String, Alert> {
+        &self.alerts
     }
 
     /// The same with these sensors.
@@ -79,6 +100,16 @@ impl Definitions {
     /// Its schedules, by name.
     pub fn schedules(&self) -> &BTreeMap<String, Schedule> {
         &self.schedules
+    }
+
+    /// What looks after itself: automation and freshness.
+    pub fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// The place of an asset in [`Self::ordered`].
+    pub fn position(&self, key: &AssetKey) -> Option<usize> {
+        self.positions.get(key).copied()
     }
 
     /// Who reads whom.

@@ -109,6 +109,11 @@ pub enum Answer {
         /// Whether it is paused now.
         paused: bool,
     },
+    /// Automation is paused, or is not, as was asked for.
+    Automation {
+        /// Whether it is paused now.
+        paused: bool,
+    },
     /// What became of a look of a sensor; nothing if it saw nothing new.
     SensorTicked {
         /// The tick.

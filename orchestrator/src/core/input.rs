@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assets::outcome::{Failure, Observation, Staged, TablePointer};
 use assets::{AssetKey, AssetPartition, PartitionKey};
 use state::event::{OwnerMode, RunRequest};
-use state::ids::{AttemptId, RunId};
+use state::ids::{AttemptId, MessageId, RunId};
 use state::sensor::SensorEvent;
 
 use super::definitions::Definitions;
@@ -107,6 +107,31 @@ pub enum Input {
         schedule: String,
         /// Who asked, for the record.
         by: String,
+    },
+    /// The time of something has come that time alone brings about: an asset is late, a partition exists, a cron of an asset
+    /// ticks. Nothing comes of it if it has not, so it may come too often.
+    TimePassed,
+    /// Someone asks to pause automation, or to let it go on.
+    PauseAutomation {
+        /// To answer it.
+        request: RequestId,
+        /// Of one asset; all of it if absent.
+        asset: Option<AssetKey>,
+        /// Pause it, or let it go on.
+        pause: bool,
+        /// Who asked, for the record.
+        by: String,
+    },
+    /// What waits to be told of alerts may be due. Nothing comes of it if it is not, so it may come too often.
+    AlertsDue,
+    /// A message was tried.
+    AlertTried {
+        /// The alert.
+        alert: String,
+        /// The message.
+        message: MessageId,
+        /// Why it was not delivered; `None` if the receiver took it.
+        error: Option<String>,
     },
     /// A sensor has looked at what it watches; if it saw something, the sources of its selection were looked at after that.
     SensorLooked {

@@ -54,13 +54,23 @@ pub enum InvariantId {
     InstantsAreToldOnce,
     /// Runs of one schedule are never under way side by side.
     OneRunOfASchedule,
+    /// Automation requests nothing that a run is to make already.
+    NothingRequestedTwice,
+    /// Automation does not try again what failed or was canceled until something that it is made from changed.
+    InVainIsNotRepeated,
+    /// When nothing is under way, what is eager and can be made is fresh, or was tried in vain.
+    EagerIsFresh,
+    /// Every asset with a freshness policy is told to be in the state that it is in.
+    LatenessIsTold,
+    /// What alerts are about is raised with it, told in one message, and the message delivered or known to be given up.
+    EverythingIsTold,
     /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
     EventsAreToldOnce,
 }
 
 impl InvariantId {
     /// Every promise.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: &'static [Self] = &[
         Self::OnlyListedTransitions,
         Self::TerminalIsFinal,
         Self::OneCurrentAttempt,
@@ -82,6 +92,11 @@ impl InvariantId {
         Self::FreshIsCurrent,
         Self::InstantsAreToldOnce,
         Self::OneRunOfASchedule,
+        Self::NothingRequestedTwice,
+        Self::InVainIsNotRepeated,
+        Self::EagerIsFresh,
+        Self::LatenessIsTold,
+        Self::EverythingIsTold,
         Self::EventsAreToldOnce,
     ];
 
@@ -114,6 +129,17 @@ impl InvariantId {
                 "every instant of a schedule is told once: requested, skipped, missed or failed"
             }
             Self::OneRunOfASchedule => "runs of one schedule are never under way side by side",
+            Self::NothingRequestedTwice => "automation requests nothing that a run is to make already",
+            Self::InVainIsNotRepeated => {
+                "automation does not try again what failed or was canceled until something that it is made from changed"
+            }
+            Self::EagerIsFresh => {
+                "when nothing is under way, what is eager and can be made is fresh, or was tried in vain"
+            }
+            Self::LatenessIsTold => "every asset with a freshness policy is told to be in the state that it is in",
+            Self::EverythingIsTold => {
+                "what alerts are about is raised with it, told in one message, and the message delivered or given up"
+            }
             Self::EventsAreToldOnce => {
                 "every event of a sensor is told of by exactly one tick, and starts at most one run"
             }
@@ -178,10 +204,25 @@ pub fn check_same(live: &World, recovered: &World) -> Result<(), Broken> {
     if live.pointers != recovered.pointers {
         return differs("the tables' pointers differ".to_owned());
     }
+    if live.alerts != recovered.alerts {
+        return differs(format!("the alerts are {:?}, were {:?}", recovered.alerts, live.alerts));
+    }
     if live.schedules != recovered.schedules || live.agenda != recovered.agenda {
         return differs(format!(
             "the schedules are {:?} with {:?}, were {:?} with {:?}",
             recovered.schedules, recovered.agenda, live.schedules, live.agenda
+        ));
+    }
+    if live.freshness != recovered.freshness {
+        return differs(format!(
+            "freshness is {:?}, was {:?}",
+            recovered.freshness, live.freshness
+        ));
+    }
+    if live.automation != recovered.automation {
+        return differs(format!(
+            "automation is {:?}, was {:?}",
+            recovered.automation, live.automation
         ));
     }
     if live.sensors != recovered.sensors {

@@ -22,9 +22,13 @@ mod invariants;
 mod plan;
 mod scope;
 mod staleness;
+mod upkeep;
 mod world;
 
-pub use decide::{Turn, decide, schedule_of, selected, sensor_of, turn, wait_of};
+pub use decide::{
+    AUTOMATION, Explanation, FreshnessNow, Turn, decide, explain, freshness_now, schedule_of, selected, sensor_of,
+    turn, wait_of,
+};
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
@@ -34,7 +38,9 @@ pub use input::{Input, PreparedMember, PreparedTable, SensorLook, SensorSight};
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
+pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{
-    AssetRecord, Attempt, Broken, Due, Group, LastFailure, LastMaterialization, ModelRecord, ModelVersion,
-    PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead, Step, World,
+    AlertRecord, AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
+    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
+    Step, WaitingMessage, World,
 };

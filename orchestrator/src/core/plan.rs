@@ -172,18 +172,22 @@ impl fmt::Display for SomeOf<'_> {
 
 /// Why a partition is not planned.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Blocked {
+pub(super) enum Blocked {
+    /// An input was never materialized there.
     Input(AssetKey),
+    /// A model has no such version.
     Model(AssetKey, String),
+    /// No raw file holds its rows.
     NoSource,
+    /// An input waits for raw files.
     WaitsFor(AssetKey),
 }
 
 /// What became of one asset's wanted partitions so far.
 #[derive(Default)]
-struct Planned {
-    steps: HashSet<Option<PartitionKey>>,
-    without_source: HashSet<Option<PartitionKey>>,
+pub(super) struct Planned {
+    pub(super) steps: HashSet<Option<PartitionKey>>,
+    pub(super) without_source: HashSet<Option<PartitionKey>>,
 }
 
 /// Plans a request with the definitions in force.
@@ -291,7 +295,8 @@ fn admits(only: Option<Only>, record: Option<&PartitionRecord>) -> bool {
     }
 }
 
-fn verdict(
+/// Whether a partition has to be made and why, or why it cannot be, given what else is planned.
+pub(super) fn verdict(
     sight: &Sight<'_>,
     asset: &Asset,
     partition: Option<&PartitionKey>,

@@ -309,6 +309,60 @@ impl<'a> Sight<'a> {
         })
     }
 
+    /// Whether it would see other rows, or another model, than those it was made from.
+    pub(super) fn inputs_changed(
+        &self,
+        asset: &Asset,
+        partition: Option<&PartitionKey>,
+        made: &LastMaterialization,
+    ) -> bool {
+        let is = self.input_versions(asset, partition);
+        // An input that has no version (any more) is no reason to make it: it cannot be.
+        is.iter()
+            .any(|(input, version)| made.inputs.get(input) != Some(version))
+            || made
+                .inputs
+                .keys()
+                .any(|key| asset.inputs.iter().all(|input| input.asset != *key))
+    }
+
+    /// Whether its raw files are others than those it was made from.
+    pub(super) fn source_changed(
+        &self,
+        asset: &Asset,
+        record: &AssetRecord,
+        partition: Option<&PartitionKey>,
+        made: &LastMaterialization,
+    ) -> bool {
+        source_stale(asset, record, partition, made).is_some()
+    }
+
+    /// What the partition would be made from now: its code, what it sees of its inputs, its raw files.
+    pub(super) fn made_from(&self, asset: &Asset, partition: Option<&PartitionKey>) -> Fingerprint {
+        self.made_from_inputs(asset, partition, &self.input_versions(asset, partition))
+    }
+
+    /// The same, where what it sees of its inputs is known.
+    pub(super) fn made_from_inputs(
+        &self,
+        asset: &Asset,
+        partition: Option<&PartitionKey>,
+        inputs: &BTreeMap<AssetKey, Fingerprint>,
+    ) -> Fingerprint {
+        let mut parts: Vec<&str> = vec![asset.fingerprint.as_str()];
+        for (key, version) in inputs {
+            parts.extend(["input", key.as_str(), version.as_str()]);
+        }
+        let fed = self
+            .world
+            .asset(&asset.key)
+            .and_then(|record| record.fed.get(&partition.cloned()));
+        for content in fed.map_or_else(Vec::new, |fed| contents(fed)) {
+            parts.extend(["source", content]);
+        }
+        Fingerprint::of(parts)
+    }
+
     fn newest_after(
         &self,
         asset: &Asset,

@@ -28,6 +28,7 @@ use super::pool::PoolHandle;
 use super::reserve::Reserve;
 use super::retention::Keeping;
 use crate::core::{Answer, Definitions, Effect, Input, RequestId, Run, World, turn};
+use crate::metrics::Tally;
 
 /// Most inputs that are decided before they are committed.
 const LARGEST_GROUP: usize = 4096;
@@ -60,6 +61,7 @@ pub struct DriverHandle {
     live: broadcast::Sender<Arc<Vec<Recorded>>>,
     progress: Arc<Mutex<Progress>>,
     trouble: watch::Sender<Option<String>>,
+    tally: Arc<Mutex<Tally>>,
     ended: watch::Sender<bool>,
 }
 
@@ -141,6 +143,11 @@ impl DriverHandle {
             .insert(attempt, (partition, rows));
     }
 
+    /// Looks at what was counted since the start, or adds to it.
+    pub fn tally<T>(&self, look: impl FnOnce(&mut Tally) -> T) -> T {
+        look(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The store is damaged: nothing may be committed to it any more.
     pub(super) fn damaged(&self, error: StateError) {
         self.messages.send(Message::Damaged(error)).ok();
@@ -195,6 +202,7 @@ impl DriverSeat {
             live: broadcast::Sender::new(LIVE_EVENTS),
             progress: Arc::default(),
             trouble: watch::Sender::new(None),
+            tally: Arc::default(),
             ended: watch::Sender::new(false),
         };
         Self { handle, received }
@@ -490,8 +498,10 @@ impl Driver {
         // What was committed so far, for questions: the world is ahead of it.
         let mut committed = None;
         loop {
+            let watch = clock::Stopwatch::start();
             match self.store.commit(events) {
                 Ok(_) => {
+                    self.handle.tally(|tally| tally.committed(events, watch.elapsed()));
                     self.handle.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     let at = self.last_at;
                     self.reserve.fill_up(at);

@@ -12,11 +12,13 @@ use assets::{Asset, AssetKey};
 use futures::future::join_all;
 use plugins::lakehouse::{Lake, LakeError};
 use plugins::step::ProjectSettings;
+use state::alert::AlertMessage;
 use state::event::{OwnerMode, RunRequest};
-use state::ids::RunId;
+use state::ids::{MessageId, RunId};
 use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::alerts::{Letter, Teller, deliver};
 use super::clock;
 use super::committer::Committer;
 use super::definitions::{DefinitionsState, LiveDefinitions, Look, Mistakes};
@@ -24,8 +26,10 @@ use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
 use super::environment;
 use super::folder::StateFolder;
 use super::kept_files::KeptFiles;
+use super::lineage::Lineage;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
+use super::process_figures;
 use super::sensors::{Looked, SensorKeeper, SensorsHandle};
 use super::ticker::Ticker;
 use crate::core::{Answer, Definitions, Input, SensorLook, SensorSight, selected};
@@ -72,6 +76,10 @@ pub struct Engine {
     driver: JoinHandle<Result<Store, DriverError>>,
     /// Schedules are a daemon's.
     ticker: Option<Ticker>,
+    /// So are alerts.
+    teller: Option<Teller>,
+    /// And lineage.
+    lineage: Option<Lineage>,
     /// Where requests to look at the definitions arrive, until someone keeps them live.
     looks: Option<mpsc::UnboundedReceiver<Look>>,
     definitions: Option<LiveDefinitions>,
@@ -99,6 +107,7 @@ impl Engine {
     /// Takes the project's state folder over, carries on (or ends) what an earlier owner left, and is ready for requests.
     /// Must be called inside a tokio runtime.
     pub fn start(project: OpenedProject, mode: OwnerMode) -> Result<Self, EngineError> {
+        process_figures::started();
         let project = Arc::new(project);
         let folder = StateFolder::of(&project.root);
         let seed = environment::seed();
@@ -149,18 +158,23 @@ impl Engine {
                 swaps: 0,
                 mistakes: None,
             }),
-            project: watch::Sender::new(project),
+            project: watch::Sender::new(Arc::clone(&project)),
             looks: ask_for_look,
             draining: watch::Sender::new(false),
             lake,
             sensors: SensorsHandle::default(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
+        let teller = (mode == OwnerMode::Daemon).then(|| Teller::start(handle.clone()));
+        let declared = project.openlineage.clone().filter(|_| mode == OwnerMode::Daemon);
+        let lineage = declared.map(|declared| Lineage::start(handle.clone(), declared));
         let sensors = (mode == OwnerMode::Daemon).then(|| SensorKeeper::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,
             ticker,
+            teller,
+            lineage,
             looks: Some(looks),
             definitions: None,
             sensors,
@@ -224,6 +238,12 @@ impl Engine {
         }
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
+        }
+        if let Some(teller) = self.teller {
+            teller.stop().await;
+        }
+        if let Some(lineage) = self.lineage {
+            lineage.stop().await;
         }
         if let Some(sensors) = self.sensors {
             sensors.stop().await;
@@ -453,6 +473,38 @@ impl EngineHandle {
             })
             .await
             .ok_or(RequestError::Stopping)
+    }
+
+    /// Pauses automation, or lets it go on: of one asset, or all of it.
+    pub async fn pause_automation(
+        &self,
+        asset: Option<AssetKey>,
+        pause: bool,
+        by: String,
+    ) -> Result<Answer, RequestError> {
+        self.driver
+            .request(move |request| Input::PauseAutomation {
+                request,
+                asset,
+                pause,
+                by,
+            })
+            .await
+            .ok_or(RequestError::Stopping)
+    }
+
+    /// Sends a test message of an alert now: whether its receiver took it, or why not. `None`: no such alert is declared.
+    pub async fn test_alert(&self, name: &str) -> Result<Option<Result<(), String>>, RequestError> {
+        let wanted = name.to_owned();
+        let alert = self.driver.ask(move |world, at| {
+            let alert = world.definitions().alerts().get(&wanted)?;
+            Some((alert.clone(), at))
+        });
+        let Some((alert, at)) = alert.await.ok_or(RequestError::Stopping)? else {
+            return Ok(None);
+        };
+        let message = AlertMessage::test(MessageId::from_bits(environment::seed()), name, at);
+        Ok(Some(deliver(&alert, &Letter::new(self, message, 1)).await))
     }
 
     /// The sensors that are kept.

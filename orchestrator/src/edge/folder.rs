@@ -11,6 +11,7 @@ use state::ids::{AttemptId, RunId};
 /// owner.lock    who runs the core
 /// logs/         one file per attempt
 /// models/       artifacts, by model and content
+/// openlineage.json  up to where lineage was told
 /// restored.json what the last restore found
 /// reserve       nothing: space that is given up when the disk is full
 /// scratch/      spill files of attempts under way; emptied at every start

@@ -14,6 +14,8 @@
 //! | `driver` | decide, commit, act |
 //! | `definitions`, `kept_files` | takes up edited files of the project; its last good copy |
 //! | `ticker` | wakes the core when a schedule is due |
+//! | `alerts`, `secrets` | tells people what went wrong; looks secrets up |
+//! | `lineage` | tells other tools what ran (OpenLineage) |
 //! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
@@ -26,6 +28,7 @@
 //! | `opened`, `disk`, `folder` | a project and its state folder on disk |
 //! | `clock`, `environment`, `processes` | the doors; clippy keeps everyone else out |
 
+pub mod alerts;
 pub mod backup;
 pub mod clock;
 mod committer;
@@ -39,11 +42,13 @@ pub mod folder;
 mod frame;
 pub mod fsck;
 pub mod kept_files;
+mod lineage;
 pub mod log;
 mod messages;
 pub mod opened;
 mod order;
 mod pool;
+pub mod process_figures;
 pub mod processes;
 mod reserve;
 mod retention;

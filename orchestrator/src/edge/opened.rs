@@ -35,6 +35,8 @@ pub struct OpenedProject {
     pub settings: ProjectSettings,
     /// The sets of partitions by name.
     pub partitions: std::collections::BTreeMap<String, assets::partition::Partitioning>,
+    /// Where lineage is told.
+    pub openlineage: Option<assets::openlineage::OpenLineage>,
     /// What each worker may use.
     pub pool: PoolSettings,
     /// What each order may use.
@@ -119,10 +121,12 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
         root: root.to_owned(),
         name: project.name,
         partitions: project.partitions,
+        openlineage: project.openlineage,
         definitions: Arc::new(
             Definitions::new(project.graph, core)
                 .with_schedules(project.schedules)
-                .with_sensors(project.sensors),
+                .with_sensors(project.sensors)
+                .with_alerts(project.alerts),
         ),
         pool: PoolSettings {
             worker: WorkerSettings {

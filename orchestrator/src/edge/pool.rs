@@ -245,6 +245,7 @@ impl Pool {
         let id = self.next;
         self.next += 1;
         let (mut process, reports) = WorkerProcess::start(&self.folder.worker_log(id))?;
+        self.driver.tally(crate::metrics::Tally::worker_started);
         frame::write(&mut process.orders, &ToWorker::Hello(self.settings.worker.clone())).await?;
         tracing::debug!(worker = id, pid = process.pid(), "a worker started");
         if let Some(messages) = self.messages.upgrade() {

@@ -1,4 +1,4 @@
-//! Wakes the core when a schedule is due: asks it which are and when the next one will be, looks at the sources of those that
+//! Wakes the core when a schedule is due, an asset becomes late or its automation ticks: asks it which are and when the next one will be, looks at the sources of those that
 //! are, and sleeps.
 //!
 //! It decides nothing and remembers nothing. Timers stand still while a machine is suspended and know nothing of a clock that
@@ -52,12 +52,18 @@ async fn keep(engine: EngineHandle) {
     let mut set_back = false;
     loop {
         let limit = AT_ONCE + looked_after.len();
-        let question = engine
-            .driver()
-            .ask(move |world, at| (world.due_schedules(at, limit), world.next_wake(), at));
-        let Some((due, wake, decided)) = question.await else {
+        let question = engine.driver().ask(move |world, at| {
+            let due = world.due_schedules(at, limit);
+            (due, world.next_wake(), world.next_alarm(), at)
+        });
+        let Some((due, wake, alarm, decided)) = question.await else {
             return;
         };
+        if alarm.is_some_and(|alarm| alarm <= decided) {
+            // The next question is answered by the world that this one made.
+            engine.driver().send(Input::TimePassed);
+            continue;
+        }
         let behind = decided - clock::now();
         if behind > SET_BACK && !set_back {
             tracing::warn!(
@@ -81,6 +87,7 @@ async fn keep(engine: EngineHandle) {
             Some(wake) if looked_after.is_empty() || wake > clock::now() => wake.min(soon),
             _ => soon,
         };
+        let until = alarm.map_or(until, |alarm| until.min(alarm));
         tokio::select! {
             done = looking.join_next(), if !looking.is_empty() => {
                 match done {
@@ -96,13 +103,13 @@ async fn keep(engine: EngineHandle) {
                 }
             }
             () = sleep_until(until) => {}
-            () = change_of_schedules(&mut live) => {}
+            () = change_of_times(&mut live) => {}
         }
     }
 }
 
 /// Sleeps until the time of day has come, however the clock gets there.
-async fn sleep_until(until: Micros) {
+pub(super) async fn sleep_until(until: Micros) {
     loop {
         let left = until - clock::now();
         if left <= 0 {
@@ -112,21 +119,26 @@ async fn sleep_until(until: Micros) {
     }
 }
 
-/// Waits until a schedule is declared, paused, resumed or removed.
-async fn change_of_schedules(live: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<Vec<state::event::Recorded>>>) {
+/// Waits until something may be due at another time than before: a schedule is declared, paused, resumed or removed, something
+/// was materialized that can be late, automation goes on.
+async fn change_of_times(live: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<Vec<state::event::Recorded>>>) {
     loop {
         match live.recv().await {
             Ok(events) => {
-                let about_schedules = |event: &Event| {
+                let about_times = |event: &Event| {
                     matches!(
                         event,
                         Event::ScheduleDeclared { .. }
                             | Event::ScheduleRemoved { .. }
                             | Event::SchedulePaused { .. }
                             | Event::ScheduleResumed { .. }
+                            | Event::FreshnessChanged { .. }
+                            | Event::AutomationResumed { .. }
+                            | Event::AutomationRequested { .. }
+                            | Event::Started { .. }
                     )
                 };
-                if events.iter().any(|recorded| about_schedules(&recorded.event)) {
+                if events.iter().any(|recorded| about_times(&recorded.event)) {
                     return;
                 }
             }

@@ -14,12 +14,14 @@
 //! | `routes` | every path, in one list |
 //! | `api` | JSON: submit, cancel, promote, events, and the pages' twins |
 //! | `live` | server-sent events |
+//! | `metrics` | figures for Prometheus |
 //! | `pages` | one file per page |
 
 mod api;
 mod guard;
 mod hooks;
 mod live;
+mod metrics;
 mod pages;
 mod reply;
 mod routes;

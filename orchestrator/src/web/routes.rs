@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage};
-use super::{WebState, api, guard, hooks, live, pages, static_files};
+use super::{WebState, api, guard, hooks, live, metrics, pages, static_files};
 
 /// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static`, `/login` and `/hooks` answer without a token, and the guard
 /// says so.
@@ -29,6 +29,13 @@ pub fn all(state: WebState) -> Router {
         .route("/schedules/{schedule}/pause", post(pages::schedules::pause))
         .route("/schedules/{schedule}/resume", post(pages::schedules::resume))
         .route("/schedules/{schedule}/tick", post(pages::schedules::tick))
+        .route("/automation", get(pages::automation::page))
+        .route("/automation/pause", post(pages::automation::pause_all))
+        .route("/automation/resume", post(pages::automation::resume_all))
+        .route("/automation/{key}/pause", post(pages::automation::pause))
+        .route("/automation/{key}/resume", post(pages::automation::resume))
+        .route("/alerts", get(pages::alerts::page))
+        .route("/alerts/{alert}/test", post(pages::alerts::test))
         .route("/definitions", get(pages::definitions::page))
         .route("/definitions/look", post(pages::definitions::look))
         .route("/sensors", get(pages::sensors::page))
@@ -54,6 +61,13 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/schedules/{schedule}/pause", post(api::pause_schedule))
         .route("/api/v1/schedules/{schedule}/resume", post(api::resume_schedule))
         .route("/api/v1/schedules/{schedule}/tick", post(api::tick_schedule))
+        .route("/api/v1/automation", get(api::list_automation))
+        .route("/api/v1/automation/pause", post(api::pause_all))
+        .route("/api/v1/automation/resume", post(api::resume_all))
+        .route("/api/v1/automation/{key}/pause", post(api::pause_asset))
+        .route("/api/v1/automation/{key}/resume", post(api::resume_asset))
+        .route("/api/v1/alerts", get(api::list_alerts))
+        .route("/api/v1/alerts/{alert}/test", post(api::test_alert))
         .route("/api/v1/sensors", get(api::list_sensors))
         .route("/api/v1/sensors/{sensor}/events", get(api::sensor_events))
         .route("/api/v1/sensors/{sensor}/pause", post(api::pause_sensor))
@@ -63,6 +77,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/definitions", get(api::show_definitions))
         .route("/api/v1/definitions/look", post(api::look_at_definitions))
         // Machines.
+        .route("/metrics", get(metrics::metrics))
         .route("/api/v1/log-level", get(api::log_level).post(api::set_log_level))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))

@@ -11,9 +11,12 @@ use rusqlite::Connection;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 
 use super::error::StateError;
+use super::loaded_alerts::{self, LoadedAlert};
 use super::open::Store;
 use super::value;
+use crate::automation::Held;
 use crate::event::{Micros, PinnedVersion, RunRequest};
+use crate::freshness::FreshnessState;
 use crate::ids::{AttemptId, RunId};
 use crate::schedule::DeclaredTimes;
 use crate::sensor::DeclaredSensor;
@@ -42,8 +45,29 @@ pub struct Loaded {
     pub models: BTreeMap<AssetKey, LoadedModel>,
     /// Schedules that were ever declared, by name.
     pub schedules: BTreeMap<String, LoadedSchedule>,
+    /// How each asset with a freshness policy stands by it.
+    pub freshness: BTreeMap<AssetKey, LoadedFreshness>,
+    /// When and by whom automation was paused: of an asset, or all of it (`None`).
+    pub automation_paused: BTreeMap<Option<AssetKey>, (Micros, String)>,
+    /// The partitions that automation leaves alone, and since when.
+    pub held: Vec<(AssetKey, Micros, Held)>,
+    /// Alerts of which something is open, to be told, or was told, by name.
+    pub alerts: BTreeMap<String, LoadedAlert>,
     /// Sensors that were ever declared, by name.
     pub sensors: BTreeMap<String, LoadedSensor>,
+}
+
+/// How an asset with a freshness policy stands by it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedFreshness {
+    /// Where it stands.
+    pub state: FreshnessState,
+    /// Since when.
+    pub since: Micros,
+    /// From when on it is watched.
+    pub watched: Micros,
+    /// From when on it is late.
+    pub late_at: Option<Micros>,
 }
 
 /// A sensor that was ever declared.
@@ -154,6 +178,8 @@ pub struct LoadedPartition {
     pub current: Option<CurrentMaterialization>,
     /// Number and time of its newest failure. It failed last if this number is above that of `current`.
     pub failed: Option<(i64, Micros)>,
+    /// Whether a check caused that failure.
+    pub failed_by_check: bool,
 }
 
 impl LoadedPartition {
@@ -246,7 +272,7 @@ const ATTEMPTS: &str = "
 
 const PARTITIONS: &str = "
     SELECT asset, partition, seq, at, fingerprint, data_version, inputs, snapshot_id, rows, bytes, failed_seq, failed_at,
-           run
+           run, failure IS NOT NULL AND json_extract(failure, '$.class') = 'check'
     FROM asset_partition ORDER BY asset, partition";
 
 const POINTERS: &str = "
@@ -309,6 +335,10 @@ impl Store {
         loaded.sources = sources_read(&moment)?;
         loaded.models = models(&moment)?;
         loaded.schedules = schedules(&moment)?;
+        loaded.freshness = freshness(&moment)?;
+        loaded.automation_paused = automation_paused(&moment)?;
+        loaded.held = held(&moment)?;
+        loaded.alerts = loaded_alerts::alerts(&moment)?;
         loaded.sensors = sensors(&moment)?;
         Ok(loaded)
     }
@@ -408,6 +438,7 @@ fn load_partitions(connection: &Connection, mut each: impl FnMut(LoadedPartition
             step: AssetPartition::new(asset, partition),
             current,
             failed,
+            failed_by_check: row.get(13)?,
         });
     }
     Ok(())
@@ -580,6 +611,57 @@ fn schedules(connection: &Connection) -> Result<BTreeMap<String, LoadedSchedule>
         schedules.insert(row.get(0)?, schedule);
     }
     Ok(schedules)
+}
+
+fn freshness(connection: &Connection) -> Result<BTreeMap<AssetKey, LoadedFreshness>, StateError> {
+    let mut found = BTreeMap::new();
+    let mut statement = connection.prepare("SELECT asset, state, since, watched, late_at FROM freshness")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = value::parsed("freshness.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let freshness = LoadedFreshness {
+            state: value::freshness_state(row.get_ref(1)?.as_str().unwrap_or_default())?,
+            since: row.get(2)?,
+            watched: row.get(3)?,
+            late_at: row.get(4)?,
+        };
+        found.insert(asset, freshness);
+    }
+    Ok(found)
+}
+
+fn automation_paused(connection: &Connection) -> Result<BTreeMap<Option<AssetKey>, (Micros, String)>, StateError> {
+    let mut found = BTreeMap::new();
+    let mut statement = connection.prepare("SELECT asset, at, by FROM automation_pause")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = match row.get_ref(0)?.as_str().unwrap_or_default() {
+            "" => None,
+            asset => Some(value::parsed("automation_pause.asset", asset)?),
+        };
+        found.insert(asset, (row.get(1)?, row.get(2)?));
+    }
+    Ok(found)
+}
+
+fn held(connection: &Connection) -> Result<Vec<(AssetKey, Micros, Held)>, StateError> {
+    let mut found = Vec::new();
+    let mut keys = AssetKeys::default();
+    let mut statement = connection.prepare("SELECT asset, partition, at, version, because FROM automation_hold")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = keys.key("automation_hold.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let held = Held {
+            partition: value::partition(
+                "automation_hold.partition",
+                row.get_ref(1)?.as_str().unwrap_or_default(),
+            )?,
+            version: value::fingerprint(row.get(3)?),
+            because: value::hold_reason(row.get_ref(4)?.as_str().unwrap_or_default())?,
+        };
+        found.push((asset, row.get(2)?, held));
+    }
+    Ok(found)
 }
 
 fn sensors(connection: &Connection) -> Result<BTreeMap<String, LoadedSensor>, StateError> {

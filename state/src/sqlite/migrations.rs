@@ -40,6 +40,14 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "sensors",
         sql: include_str!("migrations/0004_sensors.sql"),
     },
+    Migration {
+        name: "alerts",
+        sql: include_str!("migrations/0005_alerts.sql"),
+    },
+    Migration {
+        name: "automation",
+        sql: include_str!("migrations/0006_automation.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -110,10 +118,14 @@ fn suffixed(path: &Path, suffix: &str) -> std::path::PathBuf {
 #[cfg(test)]
 mod tests {
     use assets::Fingerprint;
+    use assets::alert::Trouble;
     use assets::outcome::Severity;
 
     use super::*;
+    use crate::alert::{AlertEnd, MessageStatus};
+    use crate::automation::HoldReason;
     use crate::event::OwnerMode;
+    use crate::freshness::FreshnessState;
     use crate::schedule::TickStatus;
     use crate::status::{RunStatus, StepStatus};
 
@@ -123,6 +135,8 @@ mod tests {
         "51ba009a34fd6e7ec8520663dca9ff35",
         "31002e1d052aa83a38b1366730f2e1fe",
         "3a47a4136c70268a32ce99a9bdd199ec",
+        "307e06aa5b561490047f99772ab82f43",
+        "6fe4d764bba3aa6c8f9fa53e5129a285",
     ];
 
     #[test]
@@ -181,6 +195,25 @@ mod tests {
         );
         assert_eq!(constraint_texts("tick_status"), TickStatus::ALL.map(TickStatus::as_str));
         assert_eq!(constraint_texts("tick_status"), texts(&TickStatus::ALL));
+        assert_eq!(constraint_texts("freshness_state"), texts(&FreshnessState::ALL));
+        assert_eq!(
+            constraint_texts("freshness_state"),
+            FreshnessState::ALL.map(FreshnessState::as_str)
+        );
+        assert_eq!(constraint_texts("automation_hold_because"), texts(&HoldReason::ALL));
+        assert_eq!(
+            constraint_texts("automation_hold_because"),
+            HoldReason::ALL.map(HoldReason::as_str)
+        );
+        assert_eq!(constraint_texts("alert_trouble"), Trouble::ALL.map(Trouble::as_str));
+        assert_eq!(constraint_texts("alert_trouble"), texts(&Trouble::ALL));
+        assert_eq!(constraint_texts("alert_end"), AlertEnd::ALL.map(AlertEnd::as_str));
+        assert_eq!(constraint_texts("alert_end"), texts(&AlertEnd::ALL));
+        assert_eq!(
+            constraint_texts("alert_message_status"),
+            MessageStatus::ALL.map(MessageStatus::as_str)
+        );
+        assert_eq!(constraint_texts("alert_message_status"), texts(&MessageStatus::ALL));
         assert_eq!(
             constraint_texts("check_result_severity"),
             texts(&[Severity::Warn, Severity::Error])

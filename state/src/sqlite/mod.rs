@@ -20,6 +20,7 @@ pub mod commit;
 mod error;
 pub mod fsck;
 pub mod load;
+pub mod loaded_alerts;
 pub mod lock;
 mod migrations;
 mod mounts;

@@ -3,12 +3,16 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use assets::alert::Trouble;
 use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
 use serde::de::value::{Error as ValueError, StringDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
+use crate::alert::{AlertEnd, MessageStatus};
+use crate::automation::HoldReason;
+use crate::freshness::FreshnessState;
 use crate::schedule::TickStatus;
 use crate::status::{RunStatus, StepStatus};
 
@@ -101,4 +105,36 @@ pub(super) fn tick_status(text: &str) -> Result<TickStatus, StateError> {
         .into_iter()
         .find(|status| status.as_str() == text)
         .ok_or_else(|| wrong("tick.status", text, "a tick status"))
+}
+
+pub(super) fn freshness_state(text: &str) -> Result<FreshnessState, StateError> {
+    FreshnessState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| wrong("freshness.state", text, "a state of freshness"))
+}
+
+pub(super) fn hold_reason(text: &str) -> Result<HoldReason, StateError> {
+    HoldReason::ALL
+        .into_iter()
+        .find(|reason| reason.as_str() == text)
+        .ok_or_else(|| wrong("automation_hold.because", text, "why a partition is left alone"))
+}
+
+pub(super) fn trouble(text: &str) -> Result<Trouble, StateError> {
+    Trouble::of(text).ok_or_else(|| wrong("alert.trouble", text, "a trouble"))
+}
+
+pub(super) fn alert_end(text: &str) -> Result<AlertEnd, StateError> {
+    AlertEnd::ALL
+        .into_iter()
+        .find(|end| end.as_str() == text)
+        .ok_or_else(|| wrong("alert.ended", text, "an end"))
+}
+
+pub(super) fn message_status(text: &str) -> Result<MessageStatus, StateError> {
+    MessageStatus::ALL
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| wrong("alert_message.status", text, "a message status"))
 }

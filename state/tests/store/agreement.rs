@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::words::asset;
 
 /// Follows a list to its end in pages of two.
-fn every<T, C>(mut page: impl FnMut(Option<&C>) -> state::queries::Page<T, C>) -> Vec<T> {
+pub(crate) fn every<T, C>(mut page: impl FnMut(Option<&C>) -> state::queries::Page<T, C>) -> Vec<T> {
     let (mut rows, mut next) = (Vec::new(), None);
     loop {
         let part = page(next.as_ref());
@@ -52,6 +52,8 @@ pub(crate) fn agree(store: &Store, model: &Model) {
     partitions_agree(store, model);
     registry_agrees(store, model);
     schedules_agree(store, model);
+    crate::automation::agree(store, model);
+    crate::alerts::agree(store, &model.alerts);
     load_agrees(store, model);
 }
 

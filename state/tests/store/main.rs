@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod agreement;
+mod alerts;
+mod automation;
 mod faults;
 mod kill;
 mod model;

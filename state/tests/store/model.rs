@@ -9,6 +9,8 @@ use state::ids::{AttemptId, RunId};
 use state::schedule::{DeclaredTimes, Tick};
 use state::status::{RunStatus, StepStatus};
 
+use crate::alerts::{self, ModelAlert};
+
 #[derive(Debug, Clone)]
 pub(crate) struct ModelRun {
     pub(crate) seq: i64,
@@ -98,6 +100,8 @@ pub(crate) struct Model {
     pub(crate) alias_moves: Vec<(i64, AssetKey, String, Option<u64>, u64)>,
     pub(crate) schedules: BTreeMap<String, ModelSchedule>,
     pub(crate) ticks: Vec<(i64, i64, Tick)>,
+    pub(crate) watched: crate::automation::Watched,
+    pub(crate) alerts: BTreeMap<String, ModelAlert>,
     pub(crate) boot: Option<String>,
 }
 
@@ -105,6 +109,7 @@ impl Model {
     pub(crate) fn apply(&mut self, recorded: &Recorded) {
         let (seq, at) = (self.events.len() as i64 + 1, recorded.at);
         self.events.push(recorded.clone());
+        self.watched.apply(seq, recorded);
         match recorded.event.clone() {
             Event::RunSubmitted { run, request, steps } => {
                 let plan = steps.iter().map(|planned| planned.step.clone()).collect();
@@ -313,6 +318,17 @@ impl Model {
                 }
                 self.ticks.push((seq, at, tick));
             }
+            Event::FreshnessChanged { .. }
+            | Event::FreshnessRemoved { .. }
+            | Event::AutomationRequested { .. }
+            | Event::AutomationHeld { .. }
+            | Event::AutomationPaused { .. }
+            | Event::AutomationResumed { .. } => {}
+            Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. } => alerts::apply(&mut self.alerts, seq, recorded),
             // They have a test of their own: `sensors`.
             Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }

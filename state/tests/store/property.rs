@@ -12,6 +12,7 @@ use state::status::{RunStatus, StepStatus};
 use state::{CommitError, OpenMode, Store, fsck};
 
 use crate::agreement::{agree, load_agrees};
+use crate::alerts;
 use crate::model::Model;
 use crate::words::{
     asset, attempt, check, failure, materialization, pointer, recorded, run, staged_model, started, step, submitted,
@@ -26,7 +27,7 @@ impl Choices<'_> {
         usize::from(self.0.next().copied().unwrap_or(0)) % limit.max(1)
     }
 
-    fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+    pub(crate) fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
         (!of.is_empty()).then(|| of[self.below(of.len())].clone())
     }
 }
@@ -54,7 +55,7 @@ pub(crate) fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Even
         .collect();
     let open_run = |choose: &mut Choices<'_>| choose.one(&open);
     let in_hand = [StepStatus::Running, StepStatus::Publishing];
-    match choose.below(19) {
+    match choose.below(24) {
         0 | 1 => {
             let steps: Vec<_> = universe().into_iter().filter(|_| choose.below(3) > 0).collect();
             Some(submitted(&run(model.runs.len() as u64 + 1), &steps))
@@ -201,6 +202,10 @@ pub(crate) fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Even
             })
         }
         16..=18 => schedule_event(model, choose),
+        19..=21 => crate::automation::event(model, &universe(), choose),
+        22 | 23 => alerts::next_event(&model.alerts, 1_000 * model.events.len() as i64, &mut |limit| {
+            choose.below(limit)
+        }),
         _ => {
             let model_key = asset("models.delay");
             let newest = model
@@ -317,6 +322,8 @@ fn impossible(model: &Model) -> Vec<Event> {
             reason: String::new(),
         },
     ];
+    events.extend(crate::automation::impossible(model));
+    events.extend(alerts::impossible(&model.alerts));
     for (_, _, told) in &model.ticks {
         events.push(Event::Ticked { tick: told.clone() });
     }

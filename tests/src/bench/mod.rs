@@ -4,6 +4,7 @@
 //! and the peer's in turns (so that a busy machine slows both), checks that the answers agree, and gives the medians.
 //! Peers are Python packages, run by a script beside the benchmark that prints one JSON line.
 
+mod automation;
 mod daemon;
 mod flights;
 mod gradient_boosting;
@@ -66,6 +67,7 @@ const fn benchmark(
 pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("large_project_time", LIMIT, "s", 1.0, large_project::seconds),
     benchmark("large_project_memory", LIMIT, "MB", 1.0, large_project::megabytes),
+    benchmark("automation_decision", LIMIT, "s", 1.0, automation::one_decision),
     benchmark("no_op_chain", "one fsync", "ms", 1.5, steps::no_op_chain),
     benchmark("no_op_wide", LIMIT, "ms", 1.0, steps::no_op_wide),
     benchmark("small_table_chain", "one fsync", "ms", 12.0, steps::small_table_chain),

@@ -10,8 +10,10 @@ use state::event::{Event, Micros, Recorded};
 use state::ids::{AttemptId, RunId};
 use state::status::StepStatus;
 
+use super::alerts::Alerts;
 use super::instants::Instants;
 use super::sensors::Told as SensorsTold;
+use super::upkeep::Upkeep;
 
 /// A run as its events tell it.
 struct Told {
@@ -33,6 +35,8 @@ pub(super) struct History {
     pointers: BTreeMap<AssetKey, TablePointer>,
     newest: BTreeMap<AssetPartition, RunId>,
     pub(super) instants: Instants,
+    pub(super) upkeep: Upkeep,
+    pub(super) alerts: Alerts,
     pub(super) sensors: SensorsTold,
 }
 
@@ -57,10 +61,16 @@ impl History {
         for recorded in events {
             self.one(world, slots, recorded)?;
         }
-        Ok(())
+        self.alerts.agrees_with(world, events)
     }
 
     fn one(&mut self, world: &World, slots: usize, recorded: &Recorded) -> Result<(), Broken> {
+        let runs = &self.runs;
+        let is_open = |step: &AssetPartition| {
+            let mut open = runs.values().filter(|told| !told.over);
+            open.any(|told| told.steps.get(step).is_some_and(|status| !status.is_terminal()))
+        };
+        self.upkeep.tell(world, recorded, &is_open)?;
         match &recorded.event {
             Event::RunSubmitted { run, steps, request } => {
                 let told = Told {
@@ -188,9 +198,20 @@ impl History {
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
             | Event::Ticked { .. } => self.instants.tell(recorded)?,
+            Event::AlertRaised { .. }
+            | Event::AlertEnded { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. } => self.alerts.tell(recorded)?,
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }
+            | Event::FreshnessChanged { .. }
+            | Event::FreshnessRemoved { .. }
+            | Event::AutomationRequested { .. }
+            | Event::AutomationHeld { .. }
+            | Event::AutomationPaused { .. }
+            | Event::AutomationResumed { .. }
             | Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }

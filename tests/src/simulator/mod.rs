@@ -5,7 +5,7 @@
 //! ```text
 //!  dice      the one source of chance                lake      what the tables hold, as numbers
 //!  project   random graphs and edits of them         workers   what workers and the committer say, and when
-//!  instants  what must hold of schedules, told from the events
+//!  instants  what must hold of schedules, told from the events        alerts   the same of alerts
 //!  sensors   what there is to see, and what must hold of sensors, told from the events
 //!  world     the loop: turn, commit, effects         history   what must hold of the events, told without the core
 //!  sabotage  bugs put in on purpose, to see that the promises notice them
@@ -13,6 +13,7 @@
 //!
 //! Every fault is drawn from the seed, so a seed that breaks a promise breaks it again.
 
+mod alerts;
 mod dice;
 mod history;
 mod instants;
@@ -20,6 +21,7 @@ mod lake;
 mod project;
 mod sabotage;
 mod sensors;
+mod upkeep;
 mod workers;
 mod world;
 

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use assets::automation::{Automation, AutomationRule, Condition};
 use assets::cron::{Cron, Repeated, Timetable};
+use assets::freshness::{Freshness, FreshnessRule};
 use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, WindowEnd};
 use assets::schedule::{CatchUp, CatchUpPolicy, Overlap, Schedule};
 use assets::selection::Selection;
 use assets::{
-    Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
+    Alert, Asset, AssetGraph, AssetInput, AssetKey, Fingerprint, InputRole, Location, ModelReference, PartitionKey,
     PartitionedBy, Sensor, WriteMode,
 };
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::alerts;
 use super::dice::Dice;
 use super::sensors;
 
@@ -25,6 +28,8 @@ pub(super) struct Project {
     assets: Vec<(Asset, bool)>,
     /// Every schedule that was ever declared, and whether it is declared now.
     schedules: Vec<(Schedule, bool)>,
+    /// Every alert that was ever declared, and whether it is declared now.
+    alerts: Vec<(Alert, bool)>,
     /// Every sensor that was ever declared, and whether it is declared now.
     sensors: Vec<(Sensor, bool)>,
     edits: u64,
@@ -71,6 +76,46 @@ fn schedule(number: usize, names: &[AssetKey], dice: &mut Dice) -> Schedule {
             column: 1,
         },
     }
+}
+
+fn automation(kind: &str, dice: &mut Dice) -> Option<Automation> {
+    if !dice.percent(if kind == "ingest" { 20 } else { 50 }) {
+        return None;
+    }
+    let condition = |text: &str| {
+        let zone = TimeZone::get(ZONE).expect("a known zone");
+        AutomationRule::When(Condition::parse(text, &zone).expect("a plain condition"))
+    };
+    let rule = match dice.below(9) {
+        0..5 => AutomationRule::Eager,
+        5 => AutomationRule::OnMissing,
+        6 => AutomationRule::OnCron(timetable(dice)),
+        7 => condition("upstream_updated and not any(failed)"),
+        _ => condition("(missing or code_changed) and latest(2) or since(upstream_materialized, materialized)"),
+    };
+    Some(Automation {
+        rule,
+        latest: dice.percent(15).then(|| 1 + dice.below(3) as u32),
+        zone: ZONE.to_owned(),
+    })
+}
+
+fn freshness(dice: &mut Dice) -> Option<Freshness> {
+    if !dice.percent(30) {
+        return None;
+    }
+    let rule = match dice.percent(50) {
+        true => FreshnessRule::Within {
+            seconds: *dice.pick(&[3600, 4 * 3600]),
+        },
+        false => FreshnessRule::ByDeadline {
+            timetable: timetable(dice),
+            zone: ZONE.to_owned(),
+            within_seconds: dice.percent(50).then_some(1800),
+        },
+    };
+    let warn_seconds = dice.percent(50).then_some(600);
+    Some(Freshness { rule, warn_seconds })
 }
 
 fn timetable(dice: &mut Dice) -> Timetable {
@@ -195,7 +240,8 @@ impl Project {
                 write: WriteMode::Replace,
                 inputs,
                 checks: Vec::new(),
-                freshness_seconds: None,
+                freshness: freshness(dice),
+                automation: automation(kind, dice),
                 config,
                 declared_at: Location {
                     file: "assets/all.toml".to_owned(),
@@ -209,9 +255,12 @@ impl Project {
         let schedules = (0..dice.below(4)).map(|number| (schedule(number, &names, dice), true));
         let schedules = schedules.collect();
         let sensors = (0..dice.below(4)).map(|number| (sensors::sensor(number, &names, dice), true));
+        let sensors = sensors.collect();
+        let alerts = (0..dice.below(4)).map(|number| (alerts::alert(number, &names, dice), true));
         Self {
+            alerts: alerts.collect(),
             schedules,
-            sensors: sensors.collect(),
+            sensors,
             assets,
             edits: 0,
         }
@@ -222,6 +271,15 @@ impl Project {
         let declared = self.schedules.iter().filter(|(_, declared)| *declared);
         declared
             .map(|(schedule, _)| (schedule.name.clone(), schedule.clone()))
+            .collect()
+    }
+
+    /// The alerts that are declared now.
+    pub(super) fn alerts(&self) -> BTreeMap<String, Alert> {
+        let graph = self.graph();
+        let declared = self.alerts.iter().filter(|(_, declared)| *declared);
+        declared
+            .filter_map(|(alert, _)| Some((alert.name.clone(), alerts::resolved(alert, &graph)?)))
             .collect()
     }
 
@@ -261,6 +319,16 @@ impl Project {
                 0 => *declared = !*declared,
                 1 => schedule.jitter_seconds = *dice.pick(&[0, 100, 250]),
                 _ => schedule.timetable = timetable(dice),
+            }
+            return;
+        }
+        if !self.alerts.is_empty() && dice.percent(20) {
+            let at = dice.below(self.alerts.len());
+            let (alert, declared) = &mut self.alerts[at];
+            match dice.below(3) {
+                0 => *declared = !*declared,
+                1 => alert.on = alerts::on(dice),
+                _ => alert.recovered = !alert.recovered,
             }
             return;
         }

@@ -36,6 +36,12 @@ pub enum Sabotage {
     CountFromEachStart,
     /// A schedule that is paused ticks.
     TickWhilePaused,
+    /// An asset that became late is not told of.
+    ForgetToTellLateness,
+    /// What went wrong is not raised.
+    ForgetToRaise,
+    /// A message that its receiver did not take counts as delivered.
+    TakeARefusalForDelivery,
     /// The run that a sensor requests is submitted, and its tick is not recorded with it.
     SubmitWithoutTheTick,
     /// A sensor reads on and does not say which events it has told of.
@@ -46,7 +52,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every bug.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: &'static [Self] = &[
         Self::SkipTheFence,
         Self::ApplyTwice,
         Self::LoseTheRequeue,
@@ -60,6 +66,9 @@ impl Sabotage {
         Self::ForgetWhatWasMissed,
         Self::CountFromEachStart,
         Self::TickWhilePaused,
+        Self::ForgetToTellLateness,
+        Self::ForgetToRaise,
+        Self::TakeARefusalForDelivery,
         Self::SubmitWithoutTheTick,
         Self::ForgetTheKeys,
         Self::TellOfAllThatIsSeen,
@@ -88,6 +97,29 @@ impl Sabotage {
         };
         let at = events.first().map_or(0, |recorded| recorded.at);
         match self {
+            Self::ForgetToTellLateness => without(
+                |event| matches!(event, Event::FreshnessChanged { change } if change.to == state::freshness::FreshnessState::Late),
+            ),
+            Self::ForgetToRaise => without(|event| matches!(event, Event::AlertRaised { .. })),
+            Self::TakeARefusalForDelivery => {
+                let Input::AlertTried { error: Some(_), .. } = input else {
+                    return None;
+                };
+                let mut changed = events.to_vec();
+                for recorded in &mut changed {
+                    if let Event::AlertFailed {
+                        alert, message, tries, ..
+                    } = &recorded.event
+                    {
+                        recorded.event = Event::AlertDelivered {
+                            alert: alert.clone(),
+                            message: message.clone(),
+                            tries: *tries,
+                        };
+                    }
+                }
+                Some(changed)
+            }
             Self::LoseTheRequeue => without(|event| matches!(event, Event::StepRequeued { .. })),
             Self::KeepTheSlot => without(|event| matches!(event, Event::AttemptEnded { failure: None, .. })),
             Self::ForgetToSkip => without(|event| matches!(event, Event::StepSkipped { .. })),

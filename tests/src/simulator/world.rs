@@ -12,8 +12,9 @@ use orchestrator::core::{
     check_invariants, check_same, plan, turn,
 };
 use state::Store;
+use state::alert::AlertMessage;
 use state::event::{Event, Micros, Only, OwnerMode, Pace, PartitionChoice, RunRequest};
-use state::ids::{AttemptId, RunId};
+use state::ids::{AttemptId, MessageId, RunId};
 
 use super::dice::Dice;
 use super::history::History;
@@ -44,6 +45,14 @@ pub struct Outcome {
     pub crashes: usize,
     /// Instants of schedules that were told of, stretches counted once.
     pub ticks: usize,
+    /// Decisions of automation.
+    pub decisions: usize,
+    /// Changes of freshness.
+    pub freshness: usize,
+    /// What was raised for alerts.
+    pub raised: usize,
+    /// Messages that reached a receiver.
+    pub received: usize,
     /// Events that sensors told of.
     pub events: usize,
 }
@@ -81,6 +90,14 @@ enum Happening {
     Look,
     /// Someone pauses, resumes or ticks a schedule.
     Schedule,
+    /// Someone pauses or resumes automation.
+    Automation,
+    /// A receiver takes a message, or does not.
+    Try {
+        boot: u64,
+        message: AlertMessage,
+        takes: bool,
+    },
     /// Something happens that a sensor will see.
     Outside,
     /// Someone pauses or resumes a sensor.
@@ -113,6 +130,10 @@ struct Simulation {
     skew: Micros,
     /// The time that inputs come with, once it stands still.
     still: Option<Micros>,
+    /// The newest time that an input came with.
+    latest: Micros,
+    /// Whether one came with an older time than one before it.
+    went_back: bool,
     heap: BinaryHeap<Reverse<(Micros, u64)>>,
     waiting: BTreeMap<u64, Happening>,
     scheduled: u64,
@@ -123,6 +144,8 @@ struct Simulation {
     store: Store,
     world: World,
     history: History,
+    /// Messages that this start of the process is sending.
+    sending: BTreeSet<MessageId>,
     outside: Outside,
     slots: usize,
     requests: u64,
@@ -161,6 +184,8 @@ impl Simulation {
             now: BEGINS,
             skew: 0,
             still: None,
+            latest: 0,
+            went_back: false,
             heap: BinaryHeap::new(),
             waiting: BTreeMap::new(),
             scheduled: 0,
@@ -171,6 +196,7 @@ impl Simulation {
             store: Store::in_memory().expect("a store in memory opens"),
             world: World::new(seed),
             history: History::default(),
+            sending: BTreeSet::new(),
             outside: Outside::default(),
             slots: 1 + dice.below(4),
             requests: 0,
@@ -205,6 +231,7 @@ impl Simulation {
             (3, Happening::Crash),
             (2, Happening::ClockJumps),
             (3, Happening::Schedule),
+            (2, Happening::Automation),
             (6, Happening::Outside),
             (3, Happening::Sensor),
         ] {
@@ -214,6 +241,7 @@ impl Simulation {
         }
         self.later(600, Happening::Look);
         self.until_quiet()?;
+        self.all_is_kept()?;
         self.calm()
     }
 
@@ -226,6 +254,8 @@ impl Simulation {
         self.every_event_is_told()?;
         // The clock stands still, so that no partition comes to exist while this goes on.
         self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
+        self.automation_goes_on()?;
+        self.all_is_kept()?;
         // A model that is never promoted, or a source that is missing, keeps some assets back; a second round lets
         // those follow whose model is promoted in the first.
         for _ in 0..2 {
@@ -248,9 +278,12 @@ impl Simulation {
             ));
         }
         self.history.agrees_with(&self.world)?;
+        self.everyone_is_told()?;
         let violations = state::fsck::check(&self.store).expect("the store can be read");
         self.outcome.runs = self.history.runs();
         self.outcome.published = self.history.published();
+        self.outcome.decisions = self.history.upkeep.decisions;
+        self.outcome.freshness = self.history.upkeep.changed;
         match violations.first() {
             Some(violation) => Err(Broken::new(
                 InvariantId::RecoveredWorldIsEqual,
@@ -286,6 +319,46 @@ impl Simulation {
         self.outcome.ticks += self.history.instants.counts().values().sum::<usize>();
         self.history.instants.all_are_told(at)?;
         self.until_quiet()
+    }
+
+    /// What was paused of automation goes on.
+    fn automation_goes_on(&mut self) -> Result<(), Broken> {
+        let paused: Vec<Option<AssetKey>> = self.world.automation().paused.keys().cloned().collect();
+        for asset in paused {
+            self.pause_automation(asset, false)?;
+        }
+        Ok(())
+    }
+
+    fn pause_automation(&mut self, asset: Option<AssetKey>, pause: bool) -> Result<(), Broken> {
+        let request = self.requests;
+        self.requests += 1;
+        self.take(Input::PauseAutomation {
+            request,
+            asset,
+            pause,
+            by: "someone".to_owned(),
+        })
+    }
+
+    /// A daemon that was told the time has made all that is to be made by itself.
+    fn all_is_kept(&mut self) -> Result<(), Broken> {
+        if !self.world.keeps_schedules() {
+            return Ok(());
+        }
+        // The time stands still, so that nothing comes to exist, and nothing late, while this is looked at.
+        let still = self.still;
+        // No decision is of before another one.
+        self.still = Some(still.unwrap_or_else(|| self.now.max(self.clock())).max(self.latest));
+        let at = self.clock();
+        self.take(Input::TimePassed)?;
+        self.until_quiet()?;
+        // Where the clock went back, partitions were made that do not exist yet: what follows from those follows later.
+        if !self.went_back {
+            self.history.upkeep.all_is_kept(&self.world, at)?;
+        }
+        self.still = still;
+        Ok(())
     }
 
     fn until_quiet(&mut self) -> Result<(), Broken> {
@@ -336,7 +409,8 @@ impl Simulation {
         Arc::new(
             Definitions::new(self.project.graph(), settings)
                 .with_schedules(self.project.schedules())
-                .with_sensors(self.project.sensors()),
+                .with_sensors(self.project.sensors())
+                .with_alerts(self.project.alerts()),
         )
     }
 
@@ -369,7 +443,14 @@ impl Simulation {
                 self.later(3600, Happening::Resume(run.clone()));
                 self.pause(run, true)
             }
-            Happening::Resume(run) => self.pause(run, false),
+            Happening::Resume(run) => {
+                self.pause(run.clone(), false)?;
+                // The process may have died before it was committed; who got no answer asks again.
+                if self.world.run(&run).is_some_and(|run| run.paused) {
+                    self.later(600, Happening::Resume(run));
+                }
+                Ok(())
+            }
             Happening::ChangeSources => {
                 for asset in self.ingest() {
                     self.change_source(&asset);
@@ -402,6 +483,13 @@ impl Simulation {
                     _ => Input::TickSchedule { request, schedule, by },
                 })
             }
+            Happening::Automation => {
+                let assets: Vec<AssetKey> = self.project.declared().map(|asset| asset.key.clone()).collect();
+                let asset = self.dice.percent(60).then(|| self.dice.pick(&assets).clone());
+                let pause = self.dice.percent(60);
+                self.pause_automation(asset, pause)
+            }
+            Happening::Try { boot, message, takes } => self.try_message(boot, &message, takes),
             Happening::Outside => {
                 let keys = self.some_keys();
                 for sensor in self.project.sensors().into_keys() {
@@ -473,16 +561,77 @@ impl Simulation {
     /// What the daemon does whenever something may be due, and when it looks again.
     fn look(&mut self) -> Result<(), Broken> {
         self.tick_all()?;
+        if self.world.next_alarm().is_some_and(|alarm| alarm <= self.clock()) {
+            self.take(Input::TimePassed)?;
+        }
+        self.send_messages()?;
         self.sensors_look();
         if self.now < BEGINS + KEEPS_LOOKING {
             let soon = self.now + 20 * 60 * SECOND;
             let wake = self.world.next_wake().filter(|_| self.world.keeps_schedules());
+            let wake = wake.into_iter().chain(self.world.next_alarm()).min();
             // Now and then nobody wakes up in time.
             let wake = wake.filter(|_| self.dice.percent(80));
             let next = wake.map_or(soon, |wake| soon.min(self.now + (wake - self.clock()).max(SECOND)));
             self.at(next, Happening::Look);
         }
         Ok(())
+    }
+
+    /// What waits to be told becomes messages, and those that are due are on their way.
+    fn send_messages(&mut self) -> Result<(), Broken> {
+        if self.world.next_grouping().is_some_and(|due| due <= self.clock()) {
+            self.take(Input::AlertsDue)?;
+        }
+        if !self.world.keeps_schedules() {
+            return Ok(());
+        }
+        for (_, message, _) in self.world.messages_to_send(self.clock()) {
+            if self.sending.insert(message.id.clone()) {
+                let takes = !self.dice.percent(self.faults.share * 2);
+                let boot = self.boot;
+                self.later(100, Happening::Try { boot, message, takes });
+            }
+        }
+        Ok(())
+    }
+
+    /// A receiver was asked to take a message. If the process died meanwhile, nobody hears of it.
+    fn try_message(&mut self, boot: u64, message: &AlertMessage, takes: bool) -> Result<(), Broken> {
+        if takes {
+            self.history.alerts.receive(message)?;
+        }
+        if boot != self.boot {
+            return Ok(());
+        }
+        self.sending.remove(&message.id);
+        self.take(Input::AlertTried {
+            alert: message.alert.clone(),
+            message: message.id.clone(),
+            error: (!takes).then(|| "the receiver does not answer".to_owned()),
+        })
+    }
+
+    /// Receivers take everything, and time goes on until nothing waits.
+    fn everyone_is_told(&mut self) -> Result<(), Broken> {
+        for _ in 0..500 {
+            let Some(next) = self.world.next_message(&std::collections::HashSet::new()) else {
+                self.outcome.raised = self.history.alerts.raised();
+                self.outcome.received = self.history.alerts.received.len();
+                return self.history.alerts.all_is_told(&self.world);
+            };
+            self.still = Some(self.clock().max(next));
+            if self.world.next_grouping().is_some_and(|due| due <= self.clock()) {
+                self.take(Input::AlertsDue)?;
+            }
+            for (_, message, _) in self.world.messages_to_send(self.clock()) {
+                self.try_message(self.boot, &message, true)?;
+            }
+        }
+        Err(Broken::new(
+            InvariantId::EverythingIsTold,
+            "there is no end to what is told",
+        ))
     }
 
     /// Every sensor looks; what it saw comes late, twice, or never.
@@ -701,6 +850,8 @@ impl Simulation {
     fn take(&mut self, input: Input) -> Result<(), Broken> {
         self.outcome.turns += 1;
         let at = self.clock();
+        self.went_back |= at < self.latest;
+        self.latest = self.latest.max(at);
         let input = self
             .sabotage
             .map_or_else(|| input.clone(), |bug| bug.input(input.clone()));
@@ -867,6 +1018,7 @@ impl Simulation {
     /// The process died and starts again from what is stored.
     fn start_again(&mut self) -> Result<(), Broken> {
         self.boot += 1;
+        self.sending.clear();
         self.outcome.crashes += 1;
         self.note("the process dies and starts again");
         let definitions = self.definitions();

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests tell how long something takes")]
 
 mod append;
+mod automation;
 mod backfill;
 mod bad_input;
 mod changing_files;

@@ -9,7 +9,7 @@ use state::status::StepStatus;
 use super::super::definitions::Definitions;
 use super::super::effect::Decision;
 use super::super::world::World;
-use super::{schedule, sensor};
+use super::{alert, schedule, sensor};
 
 pub(super) fn loaded(world: &World, at: Micros, definitions: &Definitions) -> Decision {
     let mut decision = Decision::default();
@@ -35,6 +35,7 @@ pub(super) fn loaded(world: &World, at: Micros, definitions: &Definitions) -> De
     // Before `Recover` it is not known whether this process keeps schedules and sensors.
     if world.keeps_schedules() {
         decision.events.extend(schedule::declared(world, at, definitions));
+        decision.events.extend(alert::declared(world, at, definitions));
         decision.events.extend(sensor::declared(world, definitions));
     }
     decision

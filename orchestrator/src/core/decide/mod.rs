@@ -1,9 +1,12 @@
 //! One file per case; [`decide`] only chooses among them.
 
 mod admit;
+mod alert;
+mod automation;
 mod cancel;
 mod definitions;
 mod ended;
+mod freshness;
 mod hold;
 mod observed;
 mod pause;
@@ -16,6 +19,8 @@ mod staged;
 mod submit;
 mod turn;
 
+pub use automation::{AUTOMATION, Explanation, explain};
+pub use freshness::{FreshnessNow, freshness_now};
 pub use schedule::schedule_of;
 pub use sensor::{sensor_of, wait_of};
 pub use submit::selected;
@@ -51,6 +56,16 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),
         Input::ResumeSchedule { request, schedule, by } => schedule::resume(world, at, *request, schedule, by),
+        // What time brings about is decided at the end of every turn.
+        Input::TimePassed => Decision::default(),
+        Input::PauseAutomation {
+            request,
+            asset,
+            pause,
+            by,
+        } => automation::pause(world, *request, asset.as_ref(), *pause, by),
+        Input::AlertsDue => alert::due(world, at),
+        Input::AlertTried { alert, message, error } => alert::tried(world, at, alert, message, error.as_deref()),
         Input::SensorLooked {
             request,
             sensor,

@@ -7,7 +7,7 @@ use state::status::{RunStatus, StepStatus};
 
 use super::super::effect::Decision;
 use super::super::world::{Run, World};
-use super::{schedule, sensor};
+use super::{alert, schedule, sensor};
 
 pub(super) fn recover(world: &World, at: Micros, boot: &str, mode: OwnerMode) -> Decision {
     let mut decision = Decision::default();
@@ -33,6 +33,7 @@ pub(super) fn recover(world: &World, at: Micros, boot: &str, mode: OwnerMode) ->
         decision
             .events
             .extend(schedule::declared(world, at, world.definitions()));
+        decision.events.extend(alert::declared(world, at, world.definitions()));
         decision.events.extend(sensor::declared(world, world.definitions()));
     }
     decision

@@ -361,7 +361,8 @@ fn request(
         | Answer::Ticked { .. }
         | Answer::Schedule { .. }
         | Answer::SensorTicked { .. }
-        | Answer::Sensor { .. } => {
+        | Answer::Sensor { .. }
+        | Answer::Automation { .. } => {
             unreachable!("a plan is accepted, refused, or nothing to do")
         }
     }

@@ -1,4 +1,5 @@
-//! One turn: an input and all that follows from it, down to the work given to free workers.
+//! One turn: an input and all that follows from it: what became late, what automation requests, down to the work given to
+//! free workers.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use state::status::{RunStatus, StepStatus};
 use super::super::effect::{Decision, Effect};
 use super::super::input::Input;
 use super::super::invariants;
-use super::super::world::{Broken, Run, World};
-use super::{admit, decide};
+use super::super::world::{Alarm, Broken, Run, World};
+use super::{admit, alert, automation, decide, freshness};
 
 /// What one turn decided. The events are applied to the world already and have to be committed, all in one transaction,
 /// before the first effect is performed; if they cannot be, the world is to be loaded again from the store.
@@ -50,12 +51,14 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
             },
             &mut touched,
         )?;
+        turn.look_after(world, at, &mut touched)?;
         let admitted = admit::next(world, at);
         if admitted.events.is_empty() {
             break;
         }
         turn.take(world, at, admitted, &mut touched)?;
     }
+    turn.tell_of_alerts(world, at)?;
     if cfg!(debug_assertions) {
         invariants::check_settled(world)?;
     }
@@ -63,6 +66,37 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
 }
 
 impl Turn {
+    /// Decides what follows for freshness and automation.
+    fn look_after(&mut self, world: &mut World, at: Micros, touched: &mut BTreeSet<RunId>) -> Result<(), Broken> {
+        let decision = |events| Decision {
+            events,
+            effects: Vec::new(),
+        };
+        // What was tried in vain by a command in the foreground is as much in vain.
+        let holds = automation::holds(world, at);
+        world.pending_mut().ended.clear();
+        self.take(world, at, decision(holds), touched)?;
+        if !world.keeps_schedules() {
+            return Ok(());
+        }
+        world.pending_mut().see(at);
+        let (changes, looked) = freshness::next(world, at);
+        let pending = world.pending_mut();
+        pending.made.clear();
+        for (asset, until) in looked {
+            pending.set(Alarm::Freshness(asset), until);
+        }
+        self.take(world, at, decision(changes), touched)?;
+        let look = automation::next(world, at);
+        let pending = world.pending_mut();
+        pending.everything = false;
+        pending.whole.clear();
+        pending.changed.clear();
+        pending.released.clear();
+        automation::remember(world, look.looked);
+        self.take(world, at, decision(look.events), touched)
+    }
+
     /// Applies a decision, and the skips that follow from it.
     fn take(
         &mut self,
@@ -93,6 +127,19 @@ impl Turn {
                 .collect();
             for skip in skips {
                 self.apply(world, at, skip, touched)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what follows for alerts from all that was decided.
+    fn tell_of_alerts(&mut self, world: &mut World, at: Micros) -> Result<(), Broken> {
+        if world.definitions().alerts().is_empty() {
+            return Ok(());
+        }
+        for decided in 0..self.events.len() {
+            for event in alert::follows(world, &self.events[decided]) {
+                self.apply(world, at, event, &mut BTreeSet::new())?;
             }
         }
         Ok(())
@@ -143,6 +190,17 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::SchedulePaused { .. }
         | Event::ScheduleResumed { .. }
         | Event::Ticked { .. }
+        | Event::FreshnessChanged { .. }
+        | Event::FreshnessRemoved { .. }
+        | Event::AutomationRequested { .. }
+        | Event::AutomationHeld { .. }
+        | Event::AutomationPaused { .. }
+        | Event::AutomationResumed { .. }
+        | Event::AlertRaised { .. }
+        | Event::AlertEnded { .. }
+        | Event::AlertGrouped { .. }
+        | Event::AlertDelivered { .. }
+        | Event::AlertFailed { .. }
         | Event::SensorDeclared { .. }
         | Event::SensorRemoved { .. }
         | Event::SensorPaused { .. }

@@ -1,15 +1,20 @@
 //! The one way in which the world changes. Every transition that is not listed here is a bug and is refused.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use ::assets::{AssetKey, AssetPartition};
+use ::assets::outcome::FailureClass;
+use ::assets::{AssetKey, AssetPartition, Fingerprint};
+use state::automation::HoldReason;
 use state::event::{Event, Materialization, Micros, OwnerMode, PinnedVersion, Recorded};
 use state::ids::{AttemptId, RunId};
 use state::status::{RunStatus, StepStatus};
 
+use super::super::definitions::Definitions;
 use super::super::invariants::InvariantId;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelVersion};
+use super::pending::is_verdict;
 use super::runs::Attempt;
 use super::{Run, World};
 
@@ -111,17 +116,34 @@ impl World {
                 attempt,
                 materialization,
             } => {
+                let tried = self.tried(attempt, &materialization.step);
                 self.end_step(run, &materialization.step, Some(attempt), End::Succeeded)?;
                 self.materialized(at, run, materialization);
+                self.step_came_to_an_end(&materialization.step, tried, HoldReason::StillStale);
             }
             Event::StepFresh { run, step } => self.end_step(run, step, None, End::Succeeded)?,
-            Event::StepFailed { run, attempt, step, .. } => {
+            Event::StepFailed {
+                run,
+                attempt,
+                step,
+                failure,
+                ..
+            } => {
+                let tried = attempt.as_ref().and_then(|attempt| self.tried(attempt, step));
                 self.end_step(run, step, attempt.as_ref(), End::Failed)?;
                 let record = self.assets.entry(step.asset.clone()).or_default();
-                record.partitions.entry(step.partition.clone()).or_default().failure = Some(LastFailure { at });
+                let by_check = failure.class == FailureClass::Check;
+                record.partitions.entry(step.partition.clone()).or_default().failure =
+                    Some(LastFailure { at, by_check });
+                if is_verdict(failure) {
+                    self.step_came_to_an_end(step, tried, HoldReason::Failed);
+                }
             }
             Event::StepSkipped { run, step, .. } => self.end_step(run, step, None, End::Skipped)?,
-            Event::StepCanceled { run, step } => self.end_step(run, step, None, End::Canceled)?,
+            Event::StepCanceled { run, step } => {
+                self.end_step(run, step, None, End::Canceled)?;
+                self.step_came_to_an_end(step, None, HoldReason::Canceled);
+            }
             Event::StepRequeued { run, step, .. } => self.requeue_step(run, step)?,
             Event::AttemptEnded { attempt, .. } => {
                 let ended = self
@@ -145,6 +167,8 @@ impl World {
                 }
                 run.status = RunStatus::Canceling;
                 run.paused = false;
+                let id = run.id.clone();
+                self.run_released(&id);
             }
             Event::RunPaused { run: id } | Event::RunResumed { run: id } => {
                 let pause = matches!(recorded.event, Event::RunPaused { .. });
@@ -153,6 +177,7 @@ impl World {
                     return Err(illegal(format!("{id} was paused or resumed where it could not be")));
                 }
                 run.paused = pause;
+                self.run_released(id);
             }
             Event::RunEnded { run: id, .. } => {
                 let run = self.run_mut(id)?;
@@ -176,6 +201,7 @@ impl World {
             }
             Event::SourceObserved { asset, observation } => {
                 self.assets.entry(asset.clone()).or_default().observe(observation);
+                self.asset_changed(asset);
             }
             Event::ModelRegistered {
                 model, version, staged, ..
@@ -188,6 +214,7 @@ impl World {
                     )));
                 }
                 record.versions.insert(*version, ModelVersion::from(staged));
+                self.asset_changed(model);
             }
             Event::AliasMoved {
                 model, alias, from, to, ..
@@ -199,6 +226,7 @@ impl World {
                     )));
                 }
                 record.aliases.insert(alias.clone(), *to);
+                self.asset_changed(model);
             }
             Event::ScheduleDeclared {
                 schedule,
@@ -226,6 +254,17 @@ impl World {
                 self.look_at_schedule(schedule);
             }
             Event::Ticked { tick } => self.ticked(tick)?,
+            Event::AlertRaised { raised } => self.alert_raised(at, raised)?,
+            Event::AlertEnded { alert, line, tell, .. } => self.alert_ended(alert, line, *tell)?,
+            Event::AlertGrouped { message } => self.alert_grouped(at, message)?,
+            Event::AlertDelivered { alert, message, tries } => self.alert_tried(alert, message, *tries, None)?,
+            Event::AlertFailed {
+                alert,
+                message,
+                tries,
+                next_at,
+                ..
+            } => self.alert_tried(alert, message, *tries, *next_at)?,
             Event::SensorDeclared {
                 sensor,
                 declared,
@@ -235,7 +274,20 @@ impl World {
             Event::SensorPaused { sensor, by } => self.sensor_paused(at, sensor, by)?,
             Event::SensorResumed { sensor, .. } => self.sensor_resumed(sensor)?,
             Event::SensorTicked { tick } => self.sensor_ticked(tick)?,
-            Event::Started { mode, .. } => self.daemon = *mode == OwnerMode::Daemon,
+            Event::FreshnessChanged { change } => {
+                self.freshness_changed(at, change)?;
+                self.freshness_was_heard();
+            }
+            Event::FreshnessRemoved { asset } => self.freshness_removed(asset)?,
+            // Why a run was requested is for people.
+            Event::AutomationRequested { .. } => {}
+            Event::AutomationHeld { asset, held } => self.automation.hold(at, asset, held),
+            Event::AutomationPaused { asset, by } => self.automation_paused(at, asset.as_ref(), by)?,
+            Event::AutomationResumed { asset, .. } => self.automation_resumed(asset.as_ref())?,
+            Event::Started { mode, .. } => {
+                self.daemon = *mode == OwnerMode::Daemon;
+                self.look_at_everything();
+            }
         }
         Ok(())
     }
@@ -264,8 +316,9 @@ impl World {
                     .map(|name| sight.input_versions(definition, name.partition.as_ref()))
                     .collect()
             }
-            None => vec![std::collections::BTreeMap::new(); names.len()],
+            None => vec![BTreeMap::new(); names.len()],
         };
+        let tried = self.to_be_tried(&definitions, at, &names, &versions);
         self.minted += 1;
         let run = self.run_mut(run_id)?;
         if names.len() > run.room() {
@@ -306,6 +359,7 @@ impl World {
             number,
             inputs: inputs.to_vec(),
             versions,
+            tried,
             started_at: at,
             ended: false,
         };
@@ -380,8 +434,54 @@ impl World {
         run.open -= 1;
         run.failed |= end == End::Failed;
         run.step_ended(position, end == End::Succeeded);
+        // Of a run that is paused nobody waits for what has not begun.
+        let over = run.paused || run.groups[run.steps[position as usize].group as usize].open == 0;
         self.release(released);
+        self.partition_changed(name);
+        if over {
+            self.asset_released(&name.asset);
+        }
         Ok(())
+    }
+
+    /// What an attempt of a step was made from, if that is kept.
+    fn tried(&self, attempt: &AttemptId, step: &AssetPartition) -> Option<Fingerprint> {
+        let attempt = self.attempts.get(attempt).filter(|attempt| !attempt.tried.is_empty())?;
+        let position = self.runs.get(&attempt.run)?.position(step)?;
+        let index = attempt.steps.iter().position(|&own| own == position)?;
+        attempt.tried.get(index).cloned()
+    }
+
+    /// What steps of automated assets are about to be made from; nothing for those of others.
+    pub(super) fn to_be_tried(
+        &self,
+        definitions: &Definitions,
+        at: Micros,
+        names: &[AssetPartition],
+        versions: &[BTreeMap<AssetKey, Fingerprint>],
+    ) -> Vec<Fingerprint> {
+        let automated = |name: &AssetPartition| self.definitions.upkeep().rule(&name.asset).is_some();
+        let Some(first) = names.first().filter(|first| automated(first)) else {
+            return Vec::new();
+        };
+        let Some(asset) = definitions.get(&first.asset) else {
+            return Vec::new();
+        };
+        let sight = Sight::new(self, definitions, at);
+        let steps = names.iter().zip(versions);
+        steps
+            .map(|(name, inputs)| sight.made_from_inputs(asset, name.partition.as_ref(), inputs))
+            .collect()
+    }
+
+    /// A run was paused, resumed or canceled: who waits for it looks again.
+    fn run_released(&mut self, id: &RunId) {
+        let Some(run) = self.runs.get(id) else { return };
+        let open = run.groups.iter().filter(|group| group.open > 0);
+        let assets: Vec<AssetKey> = open.map(|group| group.asset.clone()).collect();
+        for asset in assets {
+            self.asset_released(&asset);
+        }
     }
 
     fn requeue_step(&mut self, run: &RunId, name: &AssetPartition) -> Result<(), Broken> {
@@ -395,7 +495,11 @@ impl World {
         let group = step.group as usize;
         run.in_flight -= usize::from(released.is_some());
         run.groups[group].ready.insert(position);
+        let paused = run.paused;
         self.release(released);
+        if paused {
+            self.asset_released(&name.asset);
+        }
         Ok(())
     }
 
@@ -418,5 +522,16 @@ impl World {
         let partition = record.partitions.entry(step.partition.clone()).or_default();
         partition.materialization = Some(LastMaterialization::new(run.clone(), at, materialization));
         partition.failure = None;
+        // Where the clock was set back, what was the newest may have given way to something older.
+        let made = record
+            .partitions
+            .values()
+            .filter_map(|known| known.materialization.as_ref());
+        record.newest = match record.newest.filter(|newest| *newest > at) {
+            Some(_) => made.map(|made| made.at).max(),
+            None => Some(at),
+        };
+        self.automation.release(step);
+        self.asset_made(&step.asset);
     }
 }

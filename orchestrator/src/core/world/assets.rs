@@ -16,6 +16,8 @@ pub struct AssetRecord {
     pub observation: Option<Observation>,
     /// The observed files by the partition that they feed, each by path.
     pub fed: BTreeMap<Option<PartitionKey>, Vec<SourceRead>>,
+    /// When its newest materialization was published.
+    pub newest: Option<Micros>,
 }
 
 impl AssetRecord {
@@ -83,6 +85,8 @@ pub struct SourceRead {
 pub struct LastFailure {
     /// When.
     pub at: Micros,
+    /// Whether a check kept its rows from being published.
+    pub by_check: bool,
 }
 
 /// A model's versions and the aliases that point to them.

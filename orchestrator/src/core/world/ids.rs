@@ -2,7 +2,7 @@
 //! that two starts differ.
 
 use state::event::Micros;
-use state::ids::{AttemptId, RunId};
+use state::ids::{AttemptId, MessageId, RunId};
 
 use super::World;
 
@@ -23,9 +23,19 @@ impl World {
         AttemptId::from_bits(self.next_bits(at))
     }
 
+    /// An id for a message of an alert, `ahead` ids after the next. The world moves on to the next id when `AlertGrouped` is
+    /// applied.
+    pub(in super::super) fn next_message_id(&self, at: Micros, ahead: u64) -> MessageId {
+        MessageId::from_bits(self.bits(at, ahead))
+    }
+
     fn next_bits(&self, at: Micros) -> u64 {
+        self.bits(at, 0)
+    }
+
+    fn bits(&self, at: Micros, ahead: u64) -> u64 {
         let millis = (at.div_euclid(1000) - EPOCH_MS).max(0) as u64 & ((1 << 41) - 1);
-        millis * IN_A_MILLISECOND + split_mix(self.seed, 0).wrapping_add(self.minted) % IN_A_MILLISECOND
+        millis * IN_A_MILLISECOND + split_mix(self.seed, 0).wrapping_add(self.minted + ahead) % IN_A_MILLISECOND
     }
 }
 

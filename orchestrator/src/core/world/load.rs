@@ -13,7 +13,7 @@ use super::super::definitions::Definitions;
 use super::super::staleness::Sight;
 use super::assets::{LastFailure, LastMaterialization, ModelRecord, ModelVersion, sources_of};
 use super::runs::Attempt;
-use super::{Run, ScheduleRecord, SensorRecord, World};
+use super::{FreshnessRecord, Run, ScheduleRecord, SensorRecord, World};
 
 impl World {
     /// The world that the store remembers, seen through these definitions. What was in flight is decided by
@@ -37,8 +37,13 @@ impl World {
             let failed = partition.failed_last();
             let read = sources.remove(&partition.step).unwrap_or_default();
             let record = world.assets.entry(partition.step.asset.clone()).or_default();
+            record.newest = record.newest.max(partition.current.as_ref().map(|made| made.at));
             let record = record.partitions.entry(partition.step.partition.clone()).or_default();
-            record.failure = partition.failed.filter(|_| failed).map(|(_, at)| LastFailure { at });
+            let by_check = partition.failed_by_check;
+            record.failure = partition
+                .failed
+                .filter(|_| failed)
+                .map(|(_, at)| LastFailure { at, by_check });
             record.materialization = partition.current.map(|made| LastMaterialization {
                 run: made.run,
                 at: made.at,
@@ -79,7 +84,26 @@ impl World {
             };
             world.schedules.insert(name, record);
         }
+        for (asset, known) in loaded.freshness {
+            let record = FreshnessRecord {
+                state: known.state,
+                since: known.since,
+                watched: known.watched,
+                late_at: known.late_at,
+            };
+            world.freshness.insert(asset, record);
+        }
+        world.automation.paused = loaded.automation_paused;
+        for (asset, at, held) in loaded.held {
+            world.automation.hold(at, &asset, &[held]);
+        }
         world.look_through_schedules();
+        world.look_at_everything();
+        world.alerts = loaded
+            .alerts
+            .into_iter()
+            .map(|(name, alert)| (name, alert.into()))
+            .collect();
         for (name, sensor) in loaded.sensors {
             world.sensors.insert(name, SensorRecord::loaded(sensor));
         }
@@ -152,9 +176,12 @@ impl World {
             Some(asset) => sight.input_versions(asset, run.steps[position as usize].partition.as_ref()),
             None => std::collections::BTreeMap::new(),
         });
+        let versions: Vec<_> = versions.collect();
+        let names: Vec<_> = steps.iter().map(|&position| run.name(position)).collect();
         Attempt {
             run: run.id.clone(),
-            versions: versions.collect(),
+            tried: self.to_be_tried(&run.definitions, loaded.started_at, &names, &versions),
+            versions,
             open: steps.iter().filter(current).count(),
             steps,
             id: loaded.attempt,

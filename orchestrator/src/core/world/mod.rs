@@ -4,20 +4,28 @@
 //! It changes only by [`World::apply`], live and at recovery alike; the three exceptions are not facts about data: the
 //! definitions in force, the seed of ids, and whether this process is about to end. Ended runs leave it: history is the store's.
 
+mod alerts;
 mod apply;
 mod assets;
+mod automation;
+mod freshness;
 mod ids;
 mod load;
+mod pending;
 mod runs;
 mod schedules;
 mod sensors;
 
+pub use alerts::{AlertRecord, WaitingMessage};
 pub use apply::Broken;
 pub(super) use assets::sources_of;
 pub use assets::{
     AssetRecord, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, SourceRead,
 };
+pub use automation::{AutomationRecord, Hold};
+pub use freshness::FreshnessRecord;
 pub(super) use ids::split_mix;
+pub(super) use pending::{Alarm, Changed, Pending};
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
@@ -51,9 +59,17 @@ pub struct World {
     pub(super) schedules: BTreeMap<String, ScheduleRecord>,
     /// When which schedule is to be looked at next; follows from the schedules and their declarations.
     pub(super) agenda: schedules::Agenda,
+    /// Alerts that ever told of something, by name.
+    pub(super) alerts: BTreeMap<String, AlertRecord>,
     /// Sensors that were ever declared, by name.
     pub(super) sensors: BTreeMap<String, SensorRecord>,
-    /// Whether this process keeps schedules and sensors: the daemon does.
+    /// Assets with a freshness policy, and how they stand by it.
+    pub(super) freshness: BTreeMap<AssetKey, FreshnessRecord>,
+    /// What automation leaves alone, and whether it is paused.
+    pub(super) automation: AutomationRecord,
+    /// What automation and freshness are yet to look at; follows from what happened.
+    pub(super) pending: Pending,
+    /// Whether this process keeps schedules, sensors, automation and freshness: the daemon does.
     pub(super) daemon: bool,
     /// Whether this process is about to end and starts nothing more.
     draining: bool,
@@ -75,6 +91,10 @@ impl World {
             attempts: BTreeMap::new(),
             schedules: BTreeMap::new(),
             agenda: schedules::Agenda::default(),
+            freshness: BTreeMap::new(),
+            automation: AutomationRecord::default(),
+            pending: Pending::default(),
+            alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             daemon: false,
             draining: false,
@@ -100,6 +120,7 @@ impl World {
     pub fn set_definitions(&mut self, definitions: Arc<Definitions>) {
         self.definitions = definitions;
         self.look_through_schedules();
+        self.look_at_everything();
     }
 
     /// What is known of one asset's partitions and sources.

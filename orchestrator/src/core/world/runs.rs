@@ -60,6 +60,8 @@ pub struct Group {
     pub ready: BTreeSet<u32>,
     /// How many steps have not succeeded.
     pub unfinished: usize,
+    /// How many steps are not over.
+    pub open: usize,
     /// How many groups upstream, all of which each step here needs, have steps that did not succeed yet.
     pub blocked_by: usize,
     /// Groups each of whose steps needs all steps here.
@@ -106,6 +108,7 @@ impl Run {
             groups[group].positions.insert(partition.clone(), steps.len() as u32);
             groups[group].len += 1;
             groups[group].unfinished += 1;
+            groups[group].open += 1;
             steps.push(Step {
                 group: group as u32,
                 partition,
@@ -192,6 +195,7 @@ impl Run {
     pub(super) fn step_ended(&mut self, position: u32, succeeded: bool) {
         let group = self.steps[position as usize].group as usize;
         self.groups[group].ready.remove(&position);
+        self.groups[group].open -= 1;
         if !succeeded {
             return;
         }
@@ -298,6 +302,7 @@ impl Group {
             positions: BTreeMap::new(),
             ready: BTreeSet::new(),
             unfinished: 0,
+            open: 0,
             blocked_by: 0,
             needed_whole_by: Vec::new(),
         }
@@ -328,6 +333,8 @@ pub struct Attempt {
     pub inputs: Vec<PinnedVersion>,
     /// What each step saw of each input, in the order of `steps`: the input's part of the data version.
     pub versions: Vec<BTreeMap<AssetKey, Fingerprint>>,
+    /// What each step of an automated asset is made from, in the order of `steps`; nothing for another asset.
+    pub tried: Vec<Fingerprint>,
     /// When it was given to a worker.
     pub started_at: Micros,
     /// Whether the worker has said its last word: the slot is free, and what is staged waits for the committer.

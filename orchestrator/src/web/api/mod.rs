@@ -1,6 +1,8 @@
 //! JSON under `/api/v1`: what commands use, and the twins of the pages.
 
 mod actions;
+mod alerts;
+mod automation;
 mod definitions;
 mod events;
 mod operations;
@@ -9,12 +11,14 @@ mod sensors;
 mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, submit_run};
+pub use alerts::test_alert;
+pub use automation::{pause_all, pause_asset, resume_all, resume_asset};
 pub use definitions::{look_at_definitions, show_definitions};
 pub use events::events;
 pub use operations::{healthz, log_level, readyz, set_log_level};
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
 pub use twins::{
-    list_assets, list_models, list_runs, list_schedules, list_sensors, overview, show_asset, show_log, show_model,
-    show_run,
+    list_alerts, list_assets, list_automation, list_models, list_runs, list_schedules, list_sensors, overview,
+    show_asset, show_log, show_model, show_run,
 };

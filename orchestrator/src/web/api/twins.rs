@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
-use super::super::pages::{asset, assets, log, model, models, overview, run, runs, schedules, sensors};
+use super::super::pages::{
+    alerts, asset, assets, automation, log, model, models, overview, run, runs, schedules, sensors,
+};
 use super::super::reply::ErrorJson;
 
 /// `GET /api/v1/overview`
@@ -60,12 +62,28 @@ pub async fn list_models(State(state): State<WebState>) -> Result<Json<models::M
     Ok(Json(models::facts(&state).await?))
 }
 
+/// `GET /api/v1/alerts?alert=…&open_before=…&before=…`
+pub async fn list_alerts(
+    State(state): State<WebState>,
+    Query(asked): Query<alerts::Asked>,
+) -> Result<Json<alerts::AlertsFacts>, ErrorJson> {
+    Ok(Json(alerts::facts(&state, &asked).await?))
+}
+
 /// `GET /api/v1/schedules?schedule=…&before=…`
 pub async fn list_schedules(
     State(state): State<WebState>,
     Query(asked): Query<schedules::Asked>,
 ) -> Result<Json<schedules::SchedulesFacts>, ErrorJson> {
     Ok(Json(schedules::facts(&state, &asked).await?))
+}
+
+/// `GET /api/v1/automation?before=…`
+pub async fn list_automation(
+    State(state): State<WebState>,
+    Query(asked): Query<automation::Asked>,
+) -> Result<Json<automation::AutomationFacts>, ErrorJson> {
+    Ok(Json(automation::facts(&state, &asked).await?))
 }
 
 /// `GET /api/v1/sensors?sensor=…&before=…`

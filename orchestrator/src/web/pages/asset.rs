@@ -11,22 +11,25 @@ use axum::response::Html;
 use serde::{Deserialize, Serialize};
 use state::sqlite::queries::asset_partitions::{PartitionRow, asset_partitions};
 use state::sqlite::queries::assets::{AssetRow, asset as asset_sums};
+use state::sqlite::queries::automation::{AutomationRow, requests};
 use state::sqlite::queries::checks::{CheckRow, standing};
+use state::sqlite::queries::freshness::{FreshnessChangeRow, freshness_changes};
 use state::sqlite::queries::materializations::{MaterializationRow, of_asset};
 use state::sqlite::queries::sources::{SourceRow, source};
 use state::sqlite::queries::why::{WhyFacts, why};
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
+use super::automation::{FreshnessView, UpkeepView, freshness_view, upkeep_view};
 use super::failures::{self, Failed, FailureView};
-use super::figures::{Clock, NOTHING, bytes, count, duration, figure, number};
+use super::figures::{Clock, NOTHING, bytes, count, figure, number};
 use super::frame::{Frame, Section, page_clock};
 use super::grid::{self, Grid};
 use super::markup::{Markup, query};
 use super::partition_states::{PartitionStates, RangeRow, Reason, find};
 use super::tone::{Tone, asset_state, bar, health_parts};
 use super::{asset_key, given, read, render};
-use crate::core::{Health, HealthState};
+use crate::core::{Explanation, FreshnessNow, Health, HealthState, explain, freshness_now};
 use crate::edge::engine::RequestError;
 
 const CHECKS: usize = 200;
@@ -36,6 +39,8 @@ const FAILED_SHOWN: usize = 5;
 const MATERIALIZATIONS: usize = 20;
 const RANGES: usize = 60;
 const TRIES: usize = 8;
+/// How many requests of automation, and changes of freshness, are shown.
+const REQUESTS: usize = 5;
 
 /// What is asked.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -84,6 +89,14 @@ pub struct AssetFacts {
     pub next: Option<i64>,
     /// What is known of the partition that was asked for.
     pub partition: Option<PartitionFacts>,
+    /// How it stands by its freshness policy.
+    pub freshness: Option<FreshnessNow>,
+    /// How it came to stand so; the newest changes.
+    pub freshness_changes: Vec<FreshnessChangeRow>,
+    /// What automation makes of it, or of the partition that was asked for.
+    pub automation: Option<Explanation>,
+    /// What automation requested of it; the newest.
+    pub requests: Vec<AutomationRow>,
 }
 
 /// An asset beside this one.
@@ -114,6 +127,7 @@ pub struct PartitionFacts {
 pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFacts, ErrorPage> {
     let key = asset_key(key)?;
     let wanted = key.clone();
+    let one = given(asked.partition.clone()).and_then(|text| PartitionKey::new(&text).ok());
     let found = state
         .engine
         .driver()
@@ -147,11 +161,23 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
                 .into_iter()
                 .map(|other| neighbour(other, String::new()))
                 .collect();
-            Some((health, running(&wanted), find(world, at, &asset), reads, read_by, asset))
+            let upkeep = (
+                freshness_now(world, at, &asset),
+                explain(world, at, &wanted, one.as_ref()),
+            );
+            Some((
+                health,
+                running(&wanted),
+                find(world, at, &asset),
+                reads,
+                read_by,
+                upkeep,
+                asset,
+            ))
         })
         .await
         .ok_or(RequestError::Stopping)?;
-    let Some((health, running, found, reads, read_by, asset)) = found else {
+    let Some((health, running, found, reads, read_by, (freshness, automation), asset)) = found else {
         let nearest = state.engine.definitions().await?.graph().nearest(key.as_str()).cloned();
         let page = ErrorPage::not_found(format!("there is no asset `{key}`"));
         return Err(match nearest {
@@ -175,10 +201,12 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
             asset_partitions(store, &key, true, None, FAILED)?.rows,
             of_asset(store, &key, before, MATERIALIZATIONS)?,
             why.transpose()?,
+            freshness_changes(store, &key, None, REQUESTS)?.rows,
+            requests(store, &key, None, REQUESTS)?.rows,
         ))
     })
     .await?;
-    let (sums, source, checks, failed_partitions, made, why) = stored;
+    let (sums, source, checks, failed_partitions, made, why, freshness_changes, requests) = stored;
     let states = found.partitions;
     let partition = why.map(|(key, why)| PartitionFacts {
         state: word_of(states.as_ref(), key.as_ref(), &health),
@@ -202,6 +230,10 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
         materializations: made.rows,
         next: made.next,
         partition,
+        freshness,
+        freshness_changes,
+        automation,
+        requests,
         asset,
     })
 }
@@ -328,6 +360,9 @@ struct AssetPage {
     code_name: String,
     is_model: bool,
     notice: Option<String>,
+    freshness: Option<FreshnessView>,
+    late_before: Vec<(Markup, Markup, String)>,
+    automation: Option<UpkeepView>,
 }
 
 /// `GET /assets/{key}?partition=2013-03-01&year=2013&before=17`
@@ -419,6 +454,19 @@ pub async fn page(
         code_name,
         is_model: asset.kind == "training",
         notice: given(asked.notice),
+        freshness: facts.freshness.as_ref().map(|now| freshness_view(now, &clock)),
+        late_before: facts
+            .freshness_changes
+            .iter()
+            .map(|change| {
+                let state = Tone::from(change.state).state(change.state.words());
+                (clock.when(change.at), state, change.reason.clone())
+            })
+            .collect(),
+        automation: facts.automation.as_ref().map(|now| {
+            let one = chosen.is_some() || asset.partitions.is_none();
+            upkeep_view(now, &facts.requests, one, &clock)
+        }),
         key: asset.key.clone(),
     })
 }
@@ -447,11 +495,11 @@ fn details(facts: &AssetFacts) -> Vec<(&'static str, String)> {
     if asset.write == WriteMode::Append {
         details.push(("Writes", "append".to_owned()));
     }
-    if let Some(seconds) = asset.freshness_seconds {
-        details.push((
-            "Fresh within",
-            duration(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000),
-        ));
+    if let Some(freshness) = &asset.freshness {
+        details.push(("Freshness", freshness.describe()));
+    }
+    if let Some(automation) = &asset.automation {
+        details.push(("Automation", automation.describe()));
     }
     if let Some(owner) = &asset.owner {
         details.push(("Owner", owner.clone()));

@@ -12,7 +12,7 @@ use super::assets_state::{AssetLine, asset_lines, by_layer};
 use super::figures::{NOTHING, bytes, number};
 use super::frame::{Frame, Section, page_clock};
 use super::markup::{Markup, query};
-use super::tone::{asset_state, bar, health_parts, in_words};
+use super::tone::{Tone, asset_state, bar, health_parts, in_words};
 use super::{given, render};
 use crate::core::HealthState;
 
@@ -42,6 +42,7 @@ struct AssetRowView {
     rows: String,
     size: String,
     when: Markup,
+    freshness: Option<(Markup, String)>,
     owner: String,
 }
 
@@ -132,6 +133,10 @@ pub async fn page(State(state): State<WebState>, Query(asked): Query<Asked>) -> 
             rows: sums.map_or_else(|| NOTHING.to_owned(), |sums| number(sums.rows)),
             size: sums.map_or_else(|| NOTHING.to_owned(), |sums| bytes(sums.bytes)),
             when: clock.when_known(line.sums.as_ref().and_then(|sums| sums.last_at)),
+            freshness: line.freshness.as_ref().map(|now| {
+                let state = Tone::from(now.state).state(now.state.words());
+                (state, now.reason.clone())
+            }),
             owner: line.owner.clone().unwrap_or_default(),
             kind: line.kind,
             key: line.asset,

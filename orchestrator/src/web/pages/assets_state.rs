@@ -10,7 +10,7 @@ use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::read;
 use super::tone::Tone;
-use crate::core::{Health, HealthState};
+use crate::core::{FreshnessNow, Health, HealthState, freshness_now};
 use crate::edge::engine::RequestError;
 
 /// More assets than a project can have.
@@ -39,6 +39,8 @@ pub struct AssetLine {
     pub state: HealthState,
     /// Whether a worker has a part of it now.
     pub running: bool,
+    /// How it stands by its freshness policy.
+    pub freshness: Option<FreshnessNow>,
     /// What was ever stored of it.
     pub sums: Option<AssetRow>,
 }
@@ -74,6 +76,7 @@ pub async fn asset_lines(state: &WebState) -> Result<Vec<AssetLine>, ErrorPage> 
                     state: health.state(),
                     health,
                     running: busy.contains(&asset.key),
+                    freshness: freshness_now(world, at, asset),
                     sums: None,
                 })
             });

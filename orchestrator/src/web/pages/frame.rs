@@ -19,6 +19,10 @@ pub enum Section {
     Models,
     /// Schedules.
     Schedules,
+    /// Automation.
+    Automation,
+    /// Alerts.
+    Alerts,
     /// Sensors.
     Sensors,
     /// The graph.
@@ -89,6 +93,8 @@ impl Frame {
                 entry(Section::Graph, "/graph", "Graph", "g g"),
                 entry(Section::Runs, "/runs", "Runs", "g r"),
                 entry(Section::Schedules, "/schedules", "Schedules", "g s"),
+                entry(Section::Automation, "/automation", "Automation", "g u"),
+                entry(Section::Alerts, "/alerts", "Alerts", "g l"),
                 entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
             ],

@@ -11,6 +11,8 @@
 //! | `models`, `model` | `/models`, `/models/{key}` |
 //! | `sensors` | `/sensors` and its buttons |
 //! | `schedules` | `/schedules` and its buttons |
+//! | `automation` | `/automation` and its buttons; automation and freshness on other pages |
+//! | `alerts` | `/alerts` and its button |
 //! | `definitions` | `/definitions`: what is in force, and the mistakes of what is not |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
@@ -20,9 +22,11 @@
 //! | `failures` | why steps failed |
 //! | `figures`, `markup` | numbers and times for people; text and HTML |
 
+pub mod alerts;
 pub mod asset;
 pub mod assets;
 mod assets_state;
+pub mod automation;
 mod console;
 pub mod definitions;
 mod failures;

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Html;
 use serde::Serialize;
 use state::event::Micros;
+use state::sqlite::queries::alerts::{AlertCounts, counts};
 use state::sqlite::queries::runs::{RunFilter, RunRow, runs};
 use state::status::RunStatus;
 
@@ -34,6 +35,8 @@ pub struct OverviewFacts {
     pub recent: Vec<RunRow>,
     /// What starts next by the clock.
     pub coming: Vec<Coming>,
+    /// How much is wrong that alerts are about, and what could not be told.
+    pub alerts: AlertCounts,
     /// Every asset.
     pub assets: Vec<AssetLine>,
     /// Why nothing can be committed, if so.
@@ -78,14 +81,16 @@ struct OverviewPage {
     open: Vec<RunLine>,
     recent: Vec<RunLine>,
     coming: Vec<(String, String, Markup)>,
+    alerts: Vec<Markup>,
     tiles: Vec<Tile>,
+    late: Vec<(AssetKey, Markup, String)>,
     layers: Vec<(String, Vec<Card>)>,
     totals: String,
 }
 
 /// What the page says now.
 pub async fn facts(state: &WebState) -> Result<OverviewFacts, ErrorPage> {
-    let (open, recent) = read(&state.engine, |store| {
+    let (open, recent, alerts) = read(&state.engine, |store| {
         let mut open = Vec::new();
         for status in [RunStatus::Running, RunStatus::Canceling, RunStatus::Queued] {
             open.extend(
@@ -105,7 +110,7 @@ pub async fn facts(state: &WebState) -> Result<OverviewFacts, ErrorPage> {
         let mut recent = runs(store, &RunFilter::default(), None, RECENT + open.len())?.rows;
         recent.retain(|run| run.status.is_terminal());
         recent.truncate(RECENT);
-        Ok((open, recent))
+        Ok((open, recent, counts(store)?))
     })
     .await?;
     let coming = state.engine.driver().ask(|world, _| world.coming(SOON)).await;
@@ -119,6 +124,7 @@ pub async fn facts(state: &WebState) -> Result<OverviewFacts, ErrorPage> {
         open,
         recent,
         coming: coming.collect(),
+        alerts,
         assets,
         trouble,
     })
@@ -138,6 +144,12 @@ pub async fn page(State(state): State<WebState>) -> Result<Html<String>, ErrorPa
         bytes(size)
     );
     let tiles = tiles(&facts.assets);
+    let bad = facts.assets.iter().filter_map(|line| {
+        let now = line.freshness.as_ref().filter(|now| now.state.is_bad())?;
+        let state = Tone::from(now.state).state(now.state.words());
+        Some((line.asset.clone(), state, now.reason.clone()))
+    });
+    let late: Vec<_> = bad.collect();
     let cards = facts.assets.into_iter().map(|line| Card {
         state: asset_state(line.state, line.running),
         bar: bar(&health_parts(&line.health)),
@@ -172,10 +184,29 @@ pub async fn page(State(state): State<WebState>) -> Result<Html<String>, ErrorPa
                 (coming.schedule, href, clock.when(coming.instant))
             })
             .collect(),
+        alerts: badges(facts.alerts),
         tiles,
+        late,
         layers: by_layer(cards.collect(), |card| &card.key),
         totals,
     })
+}
+
+/// What of alerts has to be looked at.
+fn badges(alerts: AlertCounts) -> Vec<Markup> {
+    let badge =
+        |count: u64, tone: Tone, one: &str, more: &str| (count > 0).then(|| tone.state(&self::count(count, one, more)));
+    let badges = [
+        badge(alerts.open, Tone::Bad, "open alert", "open alerts"),
+        badge(alerts.failed, Tone::Bad, "message given up", "messages given up"),
+        badge(
+            alerts.retried,
+            Tone::Warn,
+            "message tried again",
+            "messages tried again",
+        ),
+    ];
+    badges.into_iter().flatten().collect()
 }
 
 fn tiles(assets: &[AssetLine]) -> Vec<Tile> {

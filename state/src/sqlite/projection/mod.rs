@@ -4,8 +4,11 @@
 //! else refuses the whole commit. The result is a function of the events, their times and their numbers alone, so `fsck`
 //! can compute it again and compare.
 
+mod alert;
 mod attempt;
+mod automation;
 mod catalog;
+mod freshness;
 mod materialization;
 mod model;
 mod run;
@@ -106,6 +109,7 @@ impl<'c> Projection<'c> {
             } => {
                 self.step_succeeded(stamp, run, attempt, materialization)?;
                 self.materialized(stamp, run, attempt, materialization)?;
+                self.automation_released(&materialization.step)?;
                 self.checked(stamp, run, &materialization.step, &materialization.checks, true)
             }
             Event::StepFailed {
@@ -173,6 +177,31 @@ impl<'c> Projection<'c> {
             Event::SchedulePaused { schedule, by } => self.schedule_paused(stamp, schedule, by),
             Event::ScheduleResumed { schedule, by: _ } => self.schedule_resumed(stamp, schedule),
             Event::Ticked { tick } => self.ticked(stamp, tick),
+            Event::FreshnessChanged { change } => self.freshness_changed(stamp, change),
+            Event::FreshnessRemoved { asset } => self.freshness_removed(asset),
+            Event::AutomationRequested { decision } => self.automation_requested(stamp, decision),
+            Event::AutomationHeld { asset, held } => self.automation_held(stamp, asset, held),
+            Event::AutomationPaused { asset, by } => self.automation_paused(stamp, asset.as_ref(), by),
+            Event::AutomationResumed { asset, by: _ } => self.automation_resumed(asset.as_ref()),
+            Event::AlertRaised { raised } => self.alert_raised(stamp, raised),
+            Event::AlertEnded { alert, end, line, tell } => self.alert_ended(
+                stamp,
+                &alert::End {
+                    alert,
+                    how: *end,
+                    line,
+                    tell: *tell,
+                },
+            ),
+            Event::AlertGrouped { message } => self.alert_grouped(stamp, message),
+            Event::AlertDelivered { message, tries, .. } => self.alert_delivered(stamp, message, *tries),
+            Event::AlertFailed {
+                message,
+                tries,
+                error,
+                next_at,
+                ..
+            } => self.alert_failed(stamp, message, *tries, error, *next_at),
             Event::SensorDeclared {
                 sensor,
                 declared,
@@ -240,6 +269,9 @@ impl<'c> Projection<'c> {
                 Ok(self.run_of_attempt(attempt)?.and_then(|run| run.parse().ok()))
             }
             Event::Ticked { tick } => Ok(tick.run.clone()),
+            Event::AutomationRequested { decision } => Ok(Some(decision.run.clone())),
+            Event::AlertRaised { raised } => Ok(raised.run.clone()),
+            Event::AlertEnded { line, .. } => Ok(line.run.clone()),
             Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SourceObserved { .. }
@@ -248,6 +280,14 @@ impl<'c> Projection<'c> {
             | Event::ScheduleRemoved { .. }
             | Event::SchedulePaused { .. }
             | Event::ScheduleResumed { .. }
+            | Event::FreshnessChanged { .. }
+            | Event::FreshnessRemoved { .. }
+            | Event::AutomationHeld { .. }
+            | Event::AutomationPaused { .. }
+            | Event::AutomationResumed { .. }
+            | Event::AlertGrouped { .. }
+            | Event::AlertDelivered { .. }
+            | Event::AlertFailed { .. }
             | Event::SensorDeclared { .. }
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }

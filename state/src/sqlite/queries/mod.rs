@@ -14,18 +14,24 @@
 //! | `checks` | the newest result of each check, the history of one, the results of one step |
 //! | `events` | what happened since an event |
 //! | `models` | models, versions, aliases and how they moved |
+//! | `alerts` | what is wrong now, and the messages that told of it |
 //! | `schedules` | schedules, and what became of their instants |
+//! | `automation` | what automation requested and why, and whether it is paused |
+//! | `freshness` | how assets stand by their freshness policies |
 //! | `sensors` | sensors, their ticks and what they told of |
 //! | `why` | everything known about one partition |
 //! | `sources` | the source files of an ingest asset |
 //!
 //! Tables and their pointers are in [`super::catalog`].
 
+pub mod alerts;
 pub mod asset_partitions;
 pub mod assets;
 pub mod attempts;
+pub mod automation;
 pub mod checks;
 pub mod events;
+pub mod freshness;
 pub mod materializations;
 pub mod models;
 mod page;

@@ -1,0 +1,158 @@
+//! What must hold of automation and freshness, told from the events alone, and what must be true when all is quiet.
+
+use std::collections::BTreeMap;
+
+use assets::automation::AutomationRule;
+use assets::outcome::FailureClass;
+use assets::partition::PartitionMapping;
+use assets::{Asset, AssetKey, AssetPartition, Fingerprint};
+use orchestrator::core::{AUTOMATION, Broken, InvariantId, PlanRequest, World, explain, freshness_now, plan};
+use state::event::{Event, Micros, Recorded};
+use state::ids::AttemptId;
+
+/// What a partition was made from, as far as events tell: its code, and how often what it reads has changed.
+type MadeFrom = (Option<Fingerprint>, u64);
+
+/// What was told so far.
+#[derive(Default)]
+pub(super) struct Upkeep {
+    /// How often the rows, sources and models of each asset changed.
+    changes: BTreeMap<AssetKey, u64>,
+    /// What each attempt was given, by step.
+    given: BTreeMap<(AttemptId, AssetPartition), MadeFrom>,
+    /// Partitions whose last try was in vain, and what it was made from.
+    in_vain: BTreeMap<AssetPartition, MadeFrom>,
+    /// How many decisions there were.
+    pub(super) decisions: usize,
+    /// How many changes of freshness.
+    pub(super) changed: usize,
+}
+
+impl Upkeep {
+    fn made_from(&self, world: &World, asset: &AssetKey) -> MadeFrom {
+        let Some(definition) = world.definitions().get(asset) else {
+            return (None, 0);
+        };
+        let of = |key: &AssetKey| self.changes.get(key).copied().unwrap_or(0);
+        let changes: u64 = definition.inputs.iter().map(|input| of(&input.asset)).sum();
+        (Some(definition.fingerprint.clone()), changes + of(asset))
+    }
+
+    /// Takes an event in. `is_open`: whether some run is to make a step and has not yet.
+    pub(super) fn tell(
+        &mut self,
+        world: &World,
+        recorded: &Recorded,
+        is_open: &dyn Fn(&AssetPartition) -> bool,
+    ) -> Result<(), Broken> {
+        let mut change = |asset: &AssetKey| *self.changes.entry(asset.clone()).or_default() += 1;
+        match &recorded.event {
+            Event::RunSubmitted { request, steps, .. } if request.trigger == AUTOMATION => {
+                self.decisions += 1;
+                for step in steps.iter().map(|planned| &planned.step) {
+                    if is_open(step) {
+                        let found = format!("{step} is requested and a run is to make it");
+                        return Err(Broken::new(InvariantId::NothingRequestedTwice, found));
+                    }
+                    let Some(asset) = world.definitions().get(&step.asset) else {
+                        continue;
+                    };
+                    let by_clock = matches!(
+                        asset.automation.as_ref().map(|automation| &automation.rule),
+                        Some(AutomationRule::OnCron(_))
+                    );
+                    // The latest partition is another as time passes.
+                    let by_clock = by_clock
+                        || asset
+                            .inputs
+                            .iter()
+                            .any(|input| input.mapping == PartitionMapping::Latest);
+                    let in_vain = self.in_vain.get(step).filter(|_| !by_clock);
+                    if in_vain == Some(&self.made_from(world, &step.asset)) {
+                        let found = format!("{step} is requested again, made from the same");
+                        return Err(Broken::new(InvariantId::InVainIsNotRepeated, found));
+                    }
+                }
+            }
+            Event::AttemptStarted {
+                attempt,
+                asset,
+                partitions,
+                ..
+            } => {
+                let from = self.made_from(world, asset);
+                for partition in partitions {
+                    let step = AssetPartition::new(asset.clone(), partition.clone());
+                    self.given.insert((attempt.clone(), step), from.clone());
+                }
+            }
+            Event::StepSucceeded { materialization, .. } => {
+                change(&materialization.step.asset);
+                self.in_vain.remove(&materialization.step);
+            }
+            Event::StepFailed {
+                attempt, step, failure, ..
+            } => {
+                let given = attempt
+                    .as_ref()
+                    .and_then(|attempt| self.given.get(&(attempt.clone(), step.clone())));
+                let from = given.cloned().unwrap_or_else(|| self.made_from(world, &step.asset));
+                // What its owner left unfinished was not tried in vain.
+                if failure.class != FailureClass::Interrupted {
+                    self.in_vain.insert(step.clone(), from);
+                }
+            }
+            Event::StepCanceled { step, .. } => {
+                let from = self.made_from(world, &step.asset);
+                self.in_vain.insert(step.clone(), from);
+            }
+            Event::SourceObserved { asset, .. } => change(asset),
+            Event::ModelRegistered { model, .. } | Event::AliasMoved { model, .. } => change(model),
+            Event::FreshnessChanged { .. } => self.changed += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing is under way and all that was due was told: what looks after itself is as it promises to be.
+    pub(super) fn all_is_kept(&self, world: &World, at: Micros) -> Result<(), Broken> {
+        for asset in world.definitions().ordered() {
+            let now = freshness_now(world, at, asset).map(|now| now.state);
+            let told = world.freshness(&asset.key).map(|record| record.state);
+            if now != told {
+                let found = format!("{} is {now:?}, told was {told:?}", asset.key);
+                return Err(Broken::new(InvariantId::LatenessIsTold, found));
+            }
+            let eager = asset
+                .automation
+                .as_ref()
+                .is_some_and(|automation| automation.rule == AutomationRule::Eager && automation.latest.is_none());
+            if eager && world.automation().pause_of(&asset.key).is_none() {
+                is_fresh(world, at, asset)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every partition of an eager asset that can be made is fresh, or was tried in vain.
+fn is_fresh(world: &World, at: Micros, asset: &Asset) -> Result<(), Broken> {
+    let request = PlanRequest {
+        assets: [asset.key.clone()].into(),
+        partitions: None,
+        force: false,
+        only: None,
+    };
+    let held = world.automation().held.get(&asset.key);
+    for step in plan(world, at, &request).steps {
+        if held.is_none_or(|held| !held.contains_key(&step.step.partition)) {
+            let told = explain(world, at, &asset.key, step.step.partition.as_ref());
+            let found = format!(
+                "{} is eager and stale: {}; it is told: {told:?}",
+                step.step, step.reason
+            );
+            return Err(Broken::new(InvariantId::EagerIsFresh, found));
+        }
+    }
+    Ok(())
+}
