@@ -94,13 +94,14 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
         let mut fields = Fields(Map::new());
+        event.record(&mut fields);
+        // After the line's own fields: none of them stands for these.
         fields
             .0
             .insert("at".to_owned(), Value::String(clock::timestamp().to_string()));
         let level = metadata.level().as_str().to_ascii_lowercase();
         fields.0.insert("level".to_owned(), Value::String(level));
         fields.0.insert("target".to_owned(), metadata.target().into());
-        event.record(&mut fields);
         writeln!(writer, "{}", Value::Object(fields.0))
     }
 }

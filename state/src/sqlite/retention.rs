@@ -349,6 +349,8 @@ impl Removal<'_> {
                         .query_row([seq], |row| row.get(0))?;
                     if let Some(before) = pointers.insert(table, seq) {
                         self.event(before)?;
+                        // This one now stands without the one that it names.
+                        self.highest = self.highest.max(seq);
                     }
                 }
                 ("source_observed", _) => {

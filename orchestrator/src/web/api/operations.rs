@@ -82,6 +82,6 @@ pub async fn log_level() -> Json<LevelBody> {
 /// `POST /api/v1/log-level`
 pub async fn set_log_level(Json(body): Json<LevelBody>) -> Result<Json<LevelBody>, ErrorJson> {
     log::set_level(&body.level).map_err(|error| ErrorJson::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
-    tracing::info!(level = body.level, "what is worth a line in this log was changed");
+    tracing::info!(from_now_on = body.level, "what is worth a line in this log was changed");
     Ok(log_level().await)
 }
