@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use assets::alert::{Alert, Receiver, Trouble};
+use assets::freshness::{Freshness, FreshnessRule};
 use assets::outcome::{CheckResult, Failure, FailureClass, Severity, Staged};
 use assets::partition::Partitioning;
 use assets::selection::Selection;
@@ -459,4 +460,27 @@ fn a_command_in_the_foreground_raises_nothing_and_ends_what_it_mends() {
     daemon.restart(OwnerMode::Daemon);
     daemon.later(0);
     assert_eq!(daemon.waiting("team").unwrap().title(), "1 failed, 1 recovered");
+}
+
+#[test]
+fn an_asset_that_is_late_is_told_of_until_it_is_made() {
+    let late = Asset {
+        freshness: Some(Freshness {
+            rule: FreshnessRule::Within { seconds: 3600 },
+            warn_seconds: None,
+        }),
+        ..asset("gold.a", 0)
+    };
+    let mut daemon = Daemon::start(definitions(&[late, asset("gold.b", 0)], &[alert("team")]));
+    daemon.materialize("*", None, |_| Does::Succeed);
+    daemon.later(3599);
+    assert_eq!(daemon.changes(), [""; 0]);
+    daemon.later(2);
+    assert_eq!(daemon.changes(), ["+ team freshness_late gold.a"]);
+    let text = daemon.world.alert("team").unwrap().lines[0].text.clone();
+    assert!(text.contains("has to be made within"), "{text}");
+    daemon.restart(OwnerMode::Daemon);
+    assert_eq!(daemon.changes(), [""; 0]);
+    daemon.materialize("gold.a", None, |_| Does::Succeed);
+    assert_eq!(daemon.changes(), ["- team freshness_late gold.a"]);
 }

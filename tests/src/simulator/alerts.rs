@@ -10,6 +10,7 @@ use assets::{AssetGraph, AssetKey, AssetPartition, Location};
 use orchestrator::core::{Broken, InvariantId, World};
 use state::alert::{AlertLine, AlertMessage};
 use state::event::{Event, Recorded};
+use state::freshness::FreshnessState;
 use state::ids::MessageId;
 use state::schedule::TickStatus;
 
@@ -47,6 +48,7 @@ pub(super) fn on(dice: &mut Dice) -> BTreeSet<Trouble> {
         Trouble::CheckFailed,
         Trouble::ScheduleMissed,
         Trouble::SensorFailing,
+        Trouble::FreshnessLate,
     ];
     let some: BTreeSet<Trouble> = all.into_iter().filter(|_| dice.percent(70)).collect();
     match some.is_empty() {
@@ -184,7 +186,10 @@ impl Alerts {
             let is_open = |trouble: Trouble, subject: String| self.open.contains(&(name.clone(), trouble, subject));
             for (step, trouble) in &steps {
                 let Some(found) = trouble else {
-                    if Trouble::ALL.iter().any(|trouble| is_open(*trouble, step.to_string())) {
+                    if [Trouble::RunFailed, Trouble::CheckFailed, Trouble::CheckWarned]
+                        .iter()
+                        .any(|trouble| is_open(*trouble, step.to_string()))
+                    {
                         return broken(format!("{step} is well again and open for {name}"));
                     }
                     continue;
@@ -229,6 +234,13 @@ impl Alerts {
         for (alert, trouble, subject) in &self.open {
             if !declared.contains_key(alert) {
                 return broken(format!("{subject} is open for {alert}, which is gone"));
+            }
+            if *trouble == Trouble::FreshnessLate {
+                let late = subject.parse().ok().and_then(|asset| world.freshness(&asset));
+                if late.is_none_or(|record| record.state != FreshnessState::Late) {
+                    return broken(format!("{subject} is open for {alert} and is not late"));
+                }
+                continue;
             }
             if matches!(trouble, Trouble::ScheduleMissed | Trouble::SensorFailing) {
                 continue;

@@ -170,7 +170,7 @@ group_wait = \"1s\"
     });
     let error = refused["error"].as_str().unwrap();
     assert!(
-        error.starts_with("the receiver answered 503 Service Unavailable: nothing at /"),
+        error.starts_with("the receiver answered 503 Service Unavailable: nothing at "),
         "{error}"
     );
     assert!(!error.contains(CANARY), "{error}");

@@ -14,6 +14,7 @@ use assets::outcome::{CheckResult, FailureClass};
 use assets::{AssetKey, AssetPartition};
 use state::alert::{AlertEnd, AlertLine, AlertMessage, RaisedAlert};
 use state::event::{Event, Micros, Recorded};
+use state::freshness::{FreshnessChange, FreshnessState};
 use state::ids::{MessageId, RunId};
 use state::schedule::{Tick, TickStatus};
 use state::sensor::SensorTick;
@@ -89,6 +90,10 @@ pub(super) fn follows(world: &World, recorded: &Recorded) -> Vec<Event> {
         }
         Event::Ticked { tick } => told.ticked(tick),
         Event::SensorTicked { tick } => told.sensor_ticked(tick),
+        Event::FreshnessChanged { change } => told.freshness_changed(change),
+        Event::FreshnessRemoved { asset } => {
+            told.change(Trouble::FreshnessLate, &of_asset(asset), &Change::Over);
+        }
         _ => {}
     }
     told.events
@@ -115,6 +120,15 @@ fn of_step<'s>(step: &'s AssetPartition, run: &'s RunId) -> Subject<'s> {
         asset: Some(&step.asset),
         assets: None,
         run: Some(run),
+    }
+}
+
+fn of_asset(asset: &AssetKey) -> Subject<'_> {
+    Subject {
+        name: asset.to_string(),
+        asset: Some(asset),
+        assets: None,
+        run: None,
     }
 }
 
@@ -161,6 +175,14 @@ impl Told<'_> {
             run: tick.run.as_ref(),
         };
         self.change(Trouble::ScheduleMissed, &subject, &change);
+    }
+
+    fn freshness_changed(&mut self, changed: &FreshnessChange) {
+        let change = match changed.to {
+            FreshnessState::Late => Change::Wrong(changed.reason.clone()),
+            FreshnessState::Unknown | FreshnessState::OnTime | FreshnessState::Warning => Change::Over,
+        };
+        self.change(Trouble::FreshnessLate, &of_asset(&changed.asset), &change);
     }
 
     fn sensor_ticked(&mut self, tick: &SensorTick) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use assets::alert::{Webhook, WebhookShape};
 use reqwest::redirect::Policy;
 
-use super::super::secrets::{hide, look_up};
+use super::super::secrets::{Secret, hide, look_up};
 use super::Letter;
 use super::words;
 
@@ -38,7 +38,7 @@ pub(super) async fn send(to: &Webhook, letter: &Letter) -> Result<(), String> {
         .build()
         .map_err(|error| format!("failed to prepare for HTTP: {error}"))?;
     let mut request = client
-        .post(address)
+        .post(address.clone())
         .header("User-Agent", concat!("millpond/", env!("CARGO_PKG_VERSION")))
         .header("Idempotency-Key", letter.message.id.as_str())
         .json(&body);
@@ -46,6 +46,12 @@ pub(super) async fn send(to: &Webhook, letter: &Letter) -> Result<(), String> {
         request = request.bearer_auth(token.value());
     }
     let secrets: Vec<_> = std::iter::once(&url).chain(&token).collect();
+    // A receiver may repeat a part of its address, and each part alone lets one write to it.
+    let parts: Vec<String> = address_parts(&address);
+    let hide = |text: &str, secrets: &[&Secret]| {
+        let text = hide(text, secrets);
+        parts.iter().fold(text, |text, part| text.replace(part.as_str(), "***"))
+    };
     let answer = match request.send().await {
         Ok(answer) => answer,
         Err(error) => return Err(hide(&causes(&error.without_url()), &secrets)),
@@ -60,6 +66,24 @@ pub(super) async fn send(to: &Webhook, letter: &Letter) -> Result<(), String> {
         false => format!(": {said}"),
     };
     Err(hide(&format!("the receiver answered {status}{said}"), &secrets))
+}
+
+/// The parts of an address that may be secrets, the longest first.
+fn address_parts(address: &reqwest::Url) -> Vec<String> {
+    let whole = [address.path(), address.query().unwrap_or_default()];
+    let segments = address
+        .path()
+        .split('/')
+        .chain(address.query().unwrap_or_default().split(['&', '=']));
+    let mut parts: Vec<String> = whole
+        .into_iter()
+        .chain(segments)
+        .filter(|part| part.len() >= 4)
+        .map(str::to_owned)
+        .collect();
+    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    parts.dedup();
+    parts
 }
 
 /// An error and what it came from, in one line.
