@@ -47,6 +47,8 @@ pub struct RetentionPass {
     swept: i64,
     /// The newest `pointer_moved` of each table so far.
     pointers: BTreeMap<String, i64>,
+    /// Everything was looked at.
+    over: bool,
 }
 
 /// What one slice removed.
@@ -108,6 +110,7 @@ impl RetentionPass {
             runs_done: false,
             swept: 0,
             pointers: BTreeMap::new(),
+            over: false,
         }
     }
 }
@@ -133,6 +136,9 @@ impl Store {
 }
 
 fn slice(connection: &mut Connection, pass: &mut RetentionPass) -> Result<Option<Removed>, CommitError> {
+    if pass.over {
+        return Ok(None);
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut removal = Removal {
         connection: &transaction,
@@ -146,12 +152,12 @@ fn slice(connection: &mut Connection, pass: &mut RetentionPass) -> Result<Option
         runs_done: pass.runs_done,
         swept: pass.swept,
         pointers: BTreeMap::new(),
+        over: false,
     };
-    let mut over = false;
     let mut pointers = None;
     if next.runs_done {
         let mut known = pass.pointers.clone();
-        over = !removal.sweep(&mut next, &mut known)?;
+        next.over = !removal.sweep(&mut next, &mut known)?;
         pointers = Some(known);
     } else {
         match removal.oldest(&next)? {
@@ -174,7 +180,7 @@ fn slice(connection: &mut Connection, pass: &mut RetentionPass) -> Result<Option
     transaction.commit()?;
     next.pointers = pointers.unwrap_or_else(|| std::mem::take(&mut pass.pointers));
     *pass = next;
-    Ok((!over).then_some(removed))
+    Ok(Some(removed))
 }
 
 struct Removal<'c> {

@@ -48,9 +48,11 @@ pub(super) fn on(dice: &mut Dice) -> BTreeSet<Trouble> {
         Trouble::CheckFailed,
         Trouble::ScheduleMissed,
         Trouble::SensorFailing,
-        Trouble::FreshnessLate,
     ];
-    let some: BTreeSet<Trouble> = all.into_iter().filter(|_| dice.percent(70)).collect();
+    let mut some: BTreeSet<Trouble> = all.into_iter().filter(|_| dice.percent(70)).collect();
+    if some.contains(&Trouble::SensorFailing) {
+        some.insert(Trouble::FreshnessLate);
+    }
     match some.is_empty() {
         true => all.into_iter().collect(),
         false => some,
