@@ -148,6 +148,7 @@ mod tests {
             checks: Vec::new(),
             freshness: None,
             automation: None,
+            rules: assets::StepRules::default(),
             config: serde_json::Value::Null,
             fingerprint: Fingerprint::of([name]),
             declared_at: Location {
