@@ -208,8 +208,17 @@ impl Removal<'_> {
             .connection
             .query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
         let events = self.events_of(run, submitted)?;
-        if self.is_named_elsewhere(run)? || events.iter().any(|(seq, _)| *seq == newest) {
+        let decisions: Vec<i64> = self
+            .connection
+            .prepare_cached("SELECT DISTINCT seq FROM automation_request WHERE run = ?1")?
+            .query_map([run], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let is_newest = events.iter().any(|(seq, _)| *seq == newest) || decisions.contains(&newest);
+        if self.is_named_elsewhere(run)? || is_newest {
             return Ok(());
+        }
+        for decision in decisions {
+            self.event(decision)?;
         }
         for (seq, kind) in events {
             if !self.stays(seq, &kind)? {
