@@ -370,8 +370,8 @@ fn a_run_that_waits_gains_on_those_that_keep_coming() {
         daemon.end_newest();
         daemon.newest().0 == "a.backfill"
     });
-    // -20 and a point a minute are level with 0 after 20 minutes.
-    assert_eq!(waited, Some(20));
+    // -20 and a point a minute are level with the minute that the newest has waited after 21 minutes.
+    assert_eq!(waited, Some(21));
 }
 
 #[test]

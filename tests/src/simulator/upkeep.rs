@@ -6,7 +6,9 @@ use assets::automation::AutomationRule;
 use assets::outcome::FailureClass;
 use assets::partition::PartitionMapping;
 use assets::{Asset, AssetKey, AssetPartition, Fingerprint};
-use orchestrator::core::{AUTOMATION, Broken, InvariantId, PlanRequest, World, explain, freshness_now, plan};
+use orchestrator::core::{
+    AUTOMATION, Broken, Definitions, InvariantId, PlanRequest, World, explain, freshness_now, plan,
+};
 use state::event::{Event, Micros, Recorded};
 use state::ids::AttemptId;
 
@@ -29,8 +31,8 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    fn made_from(&self, world: &World, asset: &AssetKey) -> MadeFrom {
-        let Some(definition) = world.definitions().get(asset) else {
+    fn made_from(&self, definitions: &Definitions, asset: &AssetKey) -> MadeFrom {
+        let Some(definition) = definitions.get(asset) else {
             return (None, 0);
         };
         let of = |key: &AssetKey| self.changes.get(key).copied().unwrap_or(0);
@@ -68,7 +70,7 @@ impl Upkeep {
                             .iter()
                             .any(|input| input.mapping == PartitionMapping::Latest);
                     let in_vain = self.in_vain.get(step).filter(|_| !by_clock);
-                    if in_vain == Some(&self.made_from(world, &step.asset)) {
+                    if in_vain == Some(&self.made_from(world.definitions(), &step.asset)) {
                         let found = format!("{step} is requested again, made from the same");
                         return Err(Broken::new(InvariantId::InVainIsNotRepeated, found));
                     }
@@ -76,11 +78,15 @@ impl Upkeep {
             }
             Event::AttemptStarted {
                 attempt,
+                run,
                 asset,
                 partitions,
                 ..
             } => {
-                let from = self.made_from(world, asset);
+                // It works by what its run was planned with, which may have been edited since.
+                let run = world.run(run);
+                let definitions = run.map_or_else(|| world.definitions(), |run| &run.definitions);
+                let from = self.made_from(definitions, asset);
                 for partition in partitions {
                     let step = AssetPartition::new(asset.clone(), partition.clone());
                     self.given.insert((attempt.clone(), step), from.clone());
@@ -96,14 +102,19 @@ impl Upkeep {
                 let given = attempt
                     .as_ref()
                     .and_then(|attempt| self.given.get(&(attempt.clone(), step.clone())));
-                let from = given.cloned().unwrap_or_else(|| self.made_from(world, &step.asset));
-                // What its owner left unfinished was not tried in vain.
-                if failure.class != FailureClass::Interrupted {
+                let from = given
+                    .cloned()
+                    .unwrap_or_else(|| self.made_from(world.definitions(), &step.asset));
+                // What its owner left unfinished was not tried in vain, and what no worker was given was not tried at all: a
+                // partition that is none while the clock is set back becomes one again.
+                if failure.class == FailureClass::Interrupted || attempt.is_none() {
+                    self.in_vain.remove(step);
+                } else {
                     self.in_vain.insert(step.clone(), from);
                 }
             }
             Event::StepCanceled { step, .. } => {
-                let from = self.made_from(world, &step.asset);
+                let from = self.made_from(world.definitions(), &step.asset);
                 self.in_vain.insert(step.clone(), from);
             }
             Event::SourceObserved { asset, .. } => change(asset),

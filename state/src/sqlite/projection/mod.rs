@@ -245,6 +245,7 @@ impl<'c> Projection<'c> {
                 materialization,
             } if !self.has_run(run)? => {
                 self.materialized(stamp, run, attempt, materialization)?;
+                self.automation_released(&materialization.step)?;
                 self.checked(stamp, run, &materialization.step, &materialization.checks, true)
             }
             Event::StepFailed {

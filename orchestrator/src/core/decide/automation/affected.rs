@@ -52,22 +52,24 @@ fn by_input(
     all: &PartitionSet,
     at: Micros,
 ) -> PartitionSet {
-    let own = reader.partitions.as_ref().map(|by| &by.partitioning);
-    let (Some(own), Some(above)) = (own, upstream.partitions.as_ref().map(|by| &by.partitioning)) else {
+    let Some(above) = upstream.partitions.as_ref().map(|by| &by.partitioning) else {
         return all.clone();
     };
     if input.role != InputRole::Rows {
         return all.clone();
     }
+    if let PartitionMapping::Fixed(keys) = &input.mapping {
+        let mut named = keys.iter().filter_map(|key| above.index_of(key));
+        return match named.any(|index| changed.contains(index)) {
+            true => all.clone(),
+            false => PartitionSet::new(),
+        };
+    }
+    let Some(own) = reader.partitions.as_ref().map(|by| &by.partitioning) else {
+        return all.clone();
+    };
     match &input.mapping {
-        PartitionMapping::All | PartitionMapping::Latest => all.clone(),
-        PartitionMapping::Fixed(keys) => {
-            let named = keys.iter().filter_map(|key| above.index_of(key));
-            match named.into_iter().any(|index| changed.contains(index)) {
-                true => all.clone(),
-                false => PartitionSet::new(),
-            }
-        }
+        PartitionMapping::All | PartitionMapping::Latest | PartitionMapping::Fixed(_) => all.clone(),
         PartitionMapping::Same if own == above => changed.iter().filter(|index| all.contains(*index)).collect(),
         PartitionMapping::Same => {
             let same = changed.iter().filter_map(|index| own.index_of(&above.key_at(index)?));
