@@ -270,7 +270,7 @@ fn the_log_is_for_people_or_for_programs_and_its_level_changes_while_it_runs() {
     project.run(&["log-level"]).expect(4);
 }
 
-/// Second tier, with `strace`: every sync of the state fails from the n-th on. What was acknowledged before is there, and
+/// By hand, with `strace`: every sync of the state fails from the n-th on. What was acknowledged before is there, and
 /// nothing is acknowledged after.
 #[test]
 #[ignore = "needs strace, which tracing of other processes must be allowed to"]
