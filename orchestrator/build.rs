@@ -9,7 +9,7 @@ use std::{env, fs, io};
     reason = "cargo tells a build script by its environment where to write"
 )]
 fn main() -> io::Result<()> {
-    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    let examples = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?)
         .join("../examples")
         .canonicalize()?;
     println!("cargo::rerun-if-changed={}", examples.display());

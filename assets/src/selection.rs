@@ -421,14 +421,14 @@ impl Resolver<'_> {
         match expression {
             Expression::All => Ok(self.keys(|_| true)),
             Expression::Key { text, at } => {
-                let found: HashSet<_> = text
-                    .parse()
-                    .ok()
-                    .filter(|key| self.graph.get(key).is_some())
-                    .into_iter()
-                    .collect();
+                if let Ok(key) = text.parse()
+                    && self.graph.get(&key).is_some()
+                {
+                    return Ok(HashSet::from_iter([key]));
+                }
                 let help = self.graph.nearest(text).map(|key| format!("did you mean `{key}`?"));
-                self.named(found, *at, text.len(), &format!("there is no asset `{text}`"), help)
+                let what = format!("there is no asset `{text}`");
+                self.named(HashSet::default(), *at, text.len(), &what, help)
             }
             Expression::Pattern { text, at } => {
                 let found = self.keys(|asset| matches(text, asset.key.as_str()));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use assets::{Asset, AssetKey};
+use assets::{Asset, AssetKey, PartitionKey};
 use state::event::{Event, Micros, Recorded};
 use state::sqlite::{StateError, Store};
 
@@ -163,6 +163,28 @@ impl Look {
             }
         }
         Ok(())
+    }
+
+    /// The asset, and the partition if one is named: `silver.flights@2013-03-01`.
+    pub fn step(&self, text: &str) -> Result<(Arc<Asset>, Option<PartitionKey>), Stop> {
+        let (name, key) = match text.split_once('@') {
+            Some((name, key)) => (name, Some(key)),
+            None => (text, None),
+        };
+        let asset = self.asset(name)?;
+        let partition = match (key, &asset.partitions) {
+            (Some(key), Some(by)) => {
+                let key = PartitionKey::new(key).map_err(|error| Stop::new(Exit::Usage, error.to_string()))?;
+                if !by.partitioning.contains(&key) {
+                    return Err(Stop::not_found(format!("{} has no partition `{key}`", asset.key))
+                        .with_help(format!("its partitions are {}", by.partitioning.describe())));
+                }
+                Some(key)
+            }
+            (Some(_), None) => return Err(Stop::not_found(format!("{} has no partitions", asset.key))),
+            (None, _) => None,
+        };
+        Ok((asset, partition))
     }
 
     /// The asset with this name, or a "did you mean".

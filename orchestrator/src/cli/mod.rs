@@ -10,6 +10,7 @@ mod completions;
 mod exit;
 mod follow;
 mod fsck;
+mod impact;
 mod init;
 mod log_level;
 mod logs;
@@ -81,6 +82,7 @@ enum Command {
     Runs(runs::Runs),
     Logs(logs::Logs),
     Why(why::Why),
+    Impact(impact::Impact),
     Models(models::Models),
     Promote(promote::Promote),
     Cancel(cancel::Cancel),
@@ -123,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Runs(command) => command.run(&place, &terminal),
         Command::Logs(command) => command.run(&place, &terminal),
         Command::Why(command) => command.run(&place, &terminal),
+        Command::Impact(command) => command.run(&place, &terminal),
         Command::Models(command) => command.run(&place, &terminal),
         Command::Promote(command) => command.run(&place, &terminal),
         Command::Cancel(command) => command.run(&place, &terminal),

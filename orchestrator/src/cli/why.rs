@@ -29,23 +29,7 @@ pub struct Why {
 impl Why {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         let mut look = Look::new(place, terminal)?;
-        let (name, key) = match self.step.split_once('@') {
-            Some((name, key)) => (name, Some(key)),
-            None => (self.step.as_str(), None),
-        };
-        let asset = look.asset(name)?;
-        let partition = match (key, &asset.partitions) {
-            (Some(key), Some(by)) => {
-                let key = PartitionKey::new(key).map_err(|error| Stop::new(Exit::Usage, error.to_string()))?;
-                if !by.partitioning.contains(&key) {
-                    return Err(Stop::not_found(format!("{} has no partition `{key}`", asset.key))
-                        .with_help(format!("its partitions are {}", by.partitioning.describe())));
-                }
-                Some(key)
-            }
-            (Some(_), None) => return Err(Stop::not_found(format!("{} has no partitions", asset.key))),
-            (None, _) => None,
-        };
+        let (asset, partition) = look.step(&self.step)?;
         look.observe(std::slice::from_ref(&asset.key))?;
         let request = PlanRequest {
             assets: BTreeSet::from([asset.key.clone()]),

@@ -17,6 +17,7 @@ mod decide;
 mod definitions;
 mod effect;
 mod health;
+mod impact;
 mod input;
 mod invariants;
 mod limits;
@@ -36,6 +37,7 @@ pub use effect::{
     Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
 };
 pub use health::{Health, HealthState};
+pub use impact::{Impact, ImpactedAsset, impact};
 pub use input::{Input, PreparedMember, PreparedTable, SensorLook, SensorSight};
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use limits::InUse;

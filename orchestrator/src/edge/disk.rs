@@ -1,10 +1,13 @@
 //! The files of a project on disk.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use assets::files::{FileError, ProjectFiles};
 use assets::table::MOST_BYTES;
+use nix::fcntl::OFlag;
 
 /// A project's folder.
 #[derive(Debug, Clone)]
@@ -36,7 +39,12 @@ impl ProjectFiles for DiskFiles {
     fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
         let full = self.root.join(path);
         // A pipe or a device would block for ever; a folder has nothing to read.
-        let metadata = std::fs::metadata(&full).map_err(error)?;
+        let mut file = File::options()
+            .read(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(&full)
+            .map_err(error)?;
+        let metadata = file.metadata().map_err(error)?;
         if !metadata.is_file() {
             return Err(FileError::Other("not a plain file".to_owned()));
         }
@@ -44,12 +52,22 @@ impl ProjectFiles for DiskFiles {
         if metadata.len() > limit {
             return Err(FileError::TooLarge(metadata.len()));
         }
-        let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        std::fs::File::open(&full)
-            .map_err(error)?
-            .take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(error)?;
+        // One more than it says: the read that fills it is the last one.
+        let mut bytes = vec![0; metadata.len() as usize + 1];
+        let mut length = 0;
+        loop {
+            match file.read(&mut bytes[length..]) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(error(cause)),
+            }
+            // It grew meanwhile.
+            if length == bytes.len() && length as u64 <= limit {
+                bytes.resize((length * 2).min(MOST_BYTES + 1), 0);
+            }
+        }
+        bytes.truncate(length);
         if bytes.len() as u64 > limit {
             return Err(FileError::TooLarge(bytes.len() as u64));
         }

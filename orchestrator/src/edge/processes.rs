@@ -3,18 +3,25 @@
 //! Each program leads a process group of its own and bears a mark in its environment, which its descendants inherit. Ending a
 //! step kills the group first and then, found by their mark in `/proc`, those that moved to another group or session. A
 //! process that clears its environment and leaves its group escapes; the step ends all the same.
+//!
+//! Looking through `/proc` costs milliseconds. A worker becomes the parent of whatever its programs leave behind ([`adopt_orphans`]);
+//! if it has no child when a program is over, nothing was left, and nobody has to look.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::errno::Errno;
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal as UnixSignal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use plugins::command::{MARK_VARIABLE, Pipe, ProcessDoor, ProcessEnd, ProcessOrder, RunningProcess, Signal};
 use state::ids::AttemptId;
@@ -31,6 +38,43 @@ const LOOKS: usize = 2_000;
 const SETTLING_LOOKS: usize = 10;
 /// How long to wait for the end of the outputs of a program that is gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Whether orphans come to this process.
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+/// Programs that were started here and are waited for by whoever started them.
+static OWN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// From now on this process is the parent of everything below it whose own parent ends. Only for a process that starts nothing
+/// but through this door: orphans that nobody here knows are waited for.
+pub fn adopt_orphans() {
+    match set_child_subreaper(true) {
+        Ok(()) => ADOPTS.store(true, Ordering::Relaxed),
+        Err(error) => tracing::warn!(%error, "orphans go elsewhere: what programs leave behind is looked for in /proc"),
+    }
+}
+
+/// Whether nothing at all is left of what this process started, as far as it is its parent's business to know.
+fn nothing_left() -> bool {
+    ADOPTS.load(Ordering::Relaxed) && reap() == Err(Errno::ECHILD)
+}
+
+/// Waits for the orphans that have ended. `ECHILD`: there is no child.
+fn reap() -> Result<(), Errno> {
+    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        let Some(ended) = waitid(Id::All, look | WaitPidFlag::WNOWAIT)?.pid() else {
+            return Ok(());
+        };
+        if own.contains(&ended.as_raw().unsigned_abs()) {
+            // Whoever started it will; it hides the others until then.
+            return Ok(());
+        }
+        if waitid(Id::Pid(ended), look)? == WaitStatus::StillAlive {
+            return Ok(());
+        }
+    }
+}
 
 /// Starts programs of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,8 +98,12 @@ fn spawn(order: &ProcessOrder, input: Stdio) -> io::Result<Running> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    // Nobody reaps between the start of the program and the note that it is ours.
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
     let id = child.id().expect("a child that was not waited for has an id");
+    own.insert(id);
+    drop(own);
     Ok(Running {
         child,
         id,
@@ -151,6 +199,9 @@ impl RunningProcess for Running {
 
     fn end_all(&mut self) {
         self.ended = true;
+        if nothing_left() {
+            return;
+        }
         if let Err(error) = killpg(group(self.id), UnixSignal::SIGKILL)
             && error != Errno::ESRCH
         {
@@ -165,6 +216,7 @@ impl Drop for Running {
         if !self.ended {
             self.end_all();
         }
+        OWN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
@@ -216,7 +268,7 @@ fn end_where(wanted: impl Fn(&[u8]) -> bool) {
         if swept.marked.is_empty() && !in_doubt {
             quiet += 1;
             if quiet == QUIET_LOOKS {
-                return;
+                break;
             }
         } else {
             quiet = 0;
@@ -227,7 +279,13 @@ fn end_where(wanted: impl Fn(&[u8]) -> bool) {
             std::thread::sleep(AFTER_A_FIND);
         }
     }
-    tracing::warn!("a process that a program left behind was killed and is still not gone");
+    if quiet < QUIET_LOOKS {
+        tracing::warn!("a process that a program left behind was killed and is still not gone");
+    }
+    if ADOPTS.load(Ordering::Relaxed) {
+        // No child, or one that goes on: either is fine.
+        reap().ok();
+    }
 }
 
 /// What one look over all processes found.

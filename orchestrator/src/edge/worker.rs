@@ -20,7 +20,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
 use super::messages::{FromWorker, ToWorker, WorkerSettings};
-use super::processes::{Processes, end_marked};
+use super::processes::{Processes, adopt_orphans, end_marked};
 use super::worker_process::limit_memory;
 use super::{clock, fault, frame};
 
@@ -43,6 +43,7 @@ pub fn run() -> ExitCode {
     // The system counts a stack whole, however little of it is used.
     let stacks = (settings.threads.max(1) + FILE_THREADS) * STACK_BYTES;
     limit_memory(settings.memory_limit_bytes + stacks as u64);
+    adopt_orphans();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads.max(1))
         .max_blocking_threads(FILE_THREADS)

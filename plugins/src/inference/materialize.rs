@@ -21,7 +21,7 @@ use crate::step_run::StepContext;
 
 pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Failure> {
     let config: InferenceConfig = context.config()?;
-    let refuse = |error: DataFusionError| context.session().read_error(error).failure;
+    let refuse = |error: DataFusionError| context.read_error(error).failure;
     let ordered = context.model(&config.model)?;
     let version = i64::try_from(ordered.version).map_err(|_| {
         let message = format!(
@@ -42,7 +42,7 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
     }
     let frame = frame.select(columns.iter().map(ident)).map_err(refuse)?;
     let plan = frame.create_physical_plan().await.map_err(refuse)?;
-    let rows = execute_stream(plan, context.session().context().task_ctx()).map_err(refuse)?;
+    let rows = execute_stream(plan, context.session()?.context().task_ctx()).map_err(refuse)?;
     let kept = keep.len();
     let read = rows.schema();
     let own = [

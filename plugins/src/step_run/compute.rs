@@ -103,7 +103,7 @@ async fn stream(
     while let Some(batch) = rows
         .try_next()
         .await
-        .map_err(|error| failure::of_rows(&shell.session.session, error))?
+        .map_err(|error| failure::of_rows(&shell.session, error))?
     {
         checks.observe(&batch)?;
         writer.write(&batch).await.map_err(|error| error.failure())?;
@@ -136,7 +136,7 @@ async fn quarantine(
     while let Some(batch) = rows
         .try_next()
         .await
-        .map_err(|error| failure::of_rows(&shell.session.session, error))?
+        .map_err(|error| failure::of_rows(&shell.session, error))?
     {
         writer.write(&batch).await.map_err(|error| error.failure())?;
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use assets::outcome::{Failure, FailureClass, TablePointer};
 use assets::{Asset, AssetKey};
-use datafusion::common::TableReference;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ use super::session::scoped;
 use super::{Cancellation, Clock, StepLog, failure};
 use crate::command::ProcessDoor;
 use crate::lakehouse::{Lake, LakeTable, ScanOptions};
-use crate::query::QuerySession;
+use crate::query::{QueryError, QuerySession};
 use crate::step::{OrderedInput, OrderedModel, OrderedPartition, StepOrder};
 
 /// One call of `materialize`: an order, and those of its partitions that are to be made now.
@@ -78,15 +78,15 @@ impl<'a> StepContext<'a> {
     pub async fn query(&self, sql: &str) -> Result<SendableRecordBatchStream, Failure> {
         let order = self.order();
         let bound = parameters(&order.asset, self.partitions, &order.project)?;
-        self.session()
+        self.session()?
             .execute(sql, &bound)
             .await
             .map_err(|error| failure::deep_query(error.failure))
     }
 
     /// The session itself, for kinds that build plans without SQL. Names mean the rows of this call's partitions.
-    pub fn session(&self) -> &QuerySession {
-        &self.shell.session.session
+    pub fn session(&self) -> Result<&QuerySession, Failure> {
+        self.shell.session.session()
     }
 
     /// A pinned input that was materialized at least once.
@@ -123,8 +123,14 @@ impl<'a> StepContext<'a> {
     pub async fn input_frame(&self, asset: &AssetKey) -> Result<DataFrame, Failure> {
         self.input(asset)?;
         let name = TableReference::partial(asset.layer().to_owned(), asset.name().to_owned());
-        let frame = self.session().context().table(name).await;
-        frame.map_err(|error| self.session().read_error(error).failure)
+        let session = self.session()?;
+        let frame = session.context().table(name).await;
+        frame.map_err(|error| session.read_error(error).failure)
+    }
+
+    /// Reads an engine error with the names of the inputs at hand.
+    pub fn read_error(&self, error: DataFusionError) -> QueryError {
+        self.shell.session.read_error(error)
     }
 
     /// A pinned model version.

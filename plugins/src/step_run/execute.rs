@@ -63,7 +63,7 @@ impl Shell {
             Arc::clone(&environment.clock),
         )
         .map_err(|error| of_io(&format!("open the log `{}`", order.log_file), &error))?;
-        let session = StepSession::new(&environment.lake, &order, order.memory_bytes)?;
+        let session = StepSession::new(&environment.lake, &order, order.memory_bytes);
         let reports = Reports {
             environment: environment.clone(),
         };

@@ -10,10 +10,10 @@ use assets::outcome::{Failure, FailureClass};
 use datafusion::error::DataFusionError;
 
 use super::panic;
-use crate::query::QuerySession;
+use super::session::StepSession;
 
 /// The failure that an error met while rows streamed stands for.
-pub(super) fn of_rows(session: &QuerySession, error: DataFusionError) -> Failure {
+pub(super) fn of_rows(session: &StepSession, error: DataFusionError) -> Failure {
     match inside(&error) {
         Some(failure) => failure,
         None => deep_query(session.read_error(error).failure),

@@ -159,10 +159,10 @@ fn session<'s>(
     lent: &'s mut Option<StepSession>,
 ) -> Result<&'s StepSession, Failure> {
     if lent.is_none() {
-        let session = shell.lent.take(&shell.environment.lake, &shell.order)?;
+        let session = shell.lent.take(&shell.environment.lake, &shell.order);
         let this =
             staged_provider(&shell.environment.lake, std::slice::from_ref(staged)).map_err(|error| error.failure())?;
-        session.session.put(assets::sql::THIS, Arc::clone(&this));
+        session.session()?.put(assets::sql::THIS, Arc::clone(&this));
         *lent = Some(session);
     }
     Ok(lent.as_ref().expect("it was lent above"))
@@ -184,8 +184,12 @@ async fn ask(
         Ok(bound) => bound,
         Err(failure) => return Verdict::none(query.expected.clone(), failure.message),
     };
-    match session.session.execute(&query.sql, &bound).await {
-        Ok(rows) => query.judge(rows, &session.session).await,
+    let queries = match session.session() {
+        Ok(queries) => queries,
+        Err(failure) => return Verdict::none(query.expected.clone(), with_help(&failure)),
+    };
+    match queries.execute(&query.sql, &bound).await {
+        Ok(rows) => query.judge(rows, queries).await,
         Err(error) => Verdict::none(query.expected.clone(), with_help(&error.failure)),
     }
 }

@@ -1,18 +1,19 @@
 //! The query sessions of an order: inputs under their own names, each with the rows that a partition sees.
 //!
-//! Making a session costs as much as many small partitions, so an order keeps few and changes what their names mean: names
-//! are resolved when a query is planned. One session makes rows; those of checks are lent, because a partition is still being
-//! checked while the next one computes.
+//! Making a session costs as much as many small partitions, so an order makes none before something is asked, keeps few, and
+//! changes what their names mean: names are resolved when a query is planned. One session makes rows; those of checks are lent,
+//! because a partition is still being checked while the next one computes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use assets::outcome::Failure;
 use assets::{AssetKey, PartitionKey};
+use datafusion::common::DataFusionError;
 
 use crate::lakehouse::{Lake, ScanOptions};
-use crate::query::{QueryOptions, QuerySession, QueryTable, TableResolver};
+use crate::query::{QueryError, QueryOptions, QuerySession, QueryTable, TableResolver, engine_error};
 use crate::step::{OrderedInput, OrderedPartition, Scope, StepOrder};
 
 /// Threads' worth of work per query. Steps run beside each other; more would only add hand-overs.
@@ -24,23 +25,43 @@ const CHECKS_SHARE: u64 = 2;
 /// A session whose names can be given a new meaning between queries.
 #[derive(Clone)]
 pub(super) struct StepSession {
-    pub(super) session: QuerySession,
+    lake: Lake,
+    options: QueryOptions,
+    made: Arc<OnceLock<QuerySession>>,
     tables: Arc<ScopedTables>,
 }
 
 impl StepSession {
     /// A session in which no name means anything yet. Its queries may use `memory_bytes` together.
-    pub(super) fn new(lake: &Lake, order: &StepOrder, memory_bytes: u64) -> Result<Self, Failure> {
-        let tables = Arc::new(ScopedTables::default());
+    pub(super) fn new(lake: &Lake, order: &StepOrder, memory_bytes: u64) -> Self {
         let options = QueryOptions {
             memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
             spill_folder: (!order.scratch.is_empty()).then(|| PathBuf::from(&order.scratch)),
             target_partitions: TARGET_PARTITIONS,
             ..QueryOptions::default()
         };
-        let resolver = Arc::clone(&tables) as Arc<dyn TableResolver>;
-        let session = QuerySession::new(lake, resolver, &options).map_err(|error| error.failure())?;
-        Ok(Self { session, tables })
+        Self {
+            lake: lake.clone(),
+            options,
+            made: Arc::default(),
+            tables: Arc::default(),
+        }
+    }
+
+    /// The session itself, made when it is first asked for.
+    pub(super) fn session(&self) -> Result<&QuerySession, Failure> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let resolver = Arc::clone(&self.tables) as Arc<dyn TableResolver>;
+        let session = QuerySession::new(&self.lake, resolver, &self.options).map_err(|error| error.failure())?;
+        // If two asked at once, the first one made stays; nothing was put into the other.
+        Ok(self.made.get_or_init(|| session))
+    }
+
+    /// Reads an engine error with the names of the inputs at hand.
+    pub(super) fn read_error(&self, error: DataFusionError) -> QueryError {
+        engine_error(error, &self.tables.keys())
     }
 
     /// From now on the names mean the rows that these partitions see.
@@ -117,9 +138,9 @@ pub(super) struct SessionsToLend(Mutex<Vec<StepSession>>);
 
 impl SessionsToLend {
     /// One that nobody uses, or a new one.
-    pub(super) fn take(&self, lake: &Lake, order: &StepOrder) -> Result<StepSession, Failure> {
+    pub(super) fn take(&self, lake: &Lake, order: &StepOrder) -> StepSession {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.map_or_else(|| StepSession::new(lake, order, order.memory_bytes / CHECKS_SHARE), Ok)
+        free.unwrap_or_else(|| StepSession::new(lake, order, order.memory_bytes / CHECKS_SHARE))
     }
 
     /// Takes one back.

@@ -23,7 +23,7 @@ pub(super) struct Rows {
 
 /// Reads target, features and the column of the split.
 pub(super) async fn read(config: &TrainingConfig, context: &StepContext<'_>) -> Result<Rows, Failure> {
-    let refuse = |error: DataFusionError| context.session().read_error(error).failure;
+    let refuse = |error: DataFusionError| context.read_error(error).failure;
     let frame = context.input_frame(&config.from).await?;
     let features = features(config, frame.schema().as_arrow())?;
     let mut columns: Vec<&String> = features.iter().collect();
@@ -34,10 +34,10 @@ pub(super) async fn read(config: &TrainingConfig, context: &StepContext<'_>) -> 
         }
     }
     let reservation =
-        MemoryConsumer::new("training rows").register(&context.session().context().runtime_env().memory_pool);
+        MemoryConsumer::new("training rows").register(&context.session()?.context().runtime_env().memory_pool);
     let frame = frame.select(columns.into_iter().map(ident)).map_err(refuse)?;
     let plan = frame.create_physical_plan().await.map_err(refuse)?;
-    let streams = execute_stream_partitioned(plan, context.session().context().task_ctx()).map_err(refuse)?;
+    let streams = execute_stream_partitioned(plan, context.session()?.context().task_ctx()).map_err(refuse)?;
     let mut batches = Vec::new();
     // One after the other: the order of the rows decides bins and samples.
     for mut stream in streams {

@@ -58,7 +58,7 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
         input: RowInput::Plan(label_plan),
         timestamp: config.labels.timestamp,
     };
-    let rows = point_in_time_join(labels, sources, context.session().context().task_ctx()).await;
+    let rows = point_in_time_join(labels, sources, context.session()?.context().task_ctx()).await;
     rows.map(Output::rows).map_err(|error| of_join(context, error))
 }
 
@@ -116,7 +116,7 @@ async fn plan(
     columns: &[String],
 ) -> Result<Arc<dyn ExecutionPlan>, Failure> {
     let refuse = |error| {
-        let failure = context.session().read_error(error).failure;
+        let failure = context.read_error(error).failure;
         Failure {
             message: format!("failed to read {asset}: {}", failure.message),
             ..failure
@@ -128,7 +128,7 @@ async fn plan(
 
 fn of_join(context: &StepContext<'_>, error: PointInTimeError) -> Failure {
     let class = match error {
-        PointInTimeError::Input(error) => return context.session().read_error(error).failure,
+        PointInTimeError::Input(error) => return context.read_error(error).failure,
         PointInTimeError::TooManyLabels => FailureClass::Data,
         PointInTimeError::Arrow(_) => FailureClass::Internal,
         PointInTimeError::MissingColumn { .. }

@@ -9,12 +9,15 @@ mod daemon;
 mod flights;
 mod gradient_boosting;
 mod large_project;
+mod large_state;
 mod peer;
 mod point_in_time;
 mod processes;
 mod queue;
 mod scan;
+mod soak;
 mod steps;
+mod timers;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -28,6 +31,8 @@ pub struct Settings {
     pub divide: usize,
     /// Threads of each side.
     pub threads: usize,
+    /// How long a soak goes on.
+    pub minutes: u64,
 }
 
 /// A benchmark.
@@ -64,6 +69,9 @@ const fn benchmark(
     }
 }
 
+/// Benchmarks that take hours or tens of gigabytes: they run when they are named.
+pub const BY_NAME: &[&str] = &["soak", "large_state_open", "large_state_pages"];
+
 /// Every benchmark.
 pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("large_project_time", LIMIT, "s", 1.0, large_project::seconds),
@@ -75,6 +83,12 @@ pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("backfill_batched", LIMIT, "s", 1.0, queue::backfill_batched),
     benchmark("run_requests", LIMIT, "ms", 1.0, queue::run_requests),
     benchmark("no_op_runs", LIMIT, "ms", 1.0, queue::no_op_runs),
+    benchmark("due_idle", LIMIT, "ms", 1.0, timers::due_idle),
+    benchmark("due_under_backfill", LIMIT, "ms", 1.0, timers::due_under_backfill),
+    benchmark("many_timers", LIMIT, "%", 1.0, timers::many),
+    benchmark("large_state_open", LIMIT, "s", 1.0, large_state::open),
+    benchmark("large_state_pages", LIMIT, "ms", 1.0, large_state::pages),
+    benchmark("soak", "memory early in a life", "MB", 1.25, soak::run),
     benchmark("small_table_chain", "one fsync", "ms", 12.0, steps::small_table_chain),
     benchmark("flights_time", LIMIT, "s", 1.0, flights::cold_seconds),
     benchmark("flights_memory", LIMIT, "MB", 1.0, flights::cold_megabytes),

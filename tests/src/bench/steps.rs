@@ -86,8 +86,11 @@ fn against_fsync(
 /// Median seconds of a step.
 fn per_step(steps: usize, project: impl Fn(&Path, usize) -> Result<(), BenchError>) -> Result<f64, BenchError> {
     let mut each = Vec::new();
-    for _ in 0..ROUNDS {
-        let folder = tempfile::tempdir()?;
+    // All stay until the end: some file systems are slow to make files while those of a removed folder are still remembered.
+    let folders = (0..ROUNDS)
+        .map(|_| tempfile::tempdir())
+        .collect::<Result<Vec<_>, _>>()?;
+    for folder in &folders {
         project(folder.path(), steps)?;
         let first = seconds(millpond(folder.path(), &["materialize", "*"]))?;
         let nothing = seconds(millpond(folder.path(), &["materialize", "*"]))?;
