@@ -73,7 +73,7 @@ pub enum InvariantId {
     LatenessIsTold,
     /// What alerts are about is raised with it, told in one message, and the message delivered or known to be given up.
     EverythingIsTold,
-    /// Every event of a sensor is told of by exactly one tick, and starts at most one run.
+    /// Every event of a sensor is told of by exactly one tick for as long as it is remembered, and starts at most one run.
     EventsAreToldOnce,
 }
 
@@ -156,7 +156,7 @@ impl InvariantId {
                 "what alerts are about is raised with it, told in one message, and the message delivered or given up"
             }
             Self::EventsAreToldOnce => {
-                "every event of a sensor is told of by exactly one tick, and starts at most one run"
+                "every event of a sensor is told of by exactly one tick while it is remembered, and starts at most one run"
             }
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }

@@ -12,6 +12,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 
 use super::error::StateError;
 use super::loaded_alerts::{self, LoadedAlert};
+use super::loaded_sensors::{self, LoadedSensor};
 use super::open::Store;
 use super::value;
 use crate::automation::Held;
@@ -19,7 +20,6 @@ use crate::event::{Micros, PinnedVersion, RunRequest};
 use crate::freshness::FreshnessState;
 use crate::ids::{AttemptId, RunId};
 use crate::schedule::DeclaredTimes;
-use crate::sensor::DeclaredSensor;
 use crate::status::{RunStatus, StepStatus};
 
 /// The state as of [`Loaded::last_seq`].
@@ -68,27 +68,6 @@ pub struct LoadedFreshness {
     pub watched: Micros,
     /// From when on it is late.
     pub late_at: Option<Micros>,
-}
-
-/// A sensor that was ever declared.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoadedSensor {
-    /// What it watches, as last declared.
-    pub watched: DeclaredSensor,
-    /// Whether the project declared it last.
-    pub declared: bool,
-    /// When and by whom it was paused, if it is.
-    pub paused: Option<(Micros, String)>,
-    /// Up to where it has read.
-    pub cursor: Option<String>,
-    /// How many ticks it had.
-    pub ticks: u64,
-    /// How many looks in a row failed.
-    pub failures: u64,
-    /// How many events were seen and are not told of yet.
-    pub lag: u64,
-    /// The keys of the events that it told of.
-    pub told: Vec<String>,
 }
 
 /// A schedule that was ever declared.
@@ -313,12 +292,6 @@ const SCHEDULES: &str = "
            (SELECT max(instant) FROM tick WHERE schedule = name AND by_hand = 1)
     FROM schedule";
 
-const SENSORS: &str = "
-    SELECT name, kind, watches, scope, declared, paused_at, paused_by, cursor, ticks, failures, lag FROM sensor";
-
-const SENSOR_KEYS: &str = "
-    SELECT key FROM sensor_event WHERE sensor = ?1";
-
 impl Store {
     /// Reads everything, as of one moment.
     pub fn load(&self) -> Result<Loaded, StateError> {
@@ -348,7 +321,7 @@ impl Store {
         loaded.automation_paused = automation_paused(&moment)?;
         loaded.held = held(&moment)?;
         loaded.alerts = loaded_alerts::alerts(&moment)?;
-        loaded.sensors = sensors(&moment)?;
+        loaded.sensors = loaded_sensors::sensors(&moment)?;
         Ok(loaded)
     }
 }
@@ -675,34 +648,4 @@ fn held(connection: &Connection) -> Result<Vec<(AssetKey, Micros, Held)>, StateE
         found.push((asset, row.get(2)?, held));
     }
     Ok(found)
-}
-
-fn sensors(connection: &Connection) -> Result<BTreeMap<String, LoadedSensor>, StateError> {
-    let mut sensors = BTreeMap::new();
-    let mut statement = connection.prepare(SENSORS)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        let paused: (Option<Micros>, Option<String>) = (row.get(5)?, row.get(6)?);
-        let told = connection
-            .prepare_cached(SENSOR_KEYS)?
-            .query_map([&name], |row| row.get(0))?
-            .collect::<Result<Vec<String>, _>>()?;
-        let sensor = LoadedSensor {
-            watched: DeclaredSensor {
-                kind: row.get(1)?,
-                watches: row.get(2)?,
-                scope: row.get(3)?,
-            },
-            declared: row.get(4)?,
-            paused: paused.0.zip(paused.1),
-            cursor: row.get(7)?,
-            ticks: value::count(row.get(8)?),
-            failures: value::count(row.get(9)?),
-            lag: value::count(row.get(10)?),
-            told,
-        };
-        sensors.insert(name, sensor);
-    }
-    Ok(sensors)
 }

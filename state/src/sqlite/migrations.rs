@@ -52,6 +52,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "retries",
         sql: include_str!("migrations/0007_retries.sql"),
     },
+    Migration {
+        name: "forgetting",
+        sql: include_str!("migrations/0008_forgetting.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.

@@ -21,6 +21,7 @@ mod error;
 pub mod fsck;
 pub mod load;
 pub mod loaded_alerts;
+pub mod loaded_sensors;
 pub mod lock;
 mod migrations;
 mod mounts;

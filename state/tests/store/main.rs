@@ -5,6 +5,7 @@ mod agreement;
 mod alerts;
 mod automation;
 mod faults;
+mod forgetting;
 mod kill;
 mod model;
 mod property;

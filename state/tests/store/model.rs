@@ -372,7 +372,8 @@ impl Model {
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }
             | Event::SensorResumed { .. }
-            | Event::SensorTicked { .. } => {}
+            | Event::SensorTicked { .. }
+            | Event::SensorForgot { .. } => {}
             Event::Started { boot, mode: _ } => self.boot = Some(boot),
         }
     }

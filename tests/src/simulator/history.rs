@@ -265,6 +265,7 @@ impl History {
             | Event::SensorPaused { .. }
             | Event::SensorResumed { .. }
             | Event::SensorTicked { .. }
+            | Event::SensorForgot { .. }
             | Event::Started { .. } => {}
         }
         Ok(())

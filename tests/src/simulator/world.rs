@@ -15,6 +15,7 @@ use state::Store;
 use state::alert::AlertMessage;
 use state::event::{Event, Micros, Only, OwnerMode, Pace, PartitionChoice, RunRequest};
 use state::ids::{AttemptId, MessageId, RunId};
+use state::sqlite::retention::{RetentionPass, RetentionPolicy};
 
 use super::dice::Dice;
 use super::history::{History, Limits};
@@ -294,18 +295,11 @@ impl Simulation {
         }
         self.history.agrees_with(&self.world)?;
         self.everyone_is_told()?;
-        let violations = state::fsck::check(&self.store).expect("the store can be read");
         self.outcome.runs = self.history.runs();
         self.outcome.published = self.history.published();
         self.outcome.decisions = self.history.upkeep.decisions;
         self.outcome.freshness = self.history.upkeep.changed;
-        match violations.first() {
-            Some(violation) => Err(Broken::new(
-                InvariantId::RecoveredWorldIsEqual,
-                format!("fsck: {violation:?}"),
-            )),
-            None => Ok(()),
-        }
+        self.sound()
     }
 
     /// A daemon is back: what was due is told, and none of it twice.
@@ -701,14 +695,14 @@ impl Simulation {
         }
         for sensor in self.project.sensors().into_keys() {
             for _ in 0..500 {
-                if self.outside.is_told(&self.world, &sensor) {
+                if self.outside.is_told(&self.history.sensors, &sensor) {
                     break;
                 }
                 if let Some(input) = self.outside.look(&self.world, &sensor, 0, &mut self.dice) {
                     self.take(input)?;
                 }
             }
-            if !self.outside.is_told(&self.world, &sensor) {
+            if !self.outside.is_told(&self.history.sensors, &sensor) {
                 let found = format!("{sensor} looks and does not tell of all that it sees");
                 return Err(Broken::new(InvariantId::EventsAreToldOnce, found));
             }
@@ -925,6 +919,12 @@ impl Simulation {
         let limits = self.limits.clone();
         self.history.waited_long_enough(&input, &turn.events)?;
         self.history.tell(&self.world, &limits, &turn.events)?;
+        for (sensor, key) in &self.history.sensors.forgotten {
+            if !self.outside.is_gone(sensor, key) {
+                let found = format!("{sensor} forgot {key}, which is still there");
+                return Err(Broken::new(InvariantId::EventsAreToldOnce, found));
+            }
+        }
         if self.dice.percent(10) {
             self.history.reasons_are_true(&self.world, &limits, at)?;
         }
@@ -1072,6 +1072,7 @@ impl Simulation {
         self.outcome.crashes += 1;
         self.note("the process dies and starts again");
         let definitions = self.definitions();
+        self.retire()?;
         let loaded = self.store.load().expect("the store can be read");
         self.history.recovered(&definitions);
         self.world = World::from_loaded(loaded, definitions, self.dice.roll());
@@ -1085,6 +1086,44 @@ impl Simulation {
             OwnerMode::Daemon
         };
         self.recover(mode)
+    }
+
+    /// What is too old is removed, now and then, and nothing that counts changes by it.
+    fn retire(&mut self) -> Result<(), Broken> {
+        if self.dice.percent(50) {
+            return Ok(());
+        }
+        let before = format!("{:?}", self.store.load().expect("the store can be read"));
+        let mut pass = RetentionPass::new(RetentionPolicy {
+            before: self.latest - self.dice.below(4 * 3600) as Micros * SECOND,
+            keep_runs: self.dice.below(3) as u32,
+        });
+        while self
+            .store
+            .retire(&mut pass)
+            .expect("the store can be written")
+            .is_some()
+        {}
+        let after = format!("{:?}", self.store.load().expect("the store can be read"));
+        if before != after {
+            return Err(Broken::new(
+                InvariantId::RecoveredWorldIsEqual,
+                "what is loaded is not the same once what is too old was removed",
+            ));
+        }
+        self.sound()
+    }
+
+    /// The store agrees with its events.
+    fn sound(&self) -> Result<(), Broken> {
+        let violations = state::fsck::check(&self.store).expect("the store can be read");
+        match violations.first() {
+            None => Ok(()),
+            Some(violation) => Err(Broken::new(
+                InvariantId::RecoveredWorldIsEqual,
+                format!("fsck: {violation:?}"),
+            )),
+        }
     }
 
     fn recover(&mut self, mode: OwnerMode) -> Result<(), Broken> {
