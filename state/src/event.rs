@@ -40,6 +40,9 @@ pub enum Event {
         request: RunRequest,
         /// Every step, upstream first, with the reason it is part of the run.
         steps: Vec<PlannedStep>,
+        /// The version of the definitions that it was planned with, where the versions are kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        definitions: Option<Fingerprint>,
     },
     /// A batch of steps was given to a worker.
     AttemptStarted {

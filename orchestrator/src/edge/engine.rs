@@ -126,8 +126,7 @@ impl Engine {
         // What an owner that was killed had started goes on by itself, and must not work beside the next try.
         end_left_behind(&open_attempts(&store)?);
         if mode == OwnerMode::Daemon {
-            let copy = serde_json::to_string(&*project.files).expect("texts have a JSON form");
-            store.remember_definitions(&copy)?;
+            store.remember_definitions(&project.files.version(), &project.files.copy())?;
         }
         // Spill files of attempts that a dead process left.
         match std::fs::remove_dir_all(folder.scratch_root()) {

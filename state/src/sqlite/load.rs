@@ -98,6 +98,8 @@ pub struct LoadedRun {
     pub paused: bool,
     /// What was asked for.
     pub request: RunRequest,
+    /// The version of the definitions that it was planned with, if that is known.
+    pub definitions: Option<Fingerprint>,
     /// When it was accepted.
     pub submitted_at: Micros,
     /// When its first attempt started.
@@ -245,7 +247,7 @@ const LAST: &str = "
 
 const OPEN_RUNS: &str = "
     SELECT id, seq, status, request, submitted_at, started_at, paused,
-           (SELECT max(started_at) FROM attempt WHERE attempt.run = run.id) FROM run
+           (SELECT max(started_at) FROM attempt WHERE attempt.run = run.id), definitions FROM run
     WHERE status IN ('queued', 'running', 'canceling') ORDER BY seq";
 
 const STEPS: &str = "
@@ -340,6 +342,7 @@ fn open_runs(connection: &Connection) -> Result<Vec<LoadedRun>, StateError> {
             started_at: row.get(5)?,
             paused: row.get(6)?,
             last_start: row.get(7)?,
+            definitions: row.get::<_, Option<String>>(8)?.map(value::fingerprint),
             steps: steps(connection, &run)?,
             attempts: attempts(connection, &run)?,
             run,

@@ -56,6 +56,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "forgetting",
         sql: include_str!("migrations/0008_forgetting.sql"),
     },
+    Migration {
+        name: "definitions",
+        sql: include_str!("migrations/0009_definitions.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.

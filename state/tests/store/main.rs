@@ -4,6 +4,7 @@
 mod agreement;
 mod alerts;
 mod automation;
+mod definitions;
 mod faults;
 mod forgetting;
 mod kill;

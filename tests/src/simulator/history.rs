@@ -83,7 +83,9 @@ impl History {
         };
         self.upkeep.tell(world, recorded, &is_open)?;
         match &recorded.event {
-            Event::RunSubmitted { run, steps, request } => {
+            Event::RunSubmitted {
+                run, steps, request, ..
+            } => {
                 let told = Told {
                     submitted_at: recorded.at,
                     definitions: world.definitions().clone(),

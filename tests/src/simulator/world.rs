@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use assets::outcome::{Failure, FailureClass, SourceFile, TablePointer};
-use assets::{AssetKey, AssetPartition, PartitionKey};
+use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
 use orchestrator::core::{
     Answer, Broken, CoreSettings, Definitions, Effect, Input, InvariantId, Member, PlanRequest, Sight, World,
     check_invariants, check_same, plan, turn,
@@ -149,6 +149,8 @@ struct Simulation {
     store: Store,
     world: World,
     history: History,
+    /// Every version of the project, by its name.
+    versions: BTreeMap<Fingerprint, Arc<Definitions>>,
     /// Messages that this start of the process is sending.
     sending: BTreeSet<MessageId>,
     outside: Outside,
@@ -203,6 +205,7 @@ impl Simulation {
             store: Store::in_memory().expect("a store in memory opens"),
             world: World::new(seed),
             history: History::default(),
+            versions: BTreeMap::new(),
             sending: BTreeSet::new(),
             outside: Outside::default(),
             limits: Limits {
@@ -231,7 +234,7 @@ impl Simulation {
                 self.change_source(asset);
             }
         }
-        self.take(Input::DefinitionsLoaded(self.definitions()))?;
+        self.edited()?;
         self.take(Input::Recover {
             boot: "boot 0".to_owned(),
             mode: OwnerMode::Daemon,
@@ -266,7 +269,7 @@ impl Simulation {
         self.faults.share = 0;
         self.project.restore();
         self.every_instant_is_told()?;
-        self.take(Input::DefinitionsLoaded(self.definitions()))?;
+        self.edited()?;
         self.every_event_is_told()?;
         // The clock stands still, so that no partition comes to exist while this goes on.
         self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
@@ -305,11 +308,8 @@ impl Simulation {
     /// A daemon is back: what was due is told, and none of it twice.
     fn every_instant_is_told(&mut self) -> Result<(), Broken> {
         self.boot += 1;
-        let loaded = self.store.load().expect("the store can be read");
         let definitions = self.definitions();
-        self.history.recovered(&definitions);
-        self.world = World::from_loaded(loaded, definitions, self.dice.roll());
-        self.alarm = None;
+        self.load(&definitions);
         self.recover(OwnerMode::Daemon)?;
         for schedule in self.history.instants.paused() {
             let request = self.requests;
@@ -410,7 +410,8 @@ impl Simulation {
             .push(format!("{} {}", (self.now - BEGINS) / SECOND, line.into()));
     }
 
-    fn definitions(&self) -> Arc<Definitions> {
+    /// The project as it is now, as a version of its own.
+    fn definitions(&mut self) -> Arc<Definitions> {
         let mut settings = CoreSettings {
             slots: self.limits.slots,
             largest_batch: 8,
@@ -422,12 +423,36 @@ impl Simulation {
         if self.sabotage == Some(Sabotage::OvercrowdAPool) {
             settings.pools.values_mut().for_each(|limit| *limit += 1);
         }
-        Arc::new(
+        let version = Fingerprint::of([self.versions.len().to_string().as_str()]);
+        let definitions = Arc::new(
             Definitions::new(self.project.graph(), settings)
                 .with_schedules(self.project.schedules())
                 .with_sensors(self.project.sensors())
-                .with_alerts(self.project.alerts()),
-        )
+                .with_alerts(self.project.alerts())
+                .with_version(version.clone()),
+        );
+        self.versions.insert(version, definitions.clone());
+        definitions
+    }
+
+    /// What a start makes of what is stored: open runs find the definitions again that they were planned with, unless those can
+    /// no longer be read.
+    fn load(&mut self, definitions: &Arc<Definitions>) {
+        let loaded = self.store.load().expect("the store can be read");
+        if self.dice.percent(self.faults.share) {
+            self.versions
+                .values_mut()
+                .for_each(|known| *known = definitions.clone());
+            self.history.recovered(definitions);
+        }
+        let seed = self.dice.roll();
+        self.world = World::from_loaded_with(loaded, definitions.clone(), &self.versions, seed);
+        self.alarm = None;
+    }
+
+    fn edited(&mut self) -> Result<(), Broken> {
+        let definitions = self.definitions();
+        self.take(Input::DefinitionsLoaded(definitions))
     }
 
     fn ingest(&self) -> Vec<AssetKey> {
@@ -480,7 +505,7 @@ impl Simulation {
                         .pools
                         .insert("share".to_owned(), 1 + self.dice.below(3) as u32);
                 }
-                self.take(Input::DefinitionsLoaded(self.definitions()))
+                self.edited()
             }
             Happening::Crash => self.crash(),
             Happening::ClockJumps => {
@@ -1060,7 +1085,7 @@ impl Simulation {
         let loaded = self.store.load().expect("the store can be read");
         check_same(
             &self.world,
-            &World::from_loaded(loaded, self.world.definitions().clone(), 0),
+            &World::from_loaded_with(loaded, self.world.definitions().clone(), &self.versions, 0),
         )?;
         self.start_again()
     }
@@ -1073,10 +1098,7 @@ impl Simulation {
         self.note("the process dies and starts again");
         let definitions = self.definitions();
         self.retire()?;
-        let loaded = self.store.load().expect("the store can be read");
-        self.history.recovered(&definitions);
-        self.world = World::from_loaded(loaded, definitions, self.dice.roll());
-        self.alarm = None;
+        self.load(&definitions);
         if self.dice.percent(80) {
             self.workers.kept.clear();
         }
@@ -1127,8 +1149,15 @@ impl Simulation {
     }
 
     fn recover(&mut self, mode: OwnerMode) -> Result<(), Broken> {
+        let boot = self.boot;
+        let definitions = self.world.definitions().clone();
+        self.take(Input::DefinitionsLoaded(definitions))?;
+        if self.boot != boot {
+            // It died at once, and the one after it has recovered.
+            return Ok(());
+        }
         self.take(Input::Recover {
-            boot: format!("boot {}", self.boot),
+            boot: format!("boot {boot}"),
             mode,
         })
     }

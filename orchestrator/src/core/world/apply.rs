@@ -70,7 +70,9 @@ impl World {
     pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Broken> {
         let at = recorded.at;
         match &recorded.event {
-            Event::RunSubmitted { run, request, steps } => {
+            Event::RunSubmitted {
+                run, request, steps, ..
+            } => {
                 if self.runs.contains_key(run) {
                     return Err(illegal(format!("{run} was submitted twice")));
                 }

@@ -82,7 +82,12 @@ impl<'c> Projection<'c> {
     pub(super) fn apply(&mut self, seq: i64, at: Micros, event: &Event) -> Result<(), Refusal> {
         let stamp = Stamp { seq, at };
         match event {
-            Event::RunSubmitted { run, request, steps } => self.run_submitted(stamp, run, request, steps),
+            Event::RunSubmitted {
+                run,
+                request,
+                steps,
+                definitions,
+            } => self.run_submitted(stamp, run, request, steps, definitions.as_ref()),
             Event::AttemptStarted {
                 attempt,
                 run,
