@@ -412,9 +412,15 @@ impl History {
             for wait in said {
                 let is_true = match &wait.waits_for {
                     WaitsFor::Resume => told.paused,
-                    WaitsFor::EarlierRun { run } | WaitsFor::Partition { run } | WaitsFor::KeptFree { run } => {
-                        run != id && self.runs.get(run).is_some_and(|other| !other.over)
+                    WaitsFor::NextStart => world.is_draining() && !told.paused,
+                    WaitsFor::EarlierRun { run, paused } | WaitsFor::Partition { run, paused } => {
+                        run != id
+                            && self
+                                .runs
+                                .get(run)
+                                .is_some_and(|other| !other.over && other.paused == *paused)
                     }
+                    WaitsFor::KeptFree { run } => run != id && self.runs.get(run).is_some_and(|other| !other.over),
                     WaitsFor::Upstream { asset } => told
                         .steps
                         .iter()

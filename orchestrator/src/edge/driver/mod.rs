@@ -30,6 +30,7 @@ use super::order::order;
 use super::pool::PoolHandle;
 use super::reserve::Reserve;
 use super::retention::Keeping;
+use super::write_ahead_log::LogWatch;
 use crate::core::{Answer, Effect, Input, RequestId, World, turn};
 
 pub use handle::{DriverHandle, Progress};
@@ -105,6 +106,7 @@ impl DriverSeat {
     ) -> Result<JoinHandle<Result<Store, DriverError>>, DriverError> {
         let parts_mode = parts.mode;
         let reserve = Reserve::new(&parts.folder, parts.mode);
+        let log = LogWatch::new(&parts.folder);
         let mut driver = Driver {
             world: World::new(parts.seed),
             projects: vec![Arc::clone(&parts.project)],
@@ -119,6 +121,7 @@ impl DriverSeat {
             alarm: None,
             retention: Keeping::new(parts_mode),
             reserve,
+            log,
             received: self.received,
             put_off: VecDeque::new(),
         };
@@ -160,6 +163,7 @@ struct Driver {
     alarm: Option<Alarm>,
     retention: Keeping,
     reserve: Reserve,
+    log: LogWatch,
     received: Receiver<Message>,
     /// What arrived while a commit waited for space.
     put_off: VecDeque<Message>,
@@ -382,6 +386,7 @@ impl Driver {
                     self.handle.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     let at = self.last_at;
                     self.reserve.fill_up(at);
+                    self.log.look(at);
                     return Ok(());
                 }
                 Err(CommitError::DiskFull) if self.reserve.give_up() => {
