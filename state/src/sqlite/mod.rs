@@ -21,6 +21,7 @@ mod definitions;
 mod error;
 pub mod fsck;
 pub mod load;
+mod loaded;
 pub mod loaded_alerts;
 pub mod loaded_sensors;
 pub mod lock;
