@@ -58,13 +58,9 @@ pub struct SensorTick {
     /// How many events were seen and are not told of yet.
     #[serde(default)]
     pub lag: u64,
-    /// How many looks in a row failed, with this one.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub failures: u64,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+    /// How many looks in a row failed with this one, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u64>,
 }
 
 /// Ticks with numbers from one to another, both included.

@@ -117,13 +117,19 @@ fn of_names(names: &[AssetKey]) -> String {
 }
 
 impl Happening {
-    /// The words of those that take nothing.
-    pub(super) const PLAIN: [(&'static str, Self); 4] = [
-        ("materialized", Self::Materialized),
-        ("failed", Self::Failed),
-        ("upstream_materialized", Self::UpstreamMaterialized(Vec::new())),
-        ("late", Self::Late),
-    ];
+    /// The words of those that need nothing beside them.
+    pub(super) const PLAIN: [&'static str; 4] = ["materialized", "failed", "upstream_materialized", "late"];
+
+    /// What one of these words stands for.
+    pub(super) fn plain(word: &str) -> Option<Self> {
+        Some(match word {
+            "materialized" => Self::Materialized,
+            "failed" => Self::Failed,
+            "upstream_materialized" => Self::UpstreamMaterialized(Vec::new()),
+            "late" => Self::Late,
+            _ => return None,
+        })
+    }
 }
 
 impl Condition {

@@ -32,6 +32,9 @@ pub struct AutomationError {
     pub help: Option<String>,
 }
 
+/// An asset that is named, and where in the text.
+pub(crate) type Named = (AssetKey, Range<usize>);
+
 /// How deep a condition may nest; deeper text is a mistake or an attack.
 const MOST_DEPTH: usize = 50;
 /// Most parts of a condition: each is looked at for every partition.
@@ -53,10 +56,7 @@ impl Condition {
     ///
     /// # Errors
     /// The first mistake, with its place.
-    pub(crate) fn parse_named(
-        text: &str,
-        zone: &TimeZone,
-    ) -> Result<(Self, Vec<(AssetKey, Range<usize>)>), AutomationError> {
+    pub(crate) fn parse_named(text: &str, zone: &TimeZone) -> Result<(Self, Vec<Named>), AutomationError> {
         let mut parser = Parser {
             text,
             at: 0,
@@ -81,7 +81,7 @@ struct Parser<'t> {
     depth: usize,
     parts: usize,
     zone: &'t TimeZone,
-    named: Vec<(AssetKey, Range<usize>)>,
+    named: Vec<Named>,
 }
 
 impl<'t> Parser<'t> {
@@ -243,7 +243,7 @@ impl<'t> Parser<'t> {
 
     fn no_part(&self, word: &str, place: Range<usize>) -> AutomationError {
         let names = || State::ALL.into_iter().map(State::as_str).chain(FUNCTIONS);
-        let happens = Happening::PLAIN.iter().any(|(name, _)| *name == word) || word == "cron";
+        let happens = Happening::PLAIN.contains(&word) || word == "cron";
         match word {
             "" => self.error(
                 "a part of the condition is missing",
@@ -288,7 +288,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn name(&mut self) -> Result<(AssetKey, Range<usize>), AutomationError> {
+    fn name(&mut self) -> Result<Named, AutomationError> {
         self.one_more_part()?;
         self.space();
         let length: usize = self
@@ -325,20 +325,20 @@ impl<'t> Parser<'t> {
     fn happening(&mut self) -> Result<Happening, AutomationError> {
         let word = self.peek();
         let place = self.at..self.token_end();
-        if let Some((_, happening)) = Happening::PLAIN.iter().find(|(name, _)| *name == word) {
+        if let Some(happening) = Happening::plain(word) {
             self.at = place.end;
             if matches!(happening, Happening::UpstreamMaterialized(_)) && self.takes("(") {
                 let names = self.names()?;
                 self.expect(")", "write `upstream_materialized(silver.flights)`")?;
                 return Ok(Happening::UpstreamMaterialized(names));
             }
-            return Ok(happening.clone());
+            return Ok(happening);
         }
         if word == "cron" {
             self.at = place.end;
             return self.cron();
         }
-        let names = || Happening::PLAIN.iter().map(|(name, _)| *name).chain(["cron"]);
+        let names = || Happening::PLAIN.into_iter().chain(["cron"]);
         let help = match closest(word, names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are `{}`", names().collect::<Vec<_>>().join("`, `")),

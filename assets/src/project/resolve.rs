@@ -87,7 +87,7 @@ pub(super) fn resolve(
         }
     }
     if !sink.has_errors() {
-        conditions::report(&drafts, &edges, sink);
+        super::conditions::report(&drafts, &edges, sink);
     }
     if sink.has_errors() {
         return None;

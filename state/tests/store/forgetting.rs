@@ -98,7 +98,7 @@ impl ModelSensor {
                     .copied()
                     .filter(|_| chance.below(3) > 0)
                     .collect();
-                goes.iter().for_each(|tick| drop(self.remembered.remove(tick)));
+                self.remembered.retain(|tick, _| !goes.contains(tick));
                 match goes.is_empty() {
                     true => Vec::new(),
                     false => vec![Event::SensorForgot {
@@ -137,7 +137,7 @@ impl ModelSensor {
                 events: keys.iter().map(event).collect(),
                 cursor: Some(self.ticks.to_string()),
                 lag: self.ticks % 3,
-                failures: self.failures,
+                failures: keys.is_empty().then_some(self.failures),
             },
         }
     }

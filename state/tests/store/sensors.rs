@@ -48,7 +48,7 @@ fn tick(number: u64, keys: &[&str], run: Option<RunId>) -> SensorTick {
         events: keys.iter().map(|key| event(key)).collect(),
         cursor: Some(format!("after {number}")),
         lag: 3,
-        failures: 0,
+        failures: None,
     }
 }
 

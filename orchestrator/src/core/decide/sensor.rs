@@ -129,10 +129,10 @@ fn judge(
         events: Vec::new(),
         cursor: record.cursor.clone(),
         lag: record.lag,
-        failures: 0,
+        failures: None,
     };
     let failed = |reason: String| SensorTick {
-        failures: u64::from(record.failures) + 1,
+        failures: Some(u64::from(record.failures) + 1),
         ..tick(TickStatus::Failed, Some(reason))
     };
     let sight = match &look.sight {

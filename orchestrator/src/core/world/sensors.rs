@@ -177,10 +177,10 @@ impl World {
         record.ticks = tick.number;
         record.cursor.clone_from(&tick.cursor);
         record.lag = tick.lag;
-        record.failures = match (tick.is_to_be_repeated(), u32::try_from(tick.failures)) {
+        record.failures = match (tick.is_to_be_repeated(), tick.failures) {
             (false, _) => 0,
-            (true, Ok(0)) => record.failures + 1,
-            (true, said) => said.unwrap_or(u32::MAX),
+            (true, None) => record.failures + 1,
+            (true, Some(said)) => u32::try_from(said).unwrap_or(u32::MAX),
         };
         for event in &tick.events {
             if record.told.insert(key_hash(&event.key), tick.number).is_some() {

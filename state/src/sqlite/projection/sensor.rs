@@ -28,7 +28,7 @@ const RESUMED: &str = "
     WHERE name = ?1 AND declared = 1 AND paused_at IS NOT NULL";
 
 const READ_ON: &str = "
-    UPDATE sensor SET ticks = ?2, cursor = ?3, lag = ?4, failures = iif(?5, iif(?6 > 0, ?6, failures + 1), 0)
+    UPDATE sensor SET ticks = ?2, cursor = ?3, lag = ?4, failures = iif(?5, coalesce(?6, failures + 1), 0)
     WHERE name = ?1 AND declared = 1 AND (ticks = ?2 - 1 OR ?7 AND ticks < ?2)";
 
 const TICK: &str = "
@@ -121,7 +121,7 @@ impl Projection<'_> {
             tick.cursor,
             integer(tick.lag),
             tick.is_to_be_repeated(),
-            integer(tick.failures),
+            tick.failures.map(integer),
             found,
         ])?;
         moved(changed, || {

@@ -29,7 +29,7 @@ use super::ticker::Ticker;
 use super::{clock, environment, process_figures};
 use crate::core::Input;
 
-pub use handle::{EngineHandle, RequestError};
+pub use handle::{EngineHandle, RequestError, observe_here};
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
