@@ -139,8 +139,8 @@ fn a_condition_that_names_assets_is_asked_of_no_others() {
     let mut daemon = Daemon::start(&[flights, weather, silver, gold, late], "2024-03-05T12:00:00Z");
     daemon.submit("bronze.*", None);
     daemon.work();
-    let all = ["gold.c p0000..p0001", "gold.d p0000..p0001", "silver.b p0000..p0001"];
-    assert_eq!(daemon.requested(), all);
+    let all = "silver.b p0000..p0001, gold.d p0000..p0001, gold.c p0000..p0001";
+    assert_eq!(daemon.requested(), [all]);
     // What it is not about changes, and makes it stale all the same.
     daemon.update("bronze.weather", "two");
     daemon.work();
@@ -149,14 +149,16 @@ fn a_condition_that_names_assets_is_asked_of_no_others() {
     daemon.work();
     assert_eq!(daemon.requested(), ["silver.b p0000..p0001"]);
     // A failure of one that is not named, and of the one that is.
-    for (name, requested) in [("bronze.flights", vec![]), ("bronze.weather", vec!["gold.c p0000"])] {
+    for (name, is_asked) in [("bronze.flights", false), ("bronze.weather", true)] {
         daemon.failing.insert(assets::AssetPartition::new(
             name.parse().unwrap(),
             Some(assets::PartitionKey::new("p0000").unwrap()),
         ));
         daemon.update(name, "three");
         daemon.work();
-        assert_eq!(daemon.requested(), requested, "{name}");
+        let requested = daemon.requested();
+        let asked = requested.iter().any(|decision| decision.contains("gold.c p0000"));
+        assert_eq!(asked, is_asked, "{name}: {requested:?}");
         daemon.failing.clear();
     }
     let told = explain(
