@@ -29,6 +29,8 @@ pub struct Sensor {
     pub deadline_seconds: u64,
     /// Most events of one tick; what is beyond follows at once in the next.
     pub most_events: u32,
+    /// What it told of is remembered for at least so many seconds, and for as long as it is shown.
+    pub remember_seconds: u64,
     /// Whether it is paused until someone resumes it.
     pub paused: bool,
     /// Where it is declared.

@@ -29,13 +29,26 @@ impl WaitFact {
 pub fn words(waits_for: &WaitsFor, when: impl Fn(Micros) -> String) -> String {
     match waits_for {
         WaitsFor::Resume => "waits to be resumed: its run is paused".to_owned(),
-        WaitsFor::EarlierRun { run } => format!("waits for {run}, an earlier run of its schedule"),
+        WaitsFor::NextStart => {
+            "waits for the next start: the daemon is being stopped, and starts nothing more".to_owned()
+        }
+        WaitsFor::EarlierRun { run, paused } => {
+            format!(
+                "waits for {run}, an earlier run of its schedule{}",
+                which_is_paused(*paused)
+            )
+        }
         WaitsFor::Upstream { asset } => format!("waits for {asset}, which it reads"),
         WaitsFor::Retry { retry, due } => format!("waits until {} for retry {retry}", when(*due)),
         WaitsFor::Pace { max_in_flight } => {
             format!("waits for steps of its run: no more than {max_in_flight} may be in flight")
         }
-        WaitsFor::Partition { run } => format!("waits for {run}, which makes the same partition"),
+        WaitsFor::Partition { run, paused } => {
+            format!(
+                "waits for {run}, which makes the same partition{}",
+                which_is_paused(*paused)
+            )
+        }
         WaitsFor::Pool {
             pool,
             limit,
@@ -60,6 +73,10 @@ pub fn words(waits_for: &WaitsFor, when: impl Fn(Micros) -> String) -> String {
             format!("waits for a worker: {workers} of {workers} in use by {}", some(runs))
         }
     }
+}
+
+fn which_is_paused(paused: bool) -> &'static str {
+    if paused { " and is paused" } else { "" }
 }
 
 /// The first of the runs, and how many more there are.

@@ -172,6 +172,7 @@ fn ten_thousand_partitions_of_35_assets() {
             run: run.clone(),
             request: submit,
             steps,
+            definitions: None,
         },
     );
     println!("the run is submitted in {:?}", begun.elapsed());

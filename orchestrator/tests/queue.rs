@@ -484,3 +484,33 @@ fn a_pool_that_was_made_smaller_lets_nobody_in_until_it_is_met() {
             .any(|effect| matches!(effect, Effect::Start(start) if start.asset.key == key("a.three")))
     );
 }
+
+#[test]
+fn what_is_stopped_says_so_whatever_it_waits_for_beside() {
+    let assets = ["a.busy", "a.one"].map(|name| asset(name, &[], StepRules::default()));
+    let mut daemon = Daemon::new(assets.to_vec(), slots(1));
+    daemon.submit("a.busy", "cli", Pace::default());
+    let first = daemon.submit("a.one", "cli", Pace::default());
+    let force = daemon.submit("a.one", "schedule nightly", Pace::default());
+    let one = |waits_for| vec![("a.one".to_owned(), 1, waits_for)];
+    let behind = |paused| {
+        one(WaitsFor::Partition {
+            run: first.clone(),
+            paused,
+        })
+    };
+    assert_eq!(daemon.waits(&force), behind(false));
+    daemon.take(Input::PauseRun {
+        request: 0,
+        run: first.clone(),
+        pause: true,
+    });
+    assert_eq!(daemon.waits(&first), one(WaitsFor::Resume));
+    assert_eq!(daemon.waits(&force), behind(true));
+    daemon.take(Input::Drain);
+    // The next start does not let it go on.
+    assert_eq!(daemon.waits(&first), one(WaitsFor::Resume));
+    assert_eq!(daemon.waits(&force), one(WaitsFor::NextStart));
+    daemon.restart();
+    assert_eq!(daemon.waits(&force), behind(true));
+}

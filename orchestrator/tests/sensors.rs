@@ -68,6 +68,7 @@ fn sensor(select: &str, path: &str) -> Sensor {
         every_seconds: 30,
         deadline_seconds: 60,
         most_events: 100,
+        remember_seconds: 90 * 24 * 3600,
         paused: false,
         location: place(),
     }
@@ -182,7 +183,7 @@ fn seen(after: Option<u64>, events: &[SensorEvent], cursor: &str) -> SensorLook 
             events: events.to_vec(),
             cursor: Some(cursor.to_owned()),
             lag: 0,
-            remark: None,
+            ..SensorSight::default()
         }),
         unseen: None,
     }

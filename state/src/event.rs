@@ -13,7 +13,7 @@ use crate::automation::{AutomationDecision, Held};
 use crate::freshness::FreshnessChange;
 use crate::ids::{AttemptId, MessageId, RunId};
 use crate::schedule::{DeclaredTimes, Tick};
-use crate::sensor::{DeclaredSensor, SensorTick};
+use crate::sensor::{DeclaredSensor, SensorTick, TickRange};
 use crate::status::RunStatus;
 
 /// Microseconds since 1970, UTC.
@@ -40,6 +40,9 @@ pub enum Event {
         request: RunRequest,
         /// Every step, upstream first, with the reason it is part of the run.
         steps: Vec<PlannedStep>,
+        /// The version of the definitions that it was planned with, where the versions are kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        definitions: Option<Fingerprint>,
     },
     /// A batch of steps was given to a worker.
     AttemptStarted {
@@ -367,6 +370,13 @@ pub enum Event {
     SensorTicked {
         /// The tick.
         tick: SensorTick,
+    },
+    /// A sensor no longer remembers what it told of in some of its ticks: that is long ago, and what it watches shows it no more.
+    SensorForgot {
+        /// The sensor.
+        sensor: String,
+        /// In which ticks, ascending; one without events may be among them.
+        ticks: Vec<TickRange>,
     },
     /// A process took over the state folder; what an earlier one left unfinished is decided by the events that follow.
     Started {

@@ -58,7 +58,13 @@ pub struct SensorTick {
     /// How many events were seen and are not told of yet.
     #[serde(default)]
     pub lag: u64,
+    /// How many looks in a row failed with this one, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u64>,
 }
+
+/// Ticks with numbers from one to another, both included.
+pub type TickRange = (u64, u64);
 
 impl SensorTick {
     /// Whether the look itself failed, or what follows from it could not be decided: nothing was taken in, and it is tried

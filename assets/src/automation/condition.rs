@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::cron::{Cron, Timetable};
+use crate::key::AssetKey;
 
 /// A condition over one partition of an asset.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,10 +14,12 @@ pub enum Condition {
     Latest(u32),
     /// The first happened last after the second did, or the second never did.
     Since(Happening, Happening),
-    /// It holds for some partition that this one reads.
-    Any(Box<Condition>),
-    /// Of each asset that this one reads it holds for some partition that it reads.
-    All(Box<Condition>),
+    /// One of these assets changed since it was made, of those that it reads, or is made anew in the same decision.
+    UpdatedBy(Vec<AssetKey>),
+    /// It holds for some partition that this one reads, of these assets; of all that it reads if none is named.
+    Any(Box<Condition>, Vec<AssetKey>),
+    /// Of each of these assets (each that this one reads if none is named) it holds for some partition that this one reads.
+    All(Box<Condition>, Vec<AssetKey>),
     /// It does not hold.
     Not(Box<Condition>),
     /// All of them hold.
@@ -57,8 +60,8 @@ pub enum Happening {
     Materialized,
     /// A try of it failed.
     Failed,
-    /// Something that it reads was materialized.
-    UpstreamMaterialized,
+    /// Something that it reads was materialized, of these assets; of all that it reads if none is named.
+    UpstreamMaterialized(Vec<AssetKey>),
     /// The asset became late.
     Late,
     /// A cron ticked.
@@ -97,14 +100,36 @@ impl State {
     }
 }
 
+/// Whether an asset is among those that are named; without a name all are.
+pub fn is_named(of: &[AssetKey], asset: &AssetKey) -> bool {
+    of.is_empty() || of.contains(asset)
+}
+
+fn joined_names(names: &[AssetKey]) -> String {
+    names.iter().map(AssetKey::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn of_names(names: &[AssetKey]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!(" of {}", joined_names(names)),
+    }
+}
+
 impl Happening {
-    /// The words of those that take nothing.
-    pub(super) const PLAIN: [(&'static str, Self); 4] = [
-        ("materialized", Self::Materialized),
-        ("failed", Self::Failed),
-        ("upstream_materialized", Self::UpstreamMaterialized),
-        ("late", Self::Late),
-    ];
+    /// The words of those that need nothing beside them.
+    pub(super) const PLAIN: [&'static str; 4] = ["materialized", "failed", "upstream_materialized", "late"];
+
+    /// What one of these words stands for.
+    pub(super) fn plain(word: &str) -> Option<Self> {
+        Some(match word {
+            "materialized" => Self::Materialized,
+            "failed" => Self::Failed,
+            "upstream_materialized" => Self::UpstreamMaterialized(Vec::new()),
+            "late" => Self::Late,
+            _ => return None,
+        })
+    }
 }
 
 impl Condition {
@@ -146,8 +171,8 @@ impl Condition {
     fn each<'c>(&'c self, seen: &mut impl FnMut(&'c Self)) {
         seen(self);
         match self {
-            Self::Is(_) | Self::Latest(_) | Self::Since(..) => {}
-            Self::Any(inner) | Self::All(inner) | Self::Not(inner) => inner.each(seen),
+            Self::Is(_) | Self::Latest(_) | Self::UpdatedBy(_) | Self::Since(..) => {}
+            Self::Any(inner, _) | Self::All(inner, _) | Self::Not(inner) => inner.each(seen),
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.each(seen)),
         }
     }
@@ -178,8 +203,9 @@ impl fmt::Display for Condition {
             Self::Latest(1) => f.write_str("latest"),
             Self::Latest(count) => write!(f, "latest({count})"),
             Self::Since(first, second) => write!(f, "since({first}, {second})"),
-            Self::Any(inner) => write!(f, "any({inner})"),
-            Self::All(inner) => write!(f, "all({inner})"),
+            Self::UpdatedBy(names) => write!(f, "upstream_updated({})", joined_names(names)),
+            Self::Any(inner, of) => write!(f, "any({inner}{})", of_names(of)),
+            Self::All(inner, of) => write!(f, "all({inner}{})", of_names(of)),
             Self::Not(inner) if inner.is_loose() => write!(f, "not ({inner})"),
             Self::Not(inner) => write!(f, "not {inner}"),
             Self::And(parts) => joined(f, parts, "and"),
@@ -193,7 +219,8 @@ impl fmt::Display for Happening {
         match self {
             Self::Materialized => f.write_str("materialized"),
             Self::Failed => f.write_str("failed"),
-            Self::UpstreamMaterialized => f.write_str("upstream_materialized"),
+            Self::UpstreamMaterialized(of) if of.is_empty() => f.write_str("upstream_materialized"),
+            Self::UpstreamMaterialized(of) => write!(f, "upstream_materialized({})", joined_names(of)),
             Self::Late => f.write_str("late"),
             Self::Cron(timetable) => {
                 let crons: Vec<&str> = timetable.crons().iter().map(Cron::as_str).collect();

@@ -6,7 +6,7 @@
 mod condition;
 mod parse;
 
-pub use condition::{Condition, Happening, State};
+pub use condition::{Condition, Happening, State, is_named};
 pub use parse::AutomationError;
 
 use crate::cron::Timetable;
@@ -45,7 +45,7 @@ impl Automation {
                 let cron = || Happening::Cron(timetable.clone());
                 Condition::And(vec![
                     Condition::Since(cron(), Happening::Materialized),
-                    Condition::All(Box::new(Condition::Since(Happening::Materialized, cron()))),
+                    Condition::All(Box::new(Condition::Since(Happening::Materialized, cron())), Vec::new()),
                 ])
             }
             AutomationRule::When(condition) => condition.clone(),

@@ -5,6 +5,8 @@
 //! failed  check_failed  freshness_late  freshness_warning  in_progress
 //! latest  latest(7)                                                   among the newest
 //! any(…)  all(…)                                                      of what it reads
+//! any(… of silver.flights, silver.weather)                            of these only
+//! upstream_updated(silver.flights)                                    by these only
 //! since(EVENT, EVENT)     materialized, failed, upstream_materialized, late, cron('0 6 * * *')
 //! and  or  not  ( )
 //! ```
@@ -16,6 +18,7 @@ use jiff::tz::TimeZone;
 use super::condition::{Condition, Happening, State};
 use crate::cron::{Cron, Repeated, Timetable};
 use crate::diagnostic::closest;
+use crate::key::AssetKey;
 
 /// Why a text is no condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,9 @@ pub struct AutomationError {
     /// What to do.
     pub help: Option<String>,
 }
+
+/// An asset that is named, and where in the text.
+pub(crate) type Named = (AssetKey, Range<usize>);
 
 /// How deep a condition may nest; deeper text is a mistake or an attack.
 const MOST_DEPTH: usize = 50;
@@ -43,12 +49,21 @@ impl Condition {
     /// # Errors
     /// The first mistake, with its place.
     pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, AutomationError> {
+        Self::parse_named(text, zone).map(|(condition, _)| condition)
+    }
+
+    /// As [`Self::parse`], with the assets that it names, in their order, and where in the text.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    pub(crate) fn parse_named(text: &str, zone: &TimeZone) -> Result<(Self, Vec<Named>), AutomationError> {
         let mut parser = Parser {
             text,
             at: 0,
             depth: 0,
             parts: 0,
             zone,
+            named: Vec::new(),
         };
         let condition = parser.or()?;
         parser.space();
@@ -56,7 +71,7 @@ impl Condition {
             let end = parser.token_end();
             return Err(parser.error("unexpected text", parser.at..end, "join parts by `and` or `or`"));
         }
-        Ok(condition)
+        Ok((condition, parser.named))
     }
 }
 
@@ -66,6 +81,7 @@ struct Parser<'t> {
     depth: usize,
     parts: usize,
     zone: &'t TimeZone,
+    named: Vec<Named>,
 }
 
 impl<'t> Parser<'t> {
@@ -158,12 +174,17 @@ impl<'t> Parser<'t> {
         Ok(found)
     }
 
-    fn atom(&mut self) -> Result<Condition, AutomationError> {
+    fn one_more_part(&mut self) -> Result<(), AutomationError> {
         self.parts += 1;
         if self.parts > MOST_PARTS {
             let message = format!("a condition has at most {MOST_PARTS} parts");
             return Err(self.error(message, self.at..self.text.len(), ""));
         }
+        Ok(())
+    }
+
+    fn atom(&mut self) -> Result<Condition, AutomationError> {
+        self.one_more_part()?;
         if self.takes("(") {
             return self.nested(|parser| {
                 let inner = parser.or()?;
@@ -175,6 +196,11 @@ impl<'t> Parser<'t> {
         let place = self.at..self.token_end();
         if let Some(state) = State::ALL.into_iter().find(|state| state.as_str() == word) {
             self.at = place.end;
+            if state == State::UpstreamUpdated && self.takes("(") {
+                let names = self.names()?;
+                self.expect(")", "write `upstream_updated(silver.flights)`")?;
+                return Ok(Condition::UpdatedBy(names));
+            }
             return Ok(Condition::Is(state));
         }
         match word {
@@ -194,10 +220,11 @@ impl<'t> Parser<'t> {
                 let help = format!("write `{word}(missing)`: the condition is asked of what the asset reads");
                 self.expect("(", &help)?;
                 let inner = self.nested(Self::or)?;
+                let of = if self.takes("of") { self.names()? } else { Vec::new() };
                 self.expect(")", "close the parenthesis")?;
                 Ok(match word {
-                    "any" => Condition::Any(Box::new(inner)),
-                    _ => Condition::All(Box::new(inner)),
+                    "any" => Condition::Any(Box::new(inner), of),
+                    _ => Condition::All(Box::new(inner), of),
                 })
             }
             "since" => {
@@ -216,7 +243,7 @@ impl<'t> Parser<'t> {
 
     fn no_part(&self, word: &str, place: Range<usize>) -> AutomationError {
         let names = || State::ALL.into_iter().map(State::as_str).chain(FUNCTIONS);
-        let happens = Happening::PLAIN.iter().any(|(name, _)| *name == word) || word == "cron";
+        let happens = Happening::PLAIN.contains(&word) || word == "cron";
         match word {
             "" => self.error(
                 "a part of the condition is missing",
@@ -246,6 +273,43 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Assets, joined by commas.
+    fn names(&mut self) -> Result<Vec<AssetKey>, AutomationError> {
+        let mut names = Vec::new();
+        loop {
+            let (name, place) = self.name()?;
+            if !names.contains(&name) {
+                self.named.push((name.clone(), place));
+                names.push(name);
+            }
+            if !self.takes(",") {
+                return Ok(names);
+            }
+        }
+    }
+
+    fn name(&mut self) -> Result<Named, AutomationError> {
+        self.one_more_part()?;
+        self.space();
+        let length: usize = self
+            .rest()
+            .chars()
+            .take_while(|c| is_word(*c) || matches!(c, '.' | '-'))
+            .map(char::len_utf8)
+            .sum();
+        let place = self.at..self.at + length;
+        let Ok(name) = self.text[place.clone()].parse::<AssetKey>() else {
+            let at = if length == 0 { self.at..self.token_end() } else { place };
+            return Err(self.error(
+                "expected an asset",
+                at,
+                "name one that it reads, such as `silver.flights`",
+            ));
+        };
+        self.at = place.end;
+        Ok((name, place))
+    }
+
     fn number(&mut self) -> Result<u32, AutomationError> {
         let word = self.peek();
         let place = self.at..self.token_end();
@@ -261,15 +325,20 @@ impl<'t> Parser<'t> {
     fn happening(&mut self) -> Result<Happening, AutomationError> {
         let word = self.peek();
         let place = self.at..self.token_end();
-        if let Some((_, happening)) = Happening::PLAIN.iter().find(|(name, _)| *name == word) {
+        if let Some(happening) = Happening::plain(word) {
             self.at = place.end;
-            return Ok(happening.clone());
+            if matches!(happening, Happening::UpstreamMaterialized(_)) && self.takes("(") {
+                let names = self.names()?;
+                self.expect(")", "write `upstream_materialized(silver.flights)`")?;
+                return Ok(Happening::UpstreamMaterialized(names));
+            }
+            return Ok(happening);
         }
         if word == "cron" {
             self.at = place.end;
             return self.cron();
         }
-        let names = || Happening::PLAIN.iter().map(|(name, _)| *name).chain(["cron"]);
+        let names = || Happening::PLAIN.into_iter().chain(["cron"]);
         let help = match closest(word, names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are `{}`", names().collect::<Vec<_>>().join("`, `")),
@@ -352,6 +421,9 @@ mod tests {
             "since(upstream_materialized, materialized) or freshness_late",
             "any(all(stale) and not in_progress)",
             "since(cron('0 6 * * *', '@monthly'), failed)",
+            "any(missing or stale of silver.flights, silver.weather)",
+            "all(any(stale of bronze.raw) of silver.flights) and upstream_updated(silver.flights)",
+            "since(upstream_materialized(silver.flights, bronze.raw), materialized)",
         ] {
             let condition = parse(text).unwrap();
             assert_eq!(condition.to_string(), text);
@@ -362,6 +434,9 @@ mod tests {
             "latest and missing"
         );
         assert_eq!(parse("since(late, cron(\"@daily\"))").unwrap().timetables().len(), 1);
+        let (_, named) = Condition::parse_named("any(missing of a.b,  c.d)", &TimeZone::UTC).unwrap();
+        let named: Vec<_> = named.iter().map(|(name, at)| (name.as_str(), at.clone())).collect();
+        assert_eq!(named, [("a.b", 15..18), ("c.d", 21..24)]);
         assert!(parse("any(since(late, failed))").unwrap().speaks_of_freshness());
         assert!(!parse("stale").unwrap().speaks_of_freshness());
     }
@@ -381,6 +456,11 @@ mod tests {
             ("since(cron(0), late)", 11..12, "expected a cron in quotes"),
             ("since(cron('@daily), late)", 11..26, "the quote is not closed"),
             ("latest(0)", 7..8, "expected how many of the newest partitions"),
+            ("any(missing of )", 15..16, "expected an asset"),
+            ("any(missing of flights)", 15..22, "expected an asset"),
+            ("any(missing of a.b c.d)", 19..20, "expected `)`, but there is `c`"),
+            ("missing(a.b)", 7..8, "unexpected text"),
+            ("upstream_updated(a.b", 20..20, "expected `)`, but the condition ends"),
             ("ŝtale", 0..6, "`ŝtale` is no part of a condition"),
         ] {
             let error = parse(text).unwrap_err();

@@ -111,6 +111,8 @@ pub(crate) struct AssetDraft {
     pub(crate) check_reads: Vec<(AssetKey, Span)>,
     pub(crate) freshness: Option<Freshness>,
     pub(crate) automation: Option<Automation>,
+    /// Assets that its condition names, and where.
+    pub(crate) automation_names: Vec<(AssetKey, Span)>,
     pub(crate) rules: StepRules,
     /// `None` if the kind found something wrong.
     pub(crate) compiled: Option<CompiledKind>,
@@ -198,12 +200,14 @@ pub(crate) fn read_asset(
         _ => None,
     };
     let freshness = read_freshness(&table, &surrounding.settings.timezone, context.sources);
+    let mut automation_names = Vec::new();
     let automation = read_automation(
         &table,
         partitions.as_ref(),
         partitions_known,
         &surrounding.settings.timezone,
         context.sources,
+        &mut automation_names,
     );
     let params = context
         .used
@@ -225,6 +229,7 @@ pub(crate) fn read_asset(
         check_reads: checks.reads,
         freshness,
         automation,
+        automation_names,
         rules: read_rules(
             &table,
             &surrounding.settings.execution.rules,

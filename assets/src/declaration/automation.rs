@@ -8,8 +8,9 @@ use crate::asset::PartitionedBy;
 use crate::automation::{Automation, AutomationRule, Condition};
 use crate::cron::{Repeated, Timetable};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::key::AssetKey;
 use crate::partition::Partitioning;
-use crate::span::{Sources, Spanned};
+use crate::span::{Sources, Span, Spanned};
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 const RULE: FieldType = FieldType::Choice(&["eager", "on_missing"]);
@@ -48,13 +49,15 @@ static TABLE: TableSpec = TableSpec {
     ],
 };
 
-/// Reads the automation of an asset; `None` if there is none, or something in it is wrong (and reported).
+/// Reads the automation of an asset; `None` if there is none, or something in it is wrong (and reported). `named` gets the assets
+/// that its condition names, and where.
 pub(super) fn read_automation(
     asset: &TableReader<'_>,
     partitions: Option<&PartitionedBy>,
     partitions_known: bool,
     project_zone: &str,
     sources: &Sources,
+    named: &mut Vec<(AssetKey, Span)>,
 ) -> Option<Automation> {
     let plain = |rule| Automation {
         rule,
@@ -62,7 +65,7 @@ pub(super) fn read_automation(
         zone: project_zone.to_owned(),
     };
     let Some(table) = asset.table("automation") else {
-        return named(asset.string("automation")?.value).map(plain);
+        return plain_rule(asset.string("automation")?.value).map(plain);
     };
     let given: Vec<&str> = ["rule", "on_cron", "when"]
         .into_iter()
@@ -93,7 +96,7 @@ pub(super) fn read_automation(
     };
     let by_time = matches!(partitions.map(|by| &by.partitioning), Some(Partitioning::Time(_))) || !partitions_known;
     let rule = match given[0] {
-        "rule" => named(table.string("rule")?.value)?,
+        "rule" => plain_rule(table.string("rule")?.value)?,
         "on_cron" => {
             let crons = read_crons(&table, "on_cron", sources);
             let zone = TimeZone::get(zone?).ok()?;
@@ -101,7 +104,7 @@ pub(super) fn read_automation(
         }
         _ => {
             let written = table.string("when")?;
-            let condition = read_condition(&table, written, zone?, sources)?;
+            let condition = read_condition(&table, written, zone?, sources, named)?;
             if condition.speaks_of_latest() && !by_time {
                 table.report(no_latest(written));
                 return None;
@@ -136,7 +139,7 @@ pub(super) fn read_automation(
     })
 }
 
-fn named(word: &str) -> Option<AutomationRule> {
+fn plain_rule(word: &str) -> Option<AutomationRule> {
     match word {
         "eager" => Some(AutomationRule::Eager),
         "on_missing" => Some(AutomationRule::OnMissing),
@@ -162,12 +165,21 @@ fn no_latest(place: Spanned<&str>) -> Diagnostic {
     .help("leave it out, or partition the asset by time")
 }
 
-fn read_condition(table: &TableReader<'_>, written: Spanned<&str>, zone: &str, sources: &Sources) -> Option<Condition> {
+fn read_condition(
+    table: &TableReader<'_>,
+    written: Spanned<&str>,
+    zone: &str,
+    sources: &Sources,
+    named: &mut Vec<(AssetKey, Span)>,
+) -> Option<Condition> {
     let zone = TimeZone::get(zone).ok()?;
-    match Condition::parse(written.value, &zone) {
-        Ok(condition) => Some(condition),
+    let place = inline_text(written, sources);
+    match Condition::parse_named(written.value, &zone) {
+        Ok((condition, names)) => {
+            named.extend(names.into_iter().map(|(name, at)| (name, place.span(at.start, at.end))));
+            Some(condition)
+        }
         Err(error) => {
-            let place = inline_text(written, sources);
             let diagnostic = Diagnostic::new(
                 Code::BadCondition,
                 error.message,

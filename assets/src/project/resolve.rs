@@ -81,6 +81,14 @@ pub(super) fn resolve(
     let edges: Vec<Vec<Edge>> = drafts.iter().map(|draft| resolver.edges(draft)).collect();
     let keys: Vec<&AssetKey> = drafts.iter().map(|draft| &draft.key).collect();
     cycles::report(&keys, &edges, sink);
+    for draft in &drafts {
+        for (asset, span) in &draft.automation_names {
+            resolver.exists(asset, *span);
+        }
+    }
+    if !sink.has_errors() {
+        super::conditions::report(&drafts, &edges, sink);
+    }
     if sink.has_errors() {
         return None;
     }

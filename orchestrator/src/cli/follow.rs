@@ -209,6 +209,7 @@ impl<'a> Follower<'a> {
             | Event::SensorPaused { .. }
             | Event::SensorResumed { .. }
             | Event::SensorTicked { .. }
+            | Event::SensorForgot { .. }
             | Event::Started { .. } => false,
         }
     }

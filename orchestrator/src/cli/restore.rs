@@ -22,8 +22,8 @@ use crate::edge::{clock, environment};
 
 /// Put the state of a backup in the place of the present one.
 ///
-/// Nothing is lost: the present state folder is kept beside the new one. Schedules, sensors and open runs of the restored state are paused;
-/// what happened after the backup is not known to it, so look at the report, then resume them one by one.
+/// Nothing is lost: the present state folder is kept beside the new one. Schedules, sensors, automation and open runs of the restored state
+/// are paused; what happened after the backup is not known to it, so look at the report, then resume them one by one.
 #[derive(Args)]
 pub struct Restore {
     /// What `millpond backup` wrote.
@@ -50,6 +50,8 @@ struct RestoreReport {
     paused_schedules: Vec<String>,
     /// Sensors that are paused now: `millpond sensor resume`.
     paused_sensors: Vec<String>,
+    /// Whether automation was paused, of all assets: `millpond automation resume`.
+    paused_automation: bool,
     /// Runs that are paused now: `millpond resume` or `millpond cancel`.
     paused_runs: Vec<String>,
     /// What of the tables and models is not as the backup says.
@@ -143,6 +145,7 @@ impl Restore {
             before: None,
             paused_schedules: held.schedules,
             paused_sensors: held.sensors,
+            paused_automation: held.automation,
             paused_runs: held.runs,
             violations,
             newer,
@@ -155,6 +158,7 @@ impl Restore {
 struct Held {
     schedules: Vec<String>,
     sensors: Vec<String>,
+    automation: bool,
     runs: Vec<String>,
 }
 
@@ -175,6 +179,7 @@ fn hold(store: &mut Store) -> Result<Held, Stop> {
         match recorded.event {
             Event::SchedulePaused { schedule, .. } => held.schedules.push(schedule),
             Event::SensorPaused { sensor, .. } => held.sensors.push(sensor),
+            Event::AutomationPaused { .. } => held.automation = true,
             Event::RunPaused { run } => held.runs.push(run.to_string()),
             _ => {}
         }
@@ -271,6 +276,9 @@ fn tell(report: &RestoreReport, root: &Path, terminal: &Terminal) {
             "paused sensors: {} (`millpond sensor resume NAME`)",
             report.paused_sensors.join(", ")
         ));
+    }
+    if report.paused_automation {
+        terminal.say("paused automation, of all assets (`millpond automation resume`)");
     }
     if !report.paused_runs.is_empty() {
         terminal.say(format!(

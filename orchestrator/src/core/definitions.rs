@@ -18,6 +18,7 @@ pub struct Definitions {
     alerts: BTreeMap<String, Alert>,
     sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
+    version: Option<Fingerprint>,
     /// What the core needs to know of the project's and the machine's settings.
     pub settings: CoreSettings,
 }
@@ -71,6 +72,7 @@ impl Definitions {
             alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             fingerprint: Some(fingerprint),
+            version: None,
             settings,
         }
     }
@@ -92,6 +94,18 @@ impl Definitions {
     pub fn with_alerts(mut self, alerts: BTreeMap<String, Alert>) -> Self {
         self.alerts = alerts;
         self
+    }
+
+    /// The same under a name by which they are found again at another start.
+    #[must_use]
+    pub fn with_version(mut self, version: Fingerprint) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// The name by which they are found again, where they are kept.
+    pub fn version(&self) -> Option<&Fingerprint> {
+        self.version.as_ref()
     }
 
     /// Its alerts, by name.

@@ -1,5 +1,6 @@
 //! Everything that can reach the core, as one closed list.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use assets::outcome::{Failure, Observation, Staged, TablePointer};
@@ -10,6 +11,7 @@ use state::sensor::SensorEvent;
 
 use super::definitions::Definitions;
 use super::effect::RequestId;
+use super::world::KeyHash;
 
 /// One thing that happened outside, or that someone asked for.
 #[derive(Debug, Clone)]
@@ -263,4 +265,7 @@ pub struct SensorSight {
     pub lag: u64,
     /// Something to add to the reason of the tick.
     pub remark: Option<String>,
+    /// The keys of everything that it shows, told of or not, where that was looked for: what was told of long ago and is not
+    /// among them is forgotten.
+    pub shown: Option<BTreeSet<KeyHash>>,
 }

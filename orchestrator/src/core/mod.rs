@@ -29,8 +29,8 @@ mod upkeep;
 mod world;
 
 pub use decide::{
-    AUTOMATION, Explanation, FreshnessNow, Turn, decide, explain, freshness_now, schedule_of, selected, sensor_of,
-    turn, wait_of,
+    AUTOMATION, Explanation, FreshnessNow, Turn, decide, explain, freshness_now, remembered_from, schedule_of,
+    selected, sensor_of, turn, wait_of,
 };
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
@@ -46,7 +46,7 @@ pub use queue::{Wait, WaitsFor, waits, waits_of};
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{
-    AlertRecord, AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, LastFailure,
-    LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord, SourceRead,
-    Step, WaitingMessage, World,
+    AlertRecord, AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, KeyHash,
+    LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord,
+    SourceRead, Step, WaitingMessage, World, key_hash,
 };

@@ -33,10 +33,14 @@ const LOOKED_THROUGH: usize = 1000;
 pub enum WaitsFor {
     /// That someone resumes the run.
     Resume,
+    /// The next start: this process is about to end.
+    NextStart,
     /// The end of an earlier run of the same schedule.
     EarlierRun {
         /// The earlier run.
         run: RunId,
+        /// Whether that one is paused.
+        paused: bool,
     },
     /// What it reads is not made yet in this run.
     Upstream {
@@ -59,6 +63,8 @@ pub enum WaitsFor {
     Partition {
         /// That run.
         run: RunId,
+        /// Whether it is paused.
+        paused: bool,
     },
     /// A place in a pool.
     Pool {
@@ -160,12 +166,13 @@ impl<'w> Queue<'w> {
     /// What keeps the ready steps of a group from being given to a worker, besides the number of workers and other runs'
     /// claims to their partitions.
     pub(super) fn held(&self, run: &Run, group: &Group) -> Option<WaitsFor> {
-        if run.paused {
-            return Some(WaitsFor::Resume);
+        if let Some(stopped) = stopped(self.world, run) {
+            return Some(stopped);
         }
         if let Some(earlier) = self.behind.get(&run.id) {
             return Some(WaitsFor::EarlierRun {
                 run: (*earlier).clone(),
+                paused: self.is_paused(earlier),
             });
         }
         if run.room() == 0 {
@@ -214,6 +221,10 @@ impl<'w> Queue<'w> {
         earlier.find(claims).map(|other| &other.id)
     }
 
+    fn is_paused(&self, run: &RunId) -> bool {
+        self.world.run(run).is_some_and(|run| run.paused)
+    }
+
     fn worker(&self) -> WaitsFor {
         let runs: BTreeSet<&RunId> = self.in_use.attempts().iter().copied().collect();
         WaitsFor::Worker {
@@ -238,9 +249,22 @@ impl<'w> Queue<'w> {
             }
         };
         match claimed {
-            Some(other) => WaitsFor::Partition { run: other.clone() },
+            Some(other) => WaitsFor::Partition {
+                run: other.clone(),
+                paused: self.is_paused(other),
+            },
             None => self.worker(),
         }
+    }
+}
+
+/// Why nothing of a run is started, whatever its steps wait for beside.
+fn stopped(world: &World, run: &Run) -> Option<WaitsFor> {
+    match (run.paused, world.is_draining()) {
+        // The next start would not start it either.
+        (true, _) => Some(WaitsFor::Resume),
+        (false, true) => Some(WaitsFor::NextStart),
+        (false, false) => None,
     }
 }
 
@@ -275,6 +299,12 @@ pub fn waits(world: &World, at: Micros, run: &RunId) -> Vec<Wait> {
         let stretch = group.first..group.first + group.len;
         let steps = &run.steps[group.first as usize..(group.first + group.len) as usize];
         let waiting = steps.iter().filter(|step| step.status == StepStatus::Waiting).count();
+        if let Some(stopped) = stopped(world, run) {
+            if waiting > 0 {
+                wait(waiting, stopped);
+            }
+            continue;
+        }
         let delayed = run.delayed.range(stretch);
         let retries = delayed.clone().count();
         if let Some((&position, &due)) = delayed.min_by_key(|(_, due)| **due) {
@@ -305,6 +335,9 @@ fn wait_of(queue: &Queue<'_>, run: &Run, step: &AssetPartition) -> Option<WaitsF
     let known = &run.steps[position as usize];
     if known.status != StepStatus::Waiting {
         return None;
+    }
+    if let Some(stopped) = stopped(queue.world, run) {
+        return Some(stopped);
     }
     if let Some(&due) = run.delayed.get(&position) {
         let retry = known.retries;

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use assets::automation::is_named;
 use assets::outcome::Staged;
 use assets::{
     Asset, AssetInput, AssetKey, AssetPartition, Fingerprint, InputRole, ModelReference, PartitionKey, WriteMode,
@@ -309,20 +310,24 @@ impl<'a> Sight<'a> {
         })
     }
 
-    /// Whether it would see other rows, or another model, than those it was made from.
+    /// Whether it would see other rows, or another model, than those it was made from; of these inputs, or of all if none is
+    /// named.
     pub(super) fn inputs_changed(
         &self,
         asset: &Asset,
         partition: Option<&PartitionKey>,
         made: &LastMaterialization,
+        of: &[AssetKey],
     ) -> bool {
         let is = self.input_versions(asset, partition);
         // An input that has no version (any more) is no reason to make it: it cannot be.
         is.iter()
+            .filter(|(input, _)| is_named(of, input))
             .any(|(input, version)| made.inputs.get(input) != Some(version))
             || made
                 .inputs
                 .keys()
+                .filter(|key| is_named(of, key))
                 .any(|key| asset.inputs.iter().all(|input| input.asset != *key))
     }
 

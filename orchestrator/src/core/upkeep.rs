@@ -110,10 +110,13 @@ impl Upkeep {
 /// How many steps upstream a condition looks.
 fn reach(condition: &Condition) -> usize {
     match condition {
-        Condition::Is(State::Stale | State::UpstreamUpdated) => 1,
+        Condition::Is(State::Stale | State::UpstreamUpdated) | Condition::UpdatedBy(_) => 1,
         Condition::Is(_) | Condition::Latest(_) => 0,
-        Condition::Since(first, second) => usize::from([first, second].contains(&&Happening::UpstreamMaterialized)),
-        Condition::Any(inner) | Condition::All(inner) => 1 + reach(inner),
+        Condition::Since(first, second) => {
+            let upstream = |happening: &Happening| matches!(happening, Happening::UpstreamMaterialized(_));
+            usize::from(upstream(first) || upstream(second))
+        }
+        Condition::Any(inner, _) | Condition::All(inner, _) => 1 + reach(inner),
         Condition::Not(inner) => reach(inner),
         Condition::And(parts) | Condition::Or(parts) => parts.iter().map(reach).max().unwrap_or(0),
     }

@@ -39,6 +39,11 @@ impl StateFolder {
         self.path.join("state.db")
     }
 
+    /// What SQLite writes before it is moved into the database.
+    pub fn write_ahead_log(&self) -> PathBuf {
+        self.path.join("state.db-wal")
+    }
+
     /// The log file of an attempt.
     pub fn log_file(&self, run: &RunId, attempt: &AttemptId) -> PathBuf {
         self.path.join(state::logs::attempt_file(run, attempt))

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use assets::Fingerprint;
 use assets::files::{FileError, ProjectFiles};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,16 @@ impl From<Vec<u8>> for Text {
 }
 
 impl KeptFiles {
+    /// As one text, from which they can be read again.
+    pub fn copy(&self) -> String {
+        serde_json::to_string(self).expect("texts have a JSON form")
+    }
+
+    /// Tells one version of the files from all others.
+    pub fn version(&self) -> Fingerprint {
+        Fingerprint::of([self.copy().as_str()])
+    }
+
     /// Whether the folder holds the same now. Reads every file again.
     pub fn are_those_of(&self, disk: &DiskFiles) -> bool {
         let folders = self.folders.keys().map(|folder| (folder, listed(disk, folder)));

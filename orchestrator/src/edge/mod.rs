@@ -58,3 +58,4 @@ pub mod sensors;
 mod ticker;
 pub mod worker;
 mod worker_process;
+pub mod write_ahead_log;

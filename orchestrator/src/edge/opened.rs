@@ -141,7 +141,8 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
             Definitions::new(project.graph, core)
                 .with_schedules(project.schedules)
                 .with_sensors(project.sensors)
-                .with_alerts(project.alerts),
+                .with_alerts(project.alerts)
+                .with_version(files.version()),
         ),
         pool: PoolSettings {
             worker: WorkerSettings {

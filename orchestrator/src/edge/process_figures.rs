@@ -58,12 +58,7 @@ pub fn started() -> Micros {
 
 /// Bytes of the parts of the state: the database, its write-ahead log, models.
 pub fn store_bytes(folder: &StateFolder) -> Vec<(&'static str, u64)> {
-    let database = folder.database();
-    let log = {
-        let mut path = database.clone().into_os_string();
-        path.push("-wal");
-        std::path::PathBuf::from(path)
-    };
+    let (database, log) = (folder.database(), folder.write_ahead_log());
     let size = |path: &std::path::Path| fs::metadata(path).map_or(0, |meta| meta.len());
     vec![("database", size(&database)), ("write_ahead_log", size(&log))]
 }

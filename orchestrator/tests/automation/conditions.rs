@@ -119,3 +119,53 @@ fn since_compares_when_things_happened_last() {
     daemon.wake("2024-03-06T17:00:00Z");
     assert_eq!(daemon.requested(), Vec::<String>::new());
 }
+
+#[test]
+fn a_condition_that_names_assets_is_asked_of_no_others() {
+    let flights = asset("bronze.flights", fixed(2), &[]);
+    let weather = asset("bronze.weather", fixed(2), &[]);
+    let silver = automated(
+        asset("silver.b", fixed(2), &[&flights, &weather]),
+        "missing or upstream_updated(bronze.flights)",
+    );
+    let gold = automated(
+        asset("gold.c", fixed(2), &[&flights, &weather]),
+        "missing or any(failed of bronze.weather) and stale",
+    );
+    let late = automated(
+        asset("gold.d", fixed(2), &[&flights, &weather]),
+        "missing or since(upstream_materialized(bronze.weather), materialized) and all(since(materialized, failed) of bronze.flights)",
+    );
+    let mut daemon = Daemon::start(&[flights, weather, silver, gold, late], "2024-03-05T12:00:00Z");
+    daemon.submit("bronze.*", None);
+    daemon.work();
+    let all = "silver.b p0000..p0001, gold.d p0000..p0001, gold.c p0000..p0001";
+    assert_eq!(daemon.requested(), [all]);
+    // What it is not about changes, and makes it stale all the same.
+    daemon.update("bronze.weather", "two");
+    daemon.work();
+    assert_eq!(daemon.requested(), ["gold.d p0000..p0001"]);
+    daemon.update("bronze.flights", "two");
+    daemon.work();
+    assert_eq!(daemon.requested(), ["silver.b p0000..p0001"]);
+    // A failure of one that is not named, and of the one that is.
+    for (name, is_asked) in [("bronze.flights", false), ("bronze.weather", true)] {
+        daemon.failing.insert(assets::AssetPartition::new(
+            name.parse().unwrap(),
+            Some(assets::PartitionKey::new("p0000").unwrap()),
+        ));
+        daemon.update(name, "three");
+        daemon.work();
+        let requested = daemon.requested();
+        let asked = requested.iter().any(|decision| decision.contains("gold.c p0000"));
+        assert_eq!(asked, is_asked, "{name}: {requested:?}");
+        daemon.failing.clear();
+    }
+    let told = explain(
+        &daemon.world,
+        daemon.now,
+        &"silver.b".parse().unwrap(),
+        Some(&assets::PartitionKey::new("p0001").unwrap()),
+    );
+    assert_eq!(told.unwrap().rule, "when missing or upstream_updated(bronze.flights)");
+}

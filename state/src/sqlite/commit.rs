@@ -221,6 +221,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SensorRemoved { .. } => "sensor_removed",
         Event::SensorPaused { .. } => "sensor_paused",
         Event::SensorResumed { .. } => "sensor_resumed",
+        Event::SensorForgot { .. } => "sensor_forgot",
         Event::SensorTicked { .. } => "sensor_ticked",
         Event::Started { .. } => "started",
     }

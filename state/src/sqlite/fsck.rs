@@ -50,7 +50,8 @@ pub enum Rule {
     AliasesPointToVersions,
     /// The instants of a schedule are told once each, up to where it says that they are accounted for.
     InstantsAreToldOnce,
-    /// The ticks of a sensor have the numbers 1, 2, 3, …, and each tells of as many events as it says.
+    /// The newest tick of a sensor has the number that the sensor says, and each tells of as many events as it says, or of
+    /// none once it is forgotten.
     SensorTicksAreWhole,
 }
 
@@ -158,9 +159,15 @@ const RULES: &[(Rule, &str)] = &[
     ),
     (
         Rule::SensorTicksAreWhole,
+        "SELECT e.sensor || ' forgot what it told of in tick ' || e.tick || ', and ' || e.key || ' is kept'
+         FROM sensor_event e JOIN sensor_tick t ON t.sensor = e.sensor AND t.number = e.tick
+         WHERE t.forgotten IS NOT NULL",
+    ),
+    (
+        Rule::SensorTicksAreWhole,
         "SELECT t.sensor || ' tells of ' || t.events || ' events in tick ' || t.number || ', and ' || count(e.key) || ' are kept'
          FROM sensor_tick t LEFT JOIN sensor_event e ON e.sensor = t.sensor AND e.tick = t.number
-         GROUP BY t.sensor, t.number HAVING t.events <> count(e.key)",
+         WHERE t.forgotten IS NULL GROUP BY t.sensor, t.number HAVING t.events <> count(e.key)",
     ),
 ];
 

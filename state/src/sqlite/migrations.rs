@@ -52,6 +52,14 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "retries",
         sql: include_str!("migrations/0007_retries.sql"),
     },
+    Migration {
+        name: "forgetting",
+        sql: include_str!("migrations/0008_forgetting.sql"),
+    },
+    Migration {
+        name: "definitions",
+        sql: include_str!("migrations/0009_definitions.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -142,6 +150,8 @@ mod tests {
         "307e06aa5b561490047f99772ab82f43",
         "6fe4d764bba3aa6c8f9fa53e5129a285",
         "617dd033191223506c61ef76c4fe82bf",
+        "2cebb70629b3cd46e0d6d3076aa0697f",
+        "4251b7f336e76ac6ea2b3c4590fbe0bb",
     ];
 
     #[test]

@@ -13,14 +13,17 @@
 //! ```
 //!
 //! Invariant: `commit` and `retire` are the only code that writes rows after `open`, except the mark of a clean shutdown, the
-//! project's name and the copy of its definitions in `meta`.
+//! project's name and the copies of its definitions in `meta`.
 
 pub mod catalog;
 pub mod commit;
+mod definitions;
 mod error;
 pub mod fsck;
 pub mod load;
+mod loaded;
 pub mod loaded_alerts;
+pub mod loaded_sensors;
 pub mod lock;
 mod migrations;
 mod mounts;

@@ -164,20 +164,6 @@ impl Store {
         Ok(())
     }
 
-    /// A copy of the definitions that were in force last, as [`Store::remember_definitions`] got it.
-    pub fn definitions(&self) -> Result<Option<String>, StateError> {
-        Ok(self.meta("definitions")?)
-    }
-
-    /// Keeps a copy of the definitions in force, for a start that finds mistakes in those on disk. Nothing is written if it is
-    /// the copy that is there.
-    pub fn remember_definitions(&mut self, copy: &str) -> Result<(), StateError> {
-        if self.meta("definitions")?.as_deref() != Some(copy) {
-            self.set_meta("definitions", copy)?;
-        }
-        Ok(())
-    }
-
     /// The identity of the newest start, as in `Event::Started`.
     pub fn boot(&self) -> Result<Option<String>, StateError> {
         Ok(self.meta("boot")?)
@@ -256,7 +242,7 @@ impl Store {
         self.connection.close().map_err(|(_, error)| error.into())
     }
 
-    fn meta(&self, key: &str) -> rusqlite::Result<Option<String>> {
+    pub(super) fn meta(&self, key: &str) -> rusqlite::Result<Option<String>> {
         self.connection
             .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
             .optional()

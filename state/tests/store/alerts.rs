@@ -32,6 +32,10 @@ struct ModelMessage {
 }
 
 impl ModelAlert {
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
     fn waiting(&self) -> Option<&ModelMessage> {
         self.messages
             .last()

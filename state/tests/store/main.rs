@@ -4,7 +4,9 @@
 mod agreement;
 mod alerts;
 mod automation;
+mod definitions;
 mod faults;
+mod forgetting;
 mod kill;
 mod model;
 mod property;

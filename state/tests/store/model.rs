@@ -114,7 +114,9 @@ impl Model {
         self.events.push(recorded.clone());
         self.watched.apply(seq, recorded);
         match recorded.event.clone() {
-            Event::RunSubmitted { run, request, steps } => {
+            Event::RunSubmitted {
+                run, request, steps, ..
+            } => {
                 let plan = steps.iter().map(|planned| planned.step.clone()).collect();
                 for planned in steps {
                     let step = ModelStep {
@@ -372,7 +374,8 @@ impl Model {
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }
             | Event::SensorResumed { .. }
-            | Event::SensorTicked { .. } => {}
+            | Event::SensorTicked { .. }
+            | Event::SensorForgot { .. } => {}
             Event::Started { boot, mode: _ } => self.boot = Some(boot),
         }
     }

@@ -48,7 +48,17 @@ fn tick(number: u64, keys: &[&str], run: Option<RunId>) -> SensorTick {
         events: keys.iter().map(|key| event(key)).collect(),
         cursor: Some(format!("after {number}")),
         lag: 3,
+        failures: None,
     }
+}
+
+/// The keys that a sensor remembers.
+fn remembered(loaded: &Loaded) -> Vec<&str> {
+    loaded.sensors["landing"]
+        .told
+        .iter()
+        .map(|(key, _)| key.as_str())
+        .collect()
 }
 
 fn told(tick: SensorTick) -> Event {
@@ -85,7 +95,7 @@ fn a_tick_its_events_and_its_run_are_one() {
     let sensor = &loaded.sensors["landing"];
     assert_eq!((sensor.ticks, sensor.failures, sensor.lag), (1, 0, 3));
     assert_eq!(sensor.cursor.as_deref(), Some("after 1"));
-    assert_eq!(sensor.told, ["x", "y"]);
+    assert_eq!(remembered(&loaded), ["x", "y"]);
 
     // Told of before, in the same tick twice, out of turn, for a run that another tick requested: all of it is refused, and
     // nothing of the refused commit is there.
@@ -133,7 +143,7 @@ fn what_is_watched_says_whether_a_cursor_still_means_something() {
     let sensor = &loaded.sensors["landing"];
     assert_eq!((sensor.cursor.as_deref(), sensor.lag, sensor.ticks), (None, 0, 1));
     // What was told of stays told of.
-    assert_eq!(sensor.told, ["x"]);
+    assert_eq!(remembered(&loaded), ["x"]);
     let gone = Event::SensorRemoved {
         sensor: "landing".into(),
     };
@@ -142,4 +152,34 @@ fn what_is_watched_says_whether_a_cursor_still_means_something() {
     assert!(refused(&mut store, &[gone]).contains("not declared"));
     assert!(refused(&mut store, &[told(tick(2, &["y"], None))]).contains("does not follow"));
     assert_eq!(sensors(&store, None, 10).unwrap().rows.len(), 1);
+}
+
+#[test]
+fn what_is_forgotten_can_be_told_of_again() {
+    let mut store = Store::in_memory().unwrap();
+    taken(
+        &mut store,
+        &[
+            declared("a", false),
+            told(tick(1, &["x", "y"], None)),
+            told(tick(2, &[], None)),
+            told(tick(3, &["z"], None)),
+            told(tick(4, &["w"], None)),
+        ],
+    );
+    let forgot = Event::SensorForgot {
+        sensor: "landing".into(),
+        ticks: vec![(1, 3)],
+    };
+    let loaded = taken(&mut store, &[forgot]);
+    let sensor = &loaded.sensors["landing"];
+    assert_eq!((remembered(&loaded), sensor.ticks), (vec!["w"], 4));
+    assert_eq!(sensor.told_at.keys().collect::<Vec<_>>(), [&4]);
+    // The tick still says how much it told of.
+    let ticks = sensor_ticks(&store, "landing", None, 9).unwrap().rows;
+    let events: Vec<(u64, usize)> = ticks.iter().map(|row| (row.events, row.examples.len())).collect();
+    assert_eq!(events, [(1, 1), (1, 0), (0, 0), (2, 0)]);
+    let loaded = taken(&mut store, &[told(tick(5, &["x"], None))]);
+    assert_eq!(remembered(&loaded), ["w", "x"]);
+    assert!(refused(&mut store, &[told(tick(6, &["w"], None))]).contains("told of `w` before"));
 }

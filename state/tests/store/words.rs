@@ -58,6 +58,7 @@ pub(crate) fn submitted(run: &RunId, steps: &[AssetPartition]) -> Event {
                 reason: format!("missing {step}"),
             })
             .collect(),
+        definitions: Some(Fingerprint::of(["definitions"])),
     }
 }
 

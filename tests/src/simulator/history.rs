@@ -83,7 +83,9 @@ impl History {
         };
         self.upkeep.tell(world, recorded, &is_open)?;
         match &recorded.event {
-            Event::RunSubmitted { run, steps, request } => {
+            Event::RunSubmitted {
+                run, steps, request, ..
+            } => {
                 let told = Told {
                     submitted_at: recorded.at,
                     definitions: world.definitions().clone(),
@@ -265,6 +267,7 @@ impl History {
             | Event::SensorPaused { .. }
             | Event::SensorResumed { .. }
             | Event::SensorTicked { .. }
+            | Event::SensorForgot { .. }
             | Event::Started { .. } => {}
         }
         Ok(())
@@ -409,9 +412,15 @@ impl History {
             for wait in said {
                 let is_true = match &wait.waits_for {
                     WaitsFor::Resume => told.paused,
-                    WaitsFor::EarlierRun { run } | WaitsFor::Partition { run } | WaitsFor::KeptFree { run } => {
-                        run != id && self.runs.get(run).is_some_and(|other| !other.over)
+                    WaitsFor::NextStart => world.is_draining() && !told.paused,
+                    WaitsFor::EarlierRun { run, paused } | WaitsFor::Partition { run, paused } => {
+                        run != id
+                            && self
+                                .runs
+                                .get(run)
+                                .is_some_and(|other| !other.over && other.paused == *paused)
                     }
+                    WaitsFor::KeptFree { run } => run != id && self.runs.get(run).is_some_and(|other| !other.over),
                     WaitsFor::Upstream { asset } => told
                         .steps
                         .iter()

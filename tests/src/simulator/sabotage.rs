@@ -54,6 +54,8 @@ pub enum Sabotage {
     ForgetTheKeys,
     /// A sensor tells of all that it sees, also of what it has told of before.
     TellOfAllThatIsSeen,
+    /// A sensor forgets what is still there to be seen.
+    ForgetWhatIsThere,
 }
 
 impl Sabotage {
@@ -81,6 +83,7 @@ impl Sabotage {
         Self::SubmitWithoutTheTick,
         Self::ForgetTheKeys,
         Self::TellOfAllThatIsSeen,
+        Self::ForgetWhatIsThere,
     ];
 
     /// Changes an input before the core sees it.
@@ -89,6 +92,25 @@ impl Sabotage {
             (Self::IgnoreTheCheck, Input::Staged { attempt, mut staged }) => {
                 staged.checks.iter_mut().for_each(|check| check.passed = true);
                 Input::Staged { attempt, staged }
+            }
+            (
+                Self::ForgetWhatIsThere,
+                Input::SensorLooked {
+                    request,
+                    sensor,
+                    mut look,
+                    by,
+                },
+            ) => {
+                if let Ok(sight) = &mut look.sight {
+                    sight.shown = sight.shown.take().map(|_| std::collections::BTreeSet::new());
+                }
+                Input::SensorLooked {
+                    request,
+                    sensor,
+                    look,
+                    by,
+                }
             }
             (_, input) => input,
         }
@@ -338,7 +360,7 @@ impl Sabotage {
                     more
                 })
             }
-            Self::IgnoreTheCheck | Self::ForgetToStore | Self::OvercrowdAPool => None,
+            Self::IgnoreTheCheck | Self::ForgetToStore | Self::OvercrowdAPool | Self::ForgetWhatIsThere => None,
         }
     }
 

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use assets::selection::Selection;
 use assets::sensor::{FileIdentity, FilesSource, SensorSource};
 use assets::{AssetKey, Location, PartitionKey, Sensor};
-use orchestrator::core::{Broken, Input, InvariantId, SensorLook, SensorSight, World};
-use state::event::{Event, Recorded};
+use orchestrator::core::{Broken, Input, InvariantId, KeyHash, SensorLook, SensorSight, World, key_hash};
+use state::event::{Event, Micros, Recorded};
 use state::ids::RunId;
 use state::schedule::TickStatus;
-use state::sensor::SensorEvent;
+use state::sensor::{SensorEvent, TickRange};
 
 use super::dice::Dice;
 
@@ -30,6 +30,7 @@ pub(super) fn sensor(number: usize, names: &[AssetKey], dice: &mut Dice) -> Sens
         every_seconds: 60,
         deadline_seconds: 60,
         most_events: 1 + dice.below(4) as u32,
+        remember_seconds: remember_seconds(number as u64),
         paused: dice.percent(15),
         location: Location {
             file: "millpond.toml".to_owned(),
@@ -37,6 +38,10 @@ pub(super) fn sensor(number: usize, names: &[AssetKey], dice: &mut Dice) -> Sens
             column: 1,
         },
     }
+}
+
+fn remember_seconds(number: u64) -> u64 {
+    (1 + number) * 3600
 }
 
 /// Something else to watch than before, now and then.
@@ -72,12 +77,18 @@ fn way(sensor: &str) -> Way {
 #[derive(Default)]
 pub(super) struct Outside {
     things: BTreeMap<String, Vec<SensorEvent>>,
+    /// How many of them, from the oldest, are not there any more.
+    gone: BTreeMap<String, usize>,
 }
 
 impl Outside {
     /// Something happens that a sensor will see.
     pub(super) fn happen(&mut self, sensor: &str, keys: &[PartitionKey], dice: &mut Dice) {
         let things = self.things.entry(sensor.to_owned()).or_default();
+        if way(sensor) == Way::Keys && dice.percent(40) {
+            // Never the newest: a folder that is empty says nothing.
+            self.gone.insert(sensor.to_owned(), dice.below(things.len().max(1)));
+        }
         for _ in 0..1 + dice.below(4) {
             let number = things.len();
             let partitions = match dice.below(4) {
@@ -104,6 +115,12 @@ impl Outside {
         let things = self.things.get(sensor).map(Vec::as_slice).unwrap_or_default();
         let most = declared.most_events as usize;
         let way = way(sensor);
+        let gone = self.gone.get(sensor).copied().unwrap_or(0);
+        let shown: Option<BTreeSet<KeyHash>> = match way {
+            Way::Cursor => Some(BTreeSet::new()),
+            Way::Keys => Some(things[gone..].iter().map(|event| key_hash(&event.key)).collect()),
+            Way::Pushed => None,
+        };
         let (events, lag, cursor) = match way {
             Way::Cursor => {
                 let read: usize = record
@@ -115,7 +132,7 @@ impl Outside {
                 (events, things.len() - read, Some(read.to_string()))
             }
             Way::Keys => {
-                let mut new: Vec<SensorEvent> = things
+                let mut new: Vec<SensorEvent> = things[gone..]
                     .iter()
                     .filter(|event| !record.has_told(&event.key))
                     .cloned()
@@ -144,6 +161,7 @@ impl Outside {
                 cursor,
                 lag: lag as u64,
                 remark: None,
+                shown,
             }),
         };
         Some(Input::SensorLooked {
@@ -158,21 +176,31 @@ impl Outside {
         })
     }
 
-    /// Whether a sensor has told of all that it could see.
-    pub(super) fn is_told(&self, world: &World, sensor: &str) -> bool {
+    /// Whether a sensor has told of all that it can see, be it long ago.
+    pub(super) fn is_told(&self, told: &Told, sensor: &str) -> bool {
         let things = self.things.get(sensor).map(Vec::as_slice).unwrap_or_default();
-        let record = world.sensor(sensor);
-        things
-            .iter()
-            .all(|event| record.is_some_and(|record| record.has_told(&event.key)))
+        let gone = self.gone.get(sensor).copied().unwrap_or(0);
+        let told = |event: &SensorEvent| told.ever.contains(&(sensor.to_owned(), event.key.clone()));
+        things[gone..].iter().all(told)
+    }
+
+    /// Nothing may be forgotten that is still there to be seen, and would be told of again.
+    pub(super) fn is_gone(&self, sensor: &str, key: &str) -> bool {
+        let things = self.things.get(sensor).map(Vec::as_slice).unwrap_or_default();
+        let gone = self.gone.get(sensor).copied().unwrap_or(0);
+        way(sensor) == Way::Cursor || things[gone..].iter().all(|event| event.key != key)
     }
 }
 
 /// What was told, by the events alone.
 #[derive(Default)]
 pub(super) struct Told {
-    /// The tick of each event.
-    events: BTreeMap<(String, String), u64>,
+    /// The tick of each event that is remembered, and when that was.
+    events: BTreeMap<(String, String), (u64, Micros)>,
+    /// Every event that was ever told of.
+    ever: BTreeSet<(String, String)>,
+    /// What was forgotten last: sensors and keys.
+    pub(super) forgotten: Vec<(String, String)>,
     ticks: BTreeMap<String, u64>,
     paused: BTreeSet<String>,
     runs: BTreeSet<RunId>,
@@ -185,7 +213,7 @@ fn broken(found: String) -> Result<(), Broken> {
 impl Told {
     /// How many events were told of.
     pub(super) fn events(&self) -> usize {
-        self.events.len()
+        self.ever.len()
     }
 
     /// The sensors that are paused.
@@ -195,6 +223,7 @@ impl Told {
 
     /// Takes in what is committed at once.
     pub(super) fn tell(&mut self, together: &[Recorded]) -> Result<(), Broken> {
+        self.forgotten.clear();
         let mut submitted: BTreeSet<RunId> = BTreeSet::new();
         for recorded in together {
             match &recorded.event {
@@ -223,7 +252,8 @@ impl Told {
                     }
                     for event in &tick.events {
                         let key = (tick.sensor.clone(), event.key.clone());
-                        if let Some(first) = self.events.insert(key, tick.number) {
+                        self.ever.insert(key.clone());
+                        if let Some((first, _)) = self.events.insert(key, (tick.number, recorded.at)) {
                             let found = format!("{} told of {} in {first} and {}", tick.sensor, event.key, tick.number);
                             return broken(found);
                         }
@@ -238,6 +268,7 @@ impl Told {
                         Some(_) | None => {}
                     }
                 }
+                Event::SensorForgot { sensor, ticks } => self.forget(recorded.at, sensor, ticks)?,
                 _ => {}
             }
         }
@@ -245,5 +276,24 @@ impl Told {
             Some(run) => broken(format!("{run} was submitted without a tick")),
             None => Ok(()),
         }
+    }
+
+    fn forget(&mut self, at: Micros, name: &str, ticks: &[TickRange]) -> Result<(), Broken> {
+        let number: u64 = name.trim_start_matches("sensor").parse().expect("a number");
+        let latest = at - remember_seconds(number) as Micros * 1_000_000;
+        let goes = |(sensor, _): &(String, String), (tick, _): &(u64, Micros)| {
+            sensor == name && ticks.iter().any(|(first, last)| (first..=last).contains(&tick))
+        };
+        let gone: Vec<_> = self.events.extract_if(.., |key, told| goes(key, told)).collect();
+        if let Some(((_, key), (tick, told))) = gone.iter().find(|(_, (_, told))| *told >= latest) {
+            return broken(format!(
+                "{name} forgot {key} of tick {tick}, which it told of at {told}"
+            ));
+        }
+        if gone.is_empty() {
+            return broken(format!("{name} forgot {ticks:?}, in which it told of nothing"));
+        }
+        self.forgotten.extend(gone.into_iter().map(|(key, _)| key));
+        Ok(())
     }
 }

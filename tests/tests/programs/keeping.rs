@@ -2,6 +2,7 @@
 
 use millpond_tests::program::{Daemon, Project, until};
 use serde_json::{Value, json};
+use state::Store;
 
 const TOML: &str = r#"
 [project]
@@ -27,6 +28,13 @@ const ASSETS: &str = r#"
 kind = "sql"
 sql = "SELECT CAST($partition_key AS DATE) AS day, 1 AS n"
 partitions = { use = "daily", column = "day" }
+"#;
+
+const EAGER: &str = r#"
+[asset.gold.total]
+kind = "sql"
+sql = "SELECT sum(n) AS n FROM gold.days"
+automation = "eager"
 "#;
 
 fn project() -> Project {
@@ -90,6 +98,7 @@ fn a_backup_under_load_is_sound_and_what_is_restored_waits_for_a_word() {
         .expect(0)
         .answer();
     assert_eq!(said["paused_schedules"], json!(["nightly"]), "{said:#}");
+    assert_eq!(said["paused_automation"], true, "{said:#}");
     assert_eq!(said["newer"][0]["table"], "gold.days", "{said:#}");
     let kept = said["before"].as_str().unwrap();
     assert!(std::path::Path::new(kept).join("state.db").exists(), "{kept}");
@@ -106,6 +115,20 @@ fn a_backup_under_load_is_sound_and_what_is_restored_waits_for_a_word() {
         let status = run["status"].as_str().unwrap();
         assert!(run["paused"] == json!(true) || status == "succeeded", "{run:#}");
     }
+    // An asset that looks after itself does not begin to before someone says so.
+    project.write("assets/more.toml", EAGER.as_bytes());
+    let paused = |asset: &str| {
+        let found = project.run(&["--json", "automation", "list"]).expect(0).answer();
+        let listed = found["automation"].as_array()?;
+        listed.iter().find(|row| row["asset"] == asset)?;
+        Some(found["paused_by"].clone())
+    };
+    assert_eq!(paused("gold.total"), Some(json!("restore")));
+    project.run(&["automation", "resume"]).expect(0);
+    until("the new asset is made", || {
+        let asked = project.run(&["query", "SELECT n FROM gold.total"]);
+        (asked.code == Some(0)).then_some(())
+    });
     project.run(&["schedule", "resume", "nightly"]).expect(0);
     assert_eq!(daemon.stop().code, Some(0));
 }
@@ -190,4 +213,61 @@ fn what_is_older_than_retention_says_is_removed_and_the_tables_stay() {
     // It goes on from there.
     project.run(&["materialize", "--force"]).expect(0);
     project.sound();
+}
+
+#[test]
+fn a_sensor_remembers_what_is_still_there_and_forgets_what_is_long_gone() {
+    let project = project();
+    let sensor = r#"
+[sensor.landing]
+kind = "files"
+path = "landing/*.txt"
+identity = "content"
+settle = "1s"
+remember = "10 days"
+select = "gold.days"
+
+[retention]
+days = 30
+keep_runs = 1
+"#;
+    project.write("millpond.toml", format!("{TOML}{sensor}").as_bytes());
+    let told = || {
+        let store = Store::open_reader(&project.path().join(".millpond/state.db")).unwrap();
+        let sensor = store.load().unwrap().sensors.get("landing").cloned();
+        sensor.map_or(0, |sensor| sensor.told.len())
+    };
+    let daemon = Daemon::start(&project);
+    for (count, name) in [(1, "stays"), (2, "goes")] {
+        project.write(&format!("landing/{name}.txt"), name.as_bytes());
+        until("the file is told of", || (told() == count).then_some(()));
+    }
+    until("its run is over", || {
+        let open = daemon.get("/api/v1/overview").json()["open"].as_array()?.len();
+        (open == 0).then_some(())
+    });
+    let runs = project.run(&["--json", "runs"]).expect(0).answers();
+    let run = runs[0]["run"].as_str().unwrap().to_owned();
+    assert_eq!(daemon.stop().code, Some(0));
+    std::fs::remove_file(project.path().join("landing/goes.txt")).unwrap();
+    project.run(&["materialize", "--force"]).expect(0);
+
+    // Forty days later: the run of the sensor goes, and the key of the file that is gone.
+    let mut daemon = Daemon::start_with(&project, &[], &[("MILLPOND_CLOCK_OFFSET", "3456000")]);
+    daemon
+        .running()
+        .wait_for("what was older than [retention] says was removed");
+    project.run(&["runs", &run]).expect(4);
+    assert_eq!(daemon.get("/sensors").status, 200);
+    until("a key is forgotten", || (told() == 1).then_some(()));
+    project.run(&["fsck"]).expect(0);
+    // The same bytes under another name: of the file that is still there nothing is told, of the other as if it were new.
+    project.write("landing/stays_too.txt", b"stays");
+    project.write("landing/comes_again.txt", b"goes");
+    until("what was forgotten is told of", || (told() == 2).then_some(()));
+    let listed = project.run(&["--json", "sensor", "list", "landing"]).expect(0).answer();
+    let newest = &listed["sensors"][0]["ticks"][0];
+    assert_eq!(newest["examples"], json!(["landing/comes_again.txt"]), "{newest:#}");
+    assert_eq!(daemon.stop().code, Some(0));
+    project.run(&["fsck"]).expect(0);
 }

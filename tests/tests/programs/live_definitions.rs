@@ -3,6 +3,7 @@
 use millpond_tests::program::{Daemon, Project, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use state::Store;
 
 const TOML: &str = r#"
 [project]
@@ -160,6 +161,67 @@ fn queued_work_of_an_asset_that_is_gone_ends_with_that_reason_and_what_runs_goes
     );
     let page = daemon.get(&format!("/runs/{run}")).body;
     assert!(page.contains("gold.after is no longer declared"), "{page}");
+    assert_eq!(daemon.stop().code, Some(0));
+    project.sound();
+}
+
+#[test]
+fn a_run_keeps_what_it_started_with_across_a_kill_and_the_next_one_does_not() {
+    let project = project();
+    let slow = "[asset.gold.a_slow]\nkind = \"command\"\ncommand = [\"sh\", \"slow.sh\"]\n";
+    project.write("assets/b.toml", slow.as_bytes());
+    project.write(
+        "slow.sh",
+        b"touch started; while [ ! -e go ]; do sleep 0.05; done; echo done",
+    );
+    let daemon = Daemon::start(&project);
+    // There is one worker, and the slow step has it.
+    let slow = daemon
+        .post("/api/v1/runs", &json!({ "selection": "gold.a_slow" }))
+        .json();
+    until("the slow step runs", || {
+        project.path().join("started").exists().then_some(())
+    });
+    let accepted = daemon.post("/api/v1/runs", &json!({ "selection": "gold.one" })).json();
+    let (slow, run) = (slow["run"].as_str().unwrap(), accepted["run"].as_str().unwrap());
+    // Twice, so that neither version of the two that are open is the one in force.
+    for n in [2, 3] {
+        project.write("sql/one.sql", format!("SELECT {n} AS n").as_bytes());
+        taken_up(&daemon, "the edit", |found| found["swaps"] == n - 1);
+    }
+    daemon.kill();
+    // And once more while nobody looks.
+    project.write("sql/one.sql", b"SELECT 4 AS n");
+
+    let kept = || {
+        let store = Store::open_reader(&project.path().join(".millpond/state.db")).unwrap();
+        let open = store.load().unwrap().runs;
+        let versions = open.iter().filter_map(|run| run.definitions.clone());
+        let kept = versions.map(|version| store.definitions_of(&version).unwrap().is_some());
+        kept.collect::<Vec<bool>>()
+    };
+    assert_eq!(kept(), [true, true]);
+    let daemon = Daemon::start(&project);
+    let version = {
+        let store = Store::open_reader(&project.path().join(".millpond/state.db")).unwrap();
+        store.load().unwrap().runs[0].definitions.clone().unwrap()
+    };
+    project.write("go", b"");
+    for run in [slow, run] {
+        until("the run succeeded", || {
+            let found = daemon.get(&format!("/api/v1/runs/{run}")).json();
+            (found["run"]["row"]["status"] == "succeeded").then_some(())
+        });
+    }
+    assert_eq!(project.row("SELECT n FROM gold.one"), json!({ "n": 1 }));
+    let store = Store::open_reader(&project.path().join(".millpond/state.db")).unwrap();
+    until("the version that nobody needs is dropped", || {
+        store.definitions_of(&version).unwrap().is_none().then_some(())
+    });
+    assert!(store.definitions().unwrap().unwrap().contains("SELECT 4 AS n"));
+    // What it made is stale by the definitions in force.
+    project.run(&["materialize", "gold.one"]).expect(0);
+    assert_eq!(project.row("SELECT n FROM gold.one"), json!({ "n": 4 }));
     assert_eq!(daemon.stop().code, Some(0));
     project.sound();
 }

@@ -72,10 +72,18 @@ fn asked_to_end_it_lets_the_step_finish_and_starts_nothing_more() {
     });
     let ready = daemon.get("/readyz");
     assert_eq!((ready.status, &ready.json()["draining"]), (503, &json!(true)));
+    assert_eq!(ready.json()["write_ahead_log"], "small");
     assert!(daemon.get("/").body.contains("Millpond is stopping"));
     // What is asked for now is accepted, and waits.
     let accepted = daemon.post("/api/v1/runs", &json!({ "selection": "gold.one" }));
     assert_eq!(accepted.status, 200, "{accepted:?}");
+    let asked = accepted.json()["run"].as_str().unwrap().to_owned();
+    for run in [&run, &asked] {
+        let found = daemon.get(&format!("/api/v1/runs/{run}")).json();
+        let text = found["waits"][0]["text"].as_str().unwrap_or_default().to_owned();
+        assert!(text.starts_with("waits for the next start"), "{found:#}");
+        assert!(daemon.get(&format!("/runs/{run}")).body.contains(&text), "{text}");
+    }
     project.write("go", b"");
     let said = daemon.end();
     assert_eq!(said.code, Some(0), "{said:#?}");

@@ -22,6 +22,8 @@ use crate::span::{Sources, Span, Spanned};
 use crate::sql::QueryText;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
 
+const DAY: u64 = 24 * 3600;
+
 /// The keys of every sensor.
 pub(crate) static SENSOR: TableSpec = TableSpec {
     name: "sensor",
@@ -49,6 +51,11 @@ pub(crate) static SENSOR: TableSpec = TableSpec {
             "max_events",
             FieldType::IntegerWithin(1, 10_000),
             "Most events of one tick; the rest follows at once in further ticks. 1000 if left out.",
+        ),
+        FieldSpec::optional(
+            "remember",
+            FieldType::Duration,
+            "How long it remembers what it told of once that is shown no more, at least a day; `90 days` if left out.",
         ),
         FieldSpec::optional(
             "paused",
@@ -166,6 +173,22 @@ pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, reading: 
     let source = (known.read)(&table, reading);
     let (selection, select) = select?;
     let source = source?;
+    let remember_seconds = seconds(&table, "remember", 90 * DAY)?;
+    let needed = match &source {
+        // A request that is as old as `tolerance` allows could otherwise be played again.
+        SensorSource::Webhook(webhook) => DAY.max(webhook.tolerance_seconds.saturating_mul(2)),
+        _ => DAY,
+    };
+    if remember_seconds < needed {
+        table.invalid(
+            "remember",
+            match needed {
+                DAY => "`remember` is less than a day".to_owned(),
+                _ => "`remember` is less than twice the `tolerance`".to_owned(),
+            },
+        );
+        return None;
+    }
     let most_events = match table.has("max_events") {
         true => u32::try_from(table.integer("max_events")?.value).ok()?,
         false => 1000,
@@ -185,6 +208,7 @@ pub(crate) fn read_sensor(name: Spanned<&str>, table: TableReader<'_>, reading: 
             every_seconds: seconds(&table, "every", every_seconds)?,
             deadline_seconds: seconds(&table, "deadline", 60)?,
             most_events,
+            remember_seconds,
             paused: table.boolean("paused").unwrap_or(false),
             location: sources.location(name.span),
         },

@@ -1,5 +1,5 @@
 //! Everything that would start by itself is held: schedules, sensors and open runs are paused, one by one, so that each is let go on when
-//! whoever looked at it says so.
+//! whoever looked at it says so; and automation as a whole, of whatever assets.
 
 use state::event::Event;
 use state::status::RunStatus;
@@ -26,8 +26,12 @@ pub(super) fn hold(world: &World, by: &str) -> Decision {
         .open_runs()
         .filter(|run| !run.paused && run.status != RunStatus::Canceling)
         .map(|run| Event::RunPaused { run: run.id.clone() });
+    let automation = (!world.automation().paused.contains_key(&None)).then(|| Event::AutomationPaused {
+        asset: None,
+        by: by.to_owned(),
+    });
     Decision {
-        events: schedules.chain(sensors).chain(runs).collect(),
+        events: schedules.chain(sensors).chain(automation).chain(runs).collect(),
         effects: Vec::new(),
     }
 }

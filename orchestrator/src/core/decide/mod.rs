@@ -24,7 +24,7 @@ mod turn;
 pub use automation::{AUTOMATION, Explanation, explain};
 pub use freshness::{FreshnessNow, freshness_now};
 pub use schedule::schedule_of;
-pub use sensor::{sensor_of, wait_of};
+pub use sensor::{remembered_from, sensor_of, wait_of};
 pub use submit::selected;
 pub use turn::{Turn, turn};
 

@@ -92,6 +92,7 @@ pub(super) fn looked(
             decision
                 .events
                 .extend(tick.clone().map(|tick| Event::SensorTicked { tick }));
+            decision.events.extend(forgotten(at, sensor, record, look));
             Answer::SensorTicked { tick }
         }
     };
@@ -128,10 +129,15 @@ fn judge(
         events: Vec::new(),
         cursor: record.cursor.clone(),
         lag: record.lag,
+        failures: None,
+    };
+    let failed = |reason: String| SensorTick {
+        failures: Some(u64::from(record.failures) + 1),
+        ..tick(TickStatus::Failed, Some(reason))
     };
     let sight = match &look.sight {
         Ok(sight) => sight,
-        Err(reason) => return Some(tick(TickStatus::Failed, Some(reason.clone()))),
+        Err(reason) => return Some(failed(reason.clone())),
     };
     let Fresh { events, before } = fresh(record, sight);
     let mut remarks: Vec<String> = sight.remark.iter().cloned().collect();
@@ -160,7 +166,7 @@ fn judge(
         });
     }
     if let Some(why) = &look.unseen {
-        return Some(tick(TickStatus::Failed, Some(why.clone())));
+        return Some(failed(why.clone()));
     }
     let (status, run, why) = request(world, at, sensor, &events, decision);
     remarks.splice(0..0, why);
@@ -171,6 +177,25 @@ fn judge(
         events,
         ..tick(status, (!remarks.is_empty()).then(|| remarks.join("; ")))
     })
+}
+
+/// What was told of long ago and is shown no more need not be remembered.
+fn forgotten(at: Micros, sensor: &Sensor, record: &SensorRecord, look: &SensorLook) -> Option<Event> {
+    let shown = look.sight.as_ref().ok()?.shown.as_ref()?;
+    if look.after != Some(record.ticks) {
+        return None;
+    }
+    let ticks = record.forgettable(remembered_from(at, sensor), shown);
+    (!ticks.is_empty()).then(|| Event::SensorForgot {
+        sensor: sensor.name.clone(),
+        ticks,
+    })
+}
+
+/// From when on a sensor remembers what it told of, whether it is still shown or not.
+pub fn remembered_from(at: Micros, sensor: &Sensor) -> Micros {
+    let seconds = i64::try_from(sensor.remember_seconds).unwrap_or(i64::MAX);
+    at.saturating_sub(seconds.saturating_mul(1_000_000))
 }
 
 /// The events of a look that are new, and how many are not.

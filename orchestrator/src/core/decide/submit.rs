@@ -74,6 +74,7 @@ pub(super) fn accept(world: &World, at: Micros, request: &RunRequest, plan: Plan
         run,
         request: request.clone(),
         steps,
+        definitions: world.definitions().version().cloned(),
     });
     answer
 }

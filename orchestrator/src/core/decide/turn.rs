@@ -209,6 +209,7 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::SensorPaused { .. }
         | Event::SensorResumed { .. }
         | Event::SensorTicked { .. }
+        | Event::SensorForgot { .. }
         | Event::Started { .. } => None,
     }
 }

@@ -70,7 +70,9 @@ impl World {
     pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Broken> {
         let at = recorded.at;
         match &recorded.event {
-            Event::RunSubmitted { run, request, steps } => {
+            Event::RunSubmitted {
+                run, request, steps, ..
+            } => {
                 if self.runs.contains_key(run) {
                     return Err(illegal(format!("{run} was submitted twice")));
                 }
@@ -283,7 +285,8 @@ impl World {
             Event::SensorRemoved { sensor } => self.sensor_mut(sensor)?.declared = false,
             Event::SensorPaused { sensor, by } => self.sensor_paused(at, sensor, by)?,
             Event::SensorResumed { sensor, .. } => self.sensor_resumed(sensor)?,
-            Event::SensorTicked { tick } => self.sensor_ticked(tick)?,
+            Event::SensorTicked { tick } => self.sensor_ticked(at, tick)?,
+            Event::SensorForgot { sensor, ticks } => self.sensor_forgot(sensor, ticks)?,
             Event::FreshnessChanged { change } => {
                 self.freshness_changed(at, change)?;
                 self.freshness_was_heard();

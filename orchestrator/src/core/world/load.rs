@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::assets::PartitionKey;
+use ::assets::{Fingerprint, PartitionKey};
 
 use state::Loaded;
-use state::ids::RunId;
 use state::sqlite::load::{LoadedAttempt, LoadedRun};
 use state::status::StepStatus;
 
@@ -24,11 +23,11 @@ impl World {
         Self::from_loaded_with(loaded, definitions, &BTreeMap::new(), seed)
     }
 
-    /// The same within one process, where runs `kept` what they started with.
+    /// The same, where versions of the definitions were `kept`: open runs are seen through those that they were planned with.
     pub fn from_loaded_with(
         loaded: Loaded,
         definitions: Arc<Definitions>,
-        kept: &BTreeMap<RunId, Arc<Definitions>>,
+        kept: &BTreeMap<Fingerprint, Arc<Definitions>>,
         seed: u64,
     ) -> Self {
         let mut world = Self::new(seed);
@@ -110,8 +109,12 @@ impl World {
             world.sensors.insert(name, SensorRecord::loaded(sensor));
         }
         for run in loaded.runs {
-            let definitions = kept.get(&run.run).unwrap_or(&world.definitions);
-            world.load_run(run, Arc::clone(definitions));
+            let version = run.definitions.as_ref();
+            let definitions = version
+                .and_then(|version| kept.get(version))
+                .unwrap_or(&world.definitions);
+            let definitions = Arc::clone(definitions);
+            world.load_run(run, definitions);
         }
         world
     }

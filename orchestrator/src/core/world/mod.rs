@@ -30,8 +30,8 @@ pub(super) use pending::{Alarm, Changed, Pending};
 pub use runs::{Attempt, Group, Run, Step};
 pub use schedules::{Due, ScheduleRecord};
 pub(super) use schedules::{delay, times_of};
-pub use sensors::SensorRecord;
 pub(super) use sensors::watched_by;
+pub use sensors::{KeyHash, SensorRecord, key_hash};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -52,7 +52,7 @@ pub struct Run {
 pub struct Group {
     /// The asset's name.
     pub asset: AssetKey,
-    /// The asset as the run's definitions have it; `None` if they do not (only after a recovery with an edited project).
+    /// The asset as the run's definitions have it; `None` if they do not (only after a recovery that did not find them any more).
     pub definition: Option<Arc<Asset>>,
     /// Position of its first step in the run.
     pub first: u32,

@@ -17,7 +17,7 @@ use state::sensor::SensorEvent;
 use super::super::engine::EngineHandle;
 use super::super::{environment, processes};
 use super::http::partitions_at;
-use super::look::{Sight, told_before};
+use super::look::{Sight, shown, told_before};
 use super::task::Known;
 use crate::core::SensorSight;
 
@@ -78,8 +78,10 @@ pub(super) async fn look(known: &Known, source: &CommandSource, engine: &EngineH
     let printed = read(text)?;
     let keys = printed.events().map(|event| event.key.clone()).collect();
     let told = told_before(engine, &known.sensor.name, keys).await?;
+    let shown = shown(known, printed.events().map(|event| event.key.as_str()));
+    let sight = printed.cut(&told, known.cursor.clone(), known.sensor.most_events as usize);
     Ok(Sight {
-        sight: printed.cut(&told, known.cursor.clone(), known.sensor.most_events as usize),
+        sight: SensorSight { shown, ..sight },
         ..Sight::default()
     })
 }

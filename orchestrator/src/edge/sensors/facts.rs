@@ -167,7 +167,7 @@ fn seen(events: Vec<SensorEvent>, cursor: Option<String>, lag: usize) -> Sight {
             events,
             cursor,
             lag: lag as u64,
-            remark: None,
+            ..SensorSight::default()
         },
         ..Sight::default()
     }

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::super::clock::Stopwatch;
 use super::super::engine::EngineHandle;
-use super::look::{Sight, told_before};
+use super::look::{Sight, shown, told_before};
 use super::task::Known;
 use super::watch::Watch;
 use crate::core::SensorSight;
@@ -130,10 +130,10 @@ impl FilesLooker {
             told: HashSet::new(),
         });
         let (done, is_done) = oneshot::channel();
-        let source = source.clone();
+        let looked_at = source.clone();
         let thread = std::thread::Builder::new().name(format!("sensor {}", known.sensor.name));
         let started = thread.spawn(move || {
-            let seen = files.look(&source);
+            let seen = files.look(&looked_at);
             // Whoever waited may have given up; then the next look takes it from the channel.
             done.send((files, seen)).ok();
         });
@@ -145,7 +145,7 @@ impl FilesLooker {
             .map_err(|_| "the look at its folder broke off; the daemon's log has more".to_owned())?;
         self.under_way = None;
         let files = self.files.insert(files);
-        files.tell(seen?, known, engine).await
+        files.tell(seen?, known, source, engine).await
     }
 }
 
@@ -207,8 +207,23 @@ impl Files {
         Ok(seen)
     }
 
+    /// The keys of all files that are there; `None` while some have not been read for theirs.
+    fn keys(&self, identity: FileIdentity) -> Option<Vec<&str>> {
+        let keys = self.known.values().map(|state| match identity {
+            FileIdentity::Stat => Some(state.stamp.as_str()),
+            FileIdentity::Content => state.content.as_deref(),
+        });
+        keys.collect()
+    }
+
     /// Leaves out what the core has told of.
-    async fn tell(&mut self, seen: Seen, known: &Known, engine: &EngineHandle) -> Result<Sight, String> {
+    async fn tell(
+        &mut self,
+        seen: Seen,
+        known: &Known,
+        source: &FilesSource,
+        engine: &EngineHandle,
+    ) -> Result<Sight, String> {
         let keys = seen.complete.iter().map(|file| file.key.clone()).collect();
         let is_told = told_before(engine, &known.sensor.name, keys).await?;
         let mut events = Vec::new();
@@ -224,6 +239,9 @@ impl Files {
                 });
             }
         }
+        let shown = self
+            .keys(source.identity)
+            .and_then(|keys| shown(known, keys.into_iter()));
         let most = known.sensor.most_events as usize;
         let lag = events.len().saturating_sub(most);
         events.truncate(most);
@@ -233,6 +251,7 @@ impl Files {
                 cursor: None,
                 lag: lag as u64,
                 remark: seen.remark,
+                shown,
             },
             incomplete: seen.incomplete,
             again_in: seen.soonest,

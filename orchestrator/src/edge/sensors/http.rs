@@ -113,7 +113,7 @@ pub(super) async fn look(known: &Known, source: &HttpSource, engine: &EngineHand
             events: vec![event],
             cursor,
             lag: 0,
-            remark: None,
+            ..SensorSight::default()
         },
         ..Sight::default()
     })

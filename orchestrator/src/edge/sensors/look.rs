@@ -1,5 +1,6 @@
 //! One look, by the kind of the sensor.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::files::FilesLooker;
 use super::task::Known;
 use super::watch::Watch;
 use super::{command, facts, http, sql};
-use crate::core::SensorSight;
+use crate::core::{KeyHash, SensorSight, key_hash};
 
 /// Who is told of events need not look for them.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -92,18 +93,36 @@ impl Looker {
     pub(super) async fn look(&mut self, known: &Known, engine: &EngineHandle) -> Result<Sight, String> {
         match (&mut self.by_kind, &known.sensor.source) {
             (ByKind::Files(files), SensorSource::Files(source)) => files.look(known, source, engine).await,
-            (ByKind::Run(scanned), SensorSource::Run(source)) => facts::run(known, source, scanned, engine).await,
-            (_, SensorSource::Asset(source)) => facts::asset(known, source, engine).await,
-            (_, SensorSource::Files(_) | SensorSource::Run(_)) => {
-                unreachable!("a looker is made for the kind of its sensor")
-            }
-            (_, SensorSource::Http(source)) => http::look(known, source, engine).await,
             (_, SensorSource::Sql(source)) => sql::look(known, source, engine).await,
             (_, SensorSource::Command(source)) => command::look(known, source, engine).await,
-            // It is told, and has nowhere to look.
-            (_, SensorSource::Webhook(_)) => Ok(Sight::default()),
+            (by_kind, _) => {
+                let mut sight = read_on(by_kind, known, engine).await?;
+                sight.sight.shown = known.wants_shown.then(BTreeSet::new);
+                Ok(sight)
+            }
         }
     }
+}
+
+/// Kinds that show nothing again once they have read it.
+async fn read_on(by_kind: &mut ByKind, known: &Known, engine: &EngineHandle) -> Result<Sight, String> {
+    match (by_kind, &known.sensor.source) {
+        (ByKind::Run(scanned), SensorSource::Run(source)) => facts::run(known, source, scanned, engine).await,
+        (_, SensorSource::Asset(source)) => facts::asset(known, source, engine).await,
+        (_, SensorSource::Http(source)) => http::look(known, source, engine).await,
+        // It is told, and has nowhere to look.
+        (_, SensorSource::Webhook(_)) => Ok(Sight::default()),
+        (_, SensorSource::Files(_) | SensorSource::Run(_) | SensorSource::Sql(_) | SensorSource::Command(_)) => {
+            unreachable!("a looker is made for the kind of its sensor")
+        }
+    }
+}
+
+/// The keys of what a look shows, if they are wanted. Where nothing is shown at all, a share may not be there or a table be made
+/// anew: that is no reason to forget, and the next look that shows something tells more.
+pub(super) fn shown<'k>(known: &Known, keys: impl Iterator<Item = &'k str>) -> Option<BTreeSet<KeyHash>> {
+    let shown: BTreeSet<KeyHash> = keys.filter(|_| known.wants_shown).map(key_hash).collect();
+    (!shown.is_empty()).then_some(shown)
 }
 
 /// Of each key, whether its event was told of before.

@@ -11,7 +11,7 @@ use state::sensor::SensorEvent;
 use super::super::engine::EngineHandle;
 use super::super::{environment, processes};
 use super::http::partitions_at;
-use super::look::{Sight, told_before};
+use super::look::{Sight, shown, told_before};
 use super::task::Known;
 use crate::core::SensorSight;
 
@@ -72,8 +72,10 @@ pub(super) async fn look(known: &Known, source: &SqlSource, engine: &EngineHandl
         rows.iter().map(|row| row.event.key.clone()).collect(),
     )
     .await?;
+    let shown = shown(known, rows.iter().map(|row| row.event.key.as_str()));
+    let sight = cut(rows, &told, known.cursor.clone(), known.sensor.most_events as usize);
     Ok(Sight {
-        sight: cut(rows, &told, known.cursor.clone(), known.sensor.most_events as usize),
+        sight: SensorSight { shown, ..sight },
         ..Sight::default()
     })
 }

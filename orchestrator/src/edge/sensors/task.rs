@@ -12,10 +12,12 @@ use super::super::engine::{EngineHandle, RequestError};
 use super::look::Looker;
 use super::watch::Watch;
 use super::{Looked, Order, SensorNow};
-use crate::core::{Answer, Input, SensorLook, SensorSight, wait_of};
+use crate::core::{Answer, Input, SensorLook, SensorSight, remembered_from, wait_of};
 
 /// Longest sleep without asking what is declared: an edit may have shortened it.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How long after what may be forgotten was looked for it is looked for again.
+const FORGET_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// How long the sources of the selection may take to be looked at.
 const SOURCES: Duration = Duration::from_secs(600);
 
@@ -26,6 +28,8 @@ pub(super) struct Known {
     pub(super) ticks: u64,
     /// Up to where it has read.
     pub(super) cursor: Option<String>,
+    /// Whether the keys of all that it shows are wanted, because some of what it told of may be forgotten.
+    pub(super) wants_shown: bool,
     paused: bool,
     /// How long it waits from the beginning of its last look.
     wait: Duration,
@@ -47,10 +51,14 @@ pub(super) async fn keep_one(
     let mut last: Option<Stopwatch> = None;
     let mut soon: Option<Duration> = None;
     let mut hint = false;
+    // Since what may be forgotten was looked for.
+    let mut forgot: Option<Stopwatch> = None;
     loop {
-        let Some(Some(known)) = ask(&engine, &name).await else {
+        let Some(Some(mut known)) = ask(&engine, &name).await else {
             return;
         };
+        known.wants_shown &=
+            engine.project().retention.enabled && forgot.as_ref().is_none_or(|forgot| forgot.elapsed() >= FORGET_AGAIN);
         if looker.as_ref().is_none_or(|looker| !looker.is_for(&known.sensor)) {
             looker = Some(Looker::of(&known.sensor, &engine, &watch, &woken));
             soon = None;
@@ -129,6 +137,9 @@ pub(super) async fn keep_one(
             Some(Order { by, answer, .. }) => (Some(by), Some(answer)),
             None => (None, None),
         };
+        if sight.as_ref().is_ok_and(|sight| sight.shown.is_some()) {
+            forgot = Some(Stopwatch::start());
+        }
         let saw_something = sight.as_ref().is_ok_and(|sight| !sight.events.is_empty());
         let Some(decided) = tell(&engine, &known, sight, by).await else {
             return;
@@ -171,13 +182,16 @@ fn begin_after(known: &Known, looker: &Looker, soon: Option<Duration>, hint: boo
 /// The sensor as it is declared and as far as it has read; `None` inside if it is gone.
 async fn ask(engine: &EngineHandle, name: &str) -> Option<Option<Known>> {
     let name = name.to_owned();
-    let question = engine.driver().ask(move |world, _| {
+    let question = engine.driver().ask(move |world, at| {
         let sensor = world.definitions().sensors().get(&name)?;
         let record = world.sensor(&name).filter(|record| record.declared)?;
         Some(Known {
             sensor: sensor.clone(),
             ticks: record.ticks,
             cursor: record.cursor.clone(),
+            wants_shown: record
+                .oldest_told_at()
+                .is_some_and(|oldest| oldest < remembered_from(at, sensor)),
             paused: record.paused.is_some(),
             wait: Duration::from_micros(wait_of(sensor, record).unsigned_abs()),
             failing: record.failures > 0,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::super::WebState;
 use super::super::reply::ErrorJson;
-use crate::edge::log;
+use crate::edge::{log, write_ahead_log};
 use crate::wire::LevelBody;
 
 /// A driver that does not answer for so long is not well.
@@ -27,6 +27,8 @@ struct Ready {
     driver: &'static str,
     /// `good`, or `degraded` when the files on disk have mistakes and the last good ones are in force.
     definitions: &'static str,
+    /// `small`, or `large` when some program reads the state and does not end, which fills the disk in time.
+    write_ahead_log: &'static str,
     /// Whether it is about to end.
     draining: bool,
 }
@@ -65,6 +67,10 @@ pub async fn readyz(State(state): State<WebState>) -> Response {
             (false, true) => "ended",
         },
         definitions: if degraded { "degraded" } else { "good" },
+        write_ahead_log: match write_ahead_log::is_large(state.engine.folder()) {
+            true => "large",
+            false => "small",
+        },
         draining,
     };
     let status = match answer.ready {

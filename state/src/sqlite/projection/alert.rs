@@ -14,7 +14,7 @@ const RAISED: &str = "
     ON CONFLICT DO NOTHING";
 
 const ENDED: &str = "
-    UPDATE alert SET ended_at = ?4, ended = ?5
+    UPDATE alert SET ended_at = ?4, ended = ?5, ended_seq = ?6
     WHERE alert = ?1 AND trouble = ?2 AND subject = ?3 AND ended_at IS NULL";
 
 const LINE: &str = "
@@ -69,10 +69,28 @@ impl Projection<'_> {
             end.line.subject,
             stamp.at,
             end.how.as_str(),
+            stamp.seq,
         ])?;
         moved(changed, || {
             format!("{} of alert {} is not open", end.line.subject, end.alert)
         })?;
+        self.end_told(stamp, end)
+    }
+
+    /// As [`Self::alert_ended`], but that it was raised may be gone.
+    pub(super) fn alert_end_found(&mut self, stamp: Stamp, end: &End<'_>) -> Result<(), Refusal> {
+        self.connection.prepare_cached(ENDED)?.execute(params![
+            end.alert,
+            end.line.trouble.as_str(),
+            end.line.subject,
+            stamp.at,
+            end.how.as_str(),
+            stamp.seq,
+        ])?;
+        self.end_told(stamp, end)
+    }
+
+    fn end_told(&mut self, stamp: Stamp, end: &End<'_>) -> Result<(), Refusal> {
         match end.tell {
             true => self.alert_line(stamp, end.alert, end.line),
             false => Ok(()),
@@ -95,6 +113,16 @@ impl Projection<'_> {
                 message.told()
             ));
         }
+        self.message(stamp, message)
+    }
+
+    /// As [`Self::alert_grouped`], but some of what it told of may be gone.
+    pub(super) fn alert_group_found(&mut self, stamp: Stamp, message: &AlertMessage) -> Result<(), Refusal> {
+        self.connection.prepare_cached(TOLD)?.execute([&message.alert])?;
+        self.message(stamp, message)
+    }
+
+    fn message(&mut self, stamp: Stamp, message: &AlertMessage) -> Result<(), Refusal> {
         let changed = self.connection.prepare_cached(GROUPED)?.execute(params![
             stamp.seq,
             message.id.as_str(),

@@ -22,7 +22,7 @@ use rusqlite::Connection;
 
 use super::commit::{CommitError, event_type};
 use crate::event::{Event, Micros};
-use crate::ids::RunId;
+use crate::ids::{MessageId, RunId};
 
 /// Why an event was not applied.
 #[derive(Debug)]
@@ -82,7 +82,12 @@ impl<'c> Projection<'c> {
     pub(super) fn apply(&mut self, seq: i64, at: Micros, event: &Event) -> Result<(), Refusal> {
         let stamp = Stamp { seq, at };
         match event {
-            Event::RunSubmitted { run, request, steps } => self.run_submitted(stamp, run, request, steps),
+            Event::RunSubmitted {
+                run,
+                request,
+                steps,
+                definitions,
+            } => self.run_submitted(stamp, run, request, steps, definitions.as_ref()),
             Event::AttemptStarted {
                 attempt,
                 run,
@@ -230,12 +235,13 @@ impl<'c> Projection<'c> {
             Event::SensorPaused { sensor, by } => self.sensor_paused(stamp, sensor, by),
             Event::SensorResumed { sensor, by: _ } => self.sensor_resumed(stamp, sensor),
             Event::SensorTicked { tick } => self.sensor_ticked(stamp, tick),
+            Event::SensorForgot { sensor, ticks } => self.sensor_forgot(stamp, sensor, ticks),
             Event::Started { boot, mode: _ } => self.started(boot),
         }
     }
 
     /// Changes the tables by one event of which some that led to it may have been removed: what became of a partition counts
-    /// without its run, and a table's version without the one before.
+    /// without its run, a table's version and a sensor's tick without the one before, a message without what it told of.
     pub(super) fn apply_remnant(&mut self, seq: i64, at: Micros, event: &Event) -> Result<(), Refusal> {
         let stamp = Stamp { seq, at };
         match event {
@@ -259,6 +265,22 @@ impl<'c> Projection<'c> {
                 self.checked(stamp, run, step, checks, false)
             }
             Event::PointerMoved { table, to, .. } => self.pointer_found(stamp, table, to),
+            Event::SensorTicked { tick } => self.sensor_tick_found(stamp, tick),
+            Event::AlertEnded { alert, end, line, tell } => self.alert_end_found(
+                stamp,
+                &alert::End {
+                    alert,
+                    how: *end,
+                    line,
+                    tell: *tell,
+                },
+            ),
+            Event::AlertGrouped { message } => self.alert_group_found(stamp, message),
+            Event::AlertDelivered { message, .. } | Event::AlertFailed { message, .. }
+                if !self.has_message(message)? =>
+            {
+                Ok(())
+            }
             event => self.apply(seq, at, event),
         }
     }
@@ -267,6 +289,12 @@ impl<'c> Projection<'c> {
         self.connection
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1)")?
             .query_row([run.as_str()], |row| row.get(0))
+    }
+
+    fn has_message(&self, message: &MessageId) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM alert_message WHERE id = ?1)")?
+            .query_row([message.as_str()], |row| row.get(0))
     }
 
     /// The run that an event belongs to; for events that name an attempt only, the attempt's.
@@ -314,6 +342,7 @@ impl<'c> Projection<'c> {
             | Event::SensorRemoved { .. }
             | Event::SensorPaused { .. }
             | Event::SensorResumed { .. }
+            | Event::SensorForgot { .. }
             | Event::Started { .. } => Ok(None),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use assets::AssetKey;
+use assets::{AssetKey, Fingerprint};
 use rusqlite::params;
 
 use super::{Projection, Refusal, Stamp, illegal};
@@ -12,8 +12,8 @@ use crate::sqlite::value::{partition_text, to_json};
 use crate::status::{RunStatus, StepStatus};
 
 const INSERT_RUN: &str = "
-    INSERT INTO run (id, seq, status, owner, trigger, selection, request, submitted_at)
-    VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7)";
+    INSERT INTO run (id, seq, status, owner, trigger, selection, request, submitted_at, definitions)
+    VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const INSERT_RUN_ASSET: &str = "
     INSERT INTO run_asset (run, asset, run_seq, position) VALUES (?1, ?2, ?3, ?4)";
@@ -43,6 +43,7 @@ impl Projection<'_> {
         run: &RunId,
         request: &RunRequest,
         steps: &[PlannedStep],
+        definitions: Option<&Fingerprint>,
     ) -> Result<(), Refusal> {
         if self.run_status(run)?.is_some() {
             return illegal(format!("there is a run {run} already"));
@@ -55,6 +56,7 @@ impl Projection<'_> {
             request.selection,
             to_json(request),
             stamp.at,
+            definitions.map(Fingerprint::as_str),
         ])?;
         let mut insert_asset = self.connection.prepare_cached(INSERT_RUN_ASSET)?;
         let mut insert_step = self.connection.prepare_cached(INSERT_STEP)?;

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::run::moved;
 use super::{Projection, Refusal, Stamp, illegal};
 use crate::ids::RunId;
-use crate::sensor::{DeclaredSensor, SensorTick};
+use crate::sensor::{DeclaredSensor, SensorTick, TickRange};
 use crate::sqlite::value::{integer, to_json};
 
 const DECLARED: &str = "
@@ -28,8 +28,8 @@ const RESUMED: &str = "
     WHERE name = ?1 AND declared = 1 AND paused_at IS NOT NULL";
 
 const READ_ON: &str = "
-    UPDATE sensor SET ticks = ?2, cursor = ?3, lag = ?4, failures = iif(?5, failures + 1, 0)
-    WHERE name = ?1 AND declared = 1 AND ticks = ?2 - 1";
+    UPDATE sensor SET ticks = ?2, cursor = ?3, lag = ?4, failures = iif(?5, coalesce(?6, failures + 1), 0)
+    WHERE name = ?1 AND declared = 1 AND (ticks = ?2 - 1 OR ?7 AND ticks < ?2)";
 
 const TICK: &str = "
     INSERT INTO sensor_tick (sensor, number, status, reason, run, asked_by, events, lag, seq, at)
@@ -38,6 +38,13 @@ const TICK: &str = "
 const EVENT: &str = "
     INSERT INTO sensor_event (sensor, key, tick, what, partitions, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (sensor, key) DO NOTHING";
+
+const KEYS_FORGOTTEN: &str = "
+    DELETE FROM sensor_event WHERE sensor = ?1 AND tick BETWEEN ?2 AND ?3";
+
+const TICKS_FORGOTTEN: &str = "
+    UPDATE sensor_tick SET forgotten = ?4
+    WHERE sensor = ?1 AND number BETWEEN ?2 AND ?3 AND events > 0 AND forgotten IS NULL";
 
 impl Projection<'_> {
     pub(super) fn sensor_declared(
@@ -85,7 +92,28 @@ impl Projection<'_> {
         moved(changed, || format!("sensor {sensor} is not paused"))
     }
 
+    /// As [`Self::sensor_ticked`], but the ticks before it may be gone.
+    pub(super) fn sensor_tick_found(&mut self, stamp: Stamp, tick: &SensorTick) -> Result<(), Refusal> {
+        self.tick(stamp, tick, true)
+    }
+
     pub(super) fn sensor_ticked(&mut self, stamp: Stamp, tick: &SensorTick) -> Result<(), Refusal> {
+        self.tick(stamp, tick, false)
+    }
+
+    /// What was told in these ticks may be told again. Some of them may be gone, so nothing is said of how many there are.
+    pub(super) fn sensor_forgot(&mut self, stamp: Stamp, sensor: &str, ticks: &[TickRange]) -> Result<(), Refusal> {
+        let mut keys = self.connection.prepare_cached(KEYS_FORGOTTEN)?;
+        let mut forgotten = self.connection.prepare_cached(TICKS_FORGOTTEN)?;
+        for (first, last) in ticks {
+            let (first, last) = (integer(*first), integer(*last));
+            keys.execute(params![sensor, first, last])?;
+            forgotten.execute(params![sensor, first, last, stamp.seq])?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, stamp: Stamp, tick: &SensorTick, found: bool) -> Result<(), Refusal> {
         let (sensor, number) = (&tick.sensor, integer(tick.number));
         let changed = self.connection.prepare_cached(READ_ON)?.execute(params![
             sensor,
@@ -93,6 +121,8 @@ impl Projection<'_> {
             tick.cursor,
             integer(tick.lag),
             tick.is_to_be_repeated(),
+            tick.failures.map(integer),
+            found,
         ])?;
         moved(changed, || {
             format!("tick {number} of sensor {sensor} does not follow the one before it")

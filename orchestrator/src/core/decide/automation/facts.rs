@@ -1,8 +1,8 @@
 //! The parts of a condition, asked of one partition: its states, and when something happened to it last.
 
-use assets::automation::{Condition, Happening, State};
+use assets::automation::{Condition, Happening, State, is_named};
 use assets::cron::Timetable;
-use assets::{Asset, AssetInput, InputRole, PartitionKey};
+use assets::{Asset, AssetInput, AssetKey, InputRole, PartitionKey};
 use state::event::Micros;
 use state::freshness::FreshnessState;
 
@@ -22,14 +22,17 @@ impl Looker<'_> {
                 own + (*count as usize) >= all
             }
             Condition::Since(first, second) => self.since(first, second, asset, partition),
-            Condition::Any(inner) => asset
+            Condition::UpdatedBy(names) => self.updated_by(names, asset, partition),
+            Condition::Any(inner, of) => asset
                 .inputs
                 .iter()
+                .filter(|input| is_named(of, &input.asset))
                 .any(|input| self.some_upstream(inner, asset, input, partition) == Some(true)),
             // What sees nothing of an input (a window before its first day) has nothing to wait for there.
-            Condition::All(inner) => asset
+            Condition::All(inner, of) => asset
                 .inputs
                 .iter()
+                .filter(|input| is_named(of, &input.asset))
                 .all(|input| self.some_upstream(inner, asset, input, partition) != Some(false)),
             Condition::Not(inner) => !self.holds(inner, asset, partition),
             Condition::And(parts) => parts.iter().all(|part| self.holds(part, asset, partition)),
@@ -65,14 +68,7 @@ impl Looker<'_> {
         match state {
             State::Missing => made.is_none() && !coming,
             State::Stale => !coming && self.is_stale(asset, partition),
-            State::UpstreamUpdated => {
-                let changed = made.is_some_and(|made| self.sight.inputs_changed(asset, partition, made));
-                changed
-                    || asset
-                        .inputs
-                        .iter()
-                        .any(|input| self.input_is_requested(asset, input, partition))
-            }
+            State::UpstreamUpdated => self.updated_by(&[], asset, partition),
             State::SourceChanged => match (made, self.world.asset(&asset.key)) {
                 (Some(made), Some(record)) => self.sight.source_changed(asset, record, partition, made),
                 (None, Some(record)) => record.fed.contains_key(&partition.cloned()),
@@ -85,6 +81,19 @@ impl Looker<'_> {
             State::FreshnessWarning => self.freshness(asset).is_some_and(FreshnessState::is_bad),
             State::InProgress => self.in_progress(&asset.key, partition).is_some(),
         }
+    }
+
+    /// Whether what a partition reads of these assets (of all if none is named) changed since it was made, or is requested by
+    /// the same decision.
+    fn updated_by(&self, of: &[AssetKey], asset: &Asset, partition: Option<&PartitionKey>) -> bool {
+        let record = self.world.partition(&asset.key, partition);
+        let made = record.and_then(|record| record.materialization.as_ref());
+        made.is_some_and(|made| self.sight.inputs_changed(asset, partition, made, of))
+            || asset
+                .inputs
+                .iter()
+                .filter(|input| is_named(of, &input.asset))
+                .any(|input| self.input_is_requested(asset, input, partition))
     }
 
     fn freshness(&self, asset: &Asset) -> Option<FreshnessState> {
@@ -126,8 +135,9 @@ impl Looker<'_> {
         match happening {
             Happening::Materialized => self.made_at(asset, partition),
             Happening::Failed => record.and_then(|record| record.failure).map(|failure| failure.at),
-            Happening::UpstreamMaterialized => {
-                let newest = asset.inputs.iter().filter_map(|input| {
+            Happening::UpstreamMaterialized(of) => {
+                let inputs = asset.inputs.iter().filter(|input| is_named(of, &input.asset));
+                let newest = inputs.filter_map(|input| {
                     let upstream = self.definitions.get(&input.asset)?;
                     match self.sight.scopes().of(asset, input, partition) {
                         StepScope::All if self.requested(&input.asset).is_some() => Some(self.at),

@@ -169,6 +169,7 @@ pub(super) fn next(world: &World, at: Micros) -> Look {
             trigger: AUTOMATION.to_owned(),
         },
         steps,
+        definitions: world.definitions().version().cloned(),
     });
     look.events.push(Event::AutomationRequested {
         decision: AutomationDecision { run, requests },

@@ -1,27 +1,29 @@
-//! What is too old is removed: runs that ended, with their events, and ticks. In slices, each a transaction of its own, so
+//! What is too old is removed: runs that ended, with their events, ticks, and what alerts told of. In slices, each a transaction of its own, so
 //! that nothing waits for it.
 //!
 //! What is never removed: what is open; the newest materialization of a partition, its checks and its newest failure; models;
-//! the newest version of every table; the newest tick of a schedule and its run; a run that a table names which this file does
-//! not know. Of a run that is removed, the events of such facts stay behind as *remnants*: they say what they said, without
-//! a run around them. [`super::fsck`] computes the tables again from what is left, so a state of which a part was removed is
+//! the newest version of every table; the newest tick of a schedule and its run; what [`told`] lists of sensors and alerts; a run
+//! that a table names which this file does not know. Of a run that is removed, the events of such facts stay behind as *remnants*: they say what they said, without
+//! a run around them. [`crate::sqlite::fsck`] computes the tables again from what is left, so a state of which a part was removed is
 //! checked as strictly as before: see `docs/adr`.
 //!
 //! Invariant: nothing that the core loads changes by it.
+
+mod told;
 
 use std::collections::BTreeMap;
 
 use assets::PartitionKey;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::commit::CommitError;
-use super::open::{OpenMode, Store};
-use super::value;
 use crate::event::Micros;
 use crate::ids::RunId;
+use crate::sqlite::commit::CommitError;
+use crate::sqlite::open::{OpenMode, Store};
+use crate::sqlite::value;
 
 /// The key in `meta`: up to this event some may be gone.
-pub(super) const RETAINED: &str = "retention_to";
+pub(in crate::sqlite) const RETAINED: &str = "retention_to";
 
 /// Events that are looked at in one slice.
 const SLICE: usize = 2_000;
@@ -69,6 +71,8 @@ const NAME_RUNS_THAT_MAY_BE_GONE: &[&str] = &[
     "check_result",
     "asset_partition",
     "model_version",
+    "sensor_tick",
+    "alert",
 ];
 
 const OLDEST: &str = "
@@ -309,6 +313,8 @@ impl Removal<'_> {
             "step_succeeded" => IS_CURRENT,
             "step_failed" => IS_NEWEST_FAILURE,
             "model_registered" => return Ok(true),
+            // They are looked at once the run is gone.
+            "sensor_ticked" | "alert_raised" | "alert_ended" => return Ok(true),
             _ => return Ok(false),
         };
         self.connection
@@ -399,7 +405,7 @@ impl Removal<'_> {
                         self.event(seq)?;
                     }
                 }
-                _ => {}
+                (kind, _) => self.told(seq, kind, pass.policy.before)?,
             }
         }
         Ok(more)
@@ -407,7 +413,7 @@ impl Removal<'_> {
 }
 
 /// Up to which event some may be gone; 0 if none is.
-pub(super) fn retained_to(connection: &Connection) -> rusqlite::Result<i64> {
+pub(in crate::sqlite) fn retained_to(connection: &Connection) -> rusqlite::Result<i64> {
     let text: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE key = ?1", [RETAINED], |row| row.get(0))
         .optional()?;

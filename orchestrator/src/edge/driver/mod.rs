@@ -6,16 +6,19 @@
 //! Nothing is acknowledged, started or shown before the transaction that says so is synced. If a commit is refused because
 //! another program moved a table's pointer, the world is loaded again and the same inputs are decided anew.
 
+mod handle;
+mod versions;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use assets::outcome::{Staged, TablePointer};
-use assets::{AssetKey, AssetPartition, PartitionKey};
+use assets::{AssetKey, AssetPartition};
 use state::event::{Event, Micros, OwnerMode, Recorded};
-use state::ids::{AttemptId, RunId};
+use state::ids::AttemptId;
 use state::sqlite::{CommitError, StateError, Store};
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -27,8 +30,11 @@ use super::order::order;
 use super::pool::PoolHandle;
 use super::reserve::Reserve;
 use super::retention::Keeping;
-use crate::core::{Answer, Definitions, Effect, Input, RequestId, Run, World, turn};
-use crate::metrics::Tally;
+use super::write_ahead_log::LogWatch;
+use crate::core::{Answer, Effect, Input, RequestId, World, turn};
+
+pub use handle::{DriverHandle, Progress};
+use handle::{EndTold, LIVE_EVENTS, Message};
 
 /// Most inputs that are decided before they are committed.
 const LARGEST_GROUP: usize = 4096;
@@ -36,130 +42,6 @@ const LARGEST_GROUP: usize = 4096;
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Longest sleep without a look at the time of day, which goes on while a machine sleeps.
 const SLICE: Duration = Duration::from_secs(1);
-/// Events that a slow listener may lag behind before it has to read the store again.
-const LIVE_EVENTS: usize = 4096;
-
-/// A question about the world, answered on the driver's thread between two commits.
-type Question = Box<dyn FnOnce(&World, Micros) + Send>;
-
-enum Message {
-    Input(Box<Input>),
-    Request(Box<dyn FnOnce(RequestId) -> Input + Send>, oneshot::Sender<Answer>),
-    Ask(Question),
-    /// The project was read again; answered once it is in force.
-    Project(Arc<OpenedProject>, oneshot::Sender<()>),
-    /// The store was found to be damaged.
-    Damaged(StateError),
-    Stop,
-}
-
-/// Rows done so far by the steps that run now, by attempt. Not committed: it is gone after a restart, and so are they.
-pub type Progress = BTreeMap<AttemptId, (Option<PartitionKey>, u64)>;
-
-/// Talks to the driver. Cheap to clone.
-#[derive(Clone)]
-pub struct DriverHandle {
-    messages: Sender<Message>,
-    live: broadcast::Sender<Arc<Vec<Recorded>>>,
-    progress: Arc<Mutex<Progress>>,
-    trouble: watch::Sender<Option<String>>,
-    tally: Arc<Mutex<Tally>>,
-    ended: watch::Sender<bool>,
-}
-
-/// Tells that the driver's thread ended, also by a panic.
-struct EndTold(watch::Sender<bool>);
-
-impl Drop for EndTold {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
-}
-
-impl DriverHandle {
-    /// Something happened.
-    pub fn send(&self, input: Input) {
-        // The driver ends only when the program does; what happens after that is found at the next start.
-        self.messages.send(Message::Input(Box::new(input))).ok();
-    }
-
-    /// Asks for something and waits for the answer, which comes after the commit that says so. `None`: millpond is stopping.
-    pub async fn request(&self, input: impl FnOnce(RequestId) -> Input + Send + 'static) -> Option<Answer> {
-        let (answer, answered) = oneshot::channel();
-        self.messages.send(Message::Request(Box::new(input), answer)).ok()?;
-        answered.await.ok()
-    }
-
-    /// Looks at the world as it is between two commits. `None`: millpond is stopping.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&World, Micros) -> T + Send + 'static,
-    ) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(move |world, at| {
-            // Who asked may have gone in the meantime.
-            answer.send(question(world, at)).ok();
-        });
-        self.messages.send(Message::Ask(question)).ok()?;
-        answered.await.ok()
-    }
-
-    /// Puts another version of the project in force, all of it between two commits. Runs in flight keep the one that they
-    /// started with. `false`: millpond is stopping.
-    pub async fn swap(&self, project: Arc<OpenedProject>) -> bool {
-        let (done, swapped) = oneshot::channel();
-        self.messages.send(Message::Project(project, done)).is_ok() && swapped.await.is_ok()
-    }
-
-    /// Every committed event from now on.
-    pub fn live(&self) -> broadcast::Receiver<Arc<Vec<Recorded>>> {
-        self.live.subscribe()
-    }
-
-    /// Why commits wait, if they do (a full disk).
-    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
-        self.trouble.subscribe()
-    }
-
-    /// Comes back when the driver has ended: it was asked to, or nothing can be committed any more.
-    pub async fn ended(&self) {
-        let mut ended = self.ended.subscribe();
-        // It cannot fail: this handle has a sender.
-        ended.wait_for(|ended| *ended).await.ok();
-    }
-
-    /// Whether the driver has ended.
-    pub fn has_ended(&self) -> bool {
-        *self.ended.borrow()
-    }
-
-    /// Rows done so far by the steps that run now.
-    pub fn progress_now(&self) -> Progress {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn progress(&self, attempt: AttemptId, partition: Option<PartitionKey>, rows: u64) {
-        self.progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(attempt, (partition, rows));
-    }
-
-    /// Looks at what was counted since the start, or adds to it.
-    pub fn tally<T>(&self, look: impl FnOnce(&mut Tally) -> T) -> T {
-        look(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The store is damaged: nothing may be committed to it any more.
-    pub(super) fn damaged(&self, error: StateError) {
-        self.messages.send(Message::Damaged(error)).ok();
-    }
-
-    /// Lets the driver finish what it has and end.
-    pub fn stop(&self) {
-        self.messages.send(Message::Stop).ok();
-    }
-}
 
 /// Why the driver ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +106,7 @@ impl DriverSeat {
     ) -> Result<JoinHandle<Result<Store, DriverError>>, DriverError> {
         let parts_mode = parts.mode;
         let reserve = Reserve::new(&parts.folder, parts.mode);
+        let log = LogWatch::new(&parts.folder);
         let mut driver = Driver {
             world: World::new(parts.seed),
             projects: vec![Arc::clone(&parts.project)],
@@ -238,10 +121,12 @@ impl DriverSeat {
             alarm: None,
             retention: Keeping::new(parts_mode),
             reserve,
+            log,
             received: self.received,
             put_off: VecDeque::new(),
         };
         driver.load()?;
+        driver.drop_versions();
         let thread = std::thread::Builder::new().name("driver".to_owned());
         Ok(thread
             .spawn(move || {
@@ -278,6 +163,7 @@ struct Driver {
     alarm: Option<Alarm>,
     retention: Keeping,
     reserve: Reserve,
+    log: LogWatch,
     received: Receiver<Message>,
     /// What arrived while a commit waited for space.
     put_off: VecDeque<Message>,
@@ -302,60 +188,9 @@ impl Driver {
             let events: Vec<Recorded> = events.into_iter().map(|event| Recorded { at, event }).collect();
             self.commit(&events)?;
             let loaded = self.store.load()?;
-            self.adopt(loaded);
-            return Ok(());
+            return self.adopt(loaded);
         }
-        self.adopt(loaded);
-        Ok(())
-    }
-
-    /// Takes over what the store has. Runs that were open before keep their definitions.
-    fn adopt(&mut self, loaded: state::Loaded) {
-        let started_with = |run: &Run| (run.id.clone(), Arc::clone(&run.definitions));
-        let kept: BTreeMap<RunId, Arc<Definitions>> = self.world.open_runs().map(started_with).collect();
-        let draining = self.world.is_draining();
-        let in_force = Arc::clone(&self.project().definitions);
-        self.world = World::from_loaded_with(loaded, in_force, &kept, self.parts.seed);
-        if draining {
-            self.world.drain();
-        }
-    }
-
-    /// The project in force.
-    fn project(&self) -> &Arc<OpenedProject> {
-        self.projects.last().expect("the one of the start was put there")
-    }
-
-    /// The project that a run started with.
-    fn project_of(&self, run: &RunId) -> &Arc<OpenedProject> {
-        let definitions = self.world.run(run).map(|run| &run.definitions);
-        let found = definitions.and_then(|definitions| {
-            self.projects
-                .iter()
-                .find(|project| Arc::ptr_eq(&project.definitions, definitions))
-        });
-        found.unwrap_or_else(|| self.project())
-    }
-
-    /// Puts a version of the project in force as far as the edge goes; the core takes its definitions as an input.
-    fn swap(&mut self, project: Arc<OpenedProject>) {
-        let world = &self.world;
-        let needed = |project: &Arc<OpenedProject>| {
-            let mut runs = world.open_runs();
-            runs.any(|run| Arc::ptr_eq(&run.definitions, &project.definitions))
-        };
-        self.projects.retain(needed);
-        self.pool.reconfigure(project.pool.clone());
-        self.remember(&project);
-        self.projects.push(project);
-    }
-
-    /// Keeps a copy of the files, for a start that finds mistakes in those on disk.
-    fn remember(&mut self, project: &OpenedProject) {
-        let copy = serde_json::to_string(&*project.files).expect("texts have a JSON form");
-        if let Err(error) = self.store.remember_definitions(&copy) {
-            tracing::warn!(%error, "failed to keep a copy of the definitions: a restart will need good files");
-        }
+        self.adopt(loaded)
     }
 
     /// The time for the next decision: never before an earlier one, even if the clock is set back.
@@ -463,6 +298,9 @@ impl Driver {
                 };
             }
             self.take(inputs)?;
+            if !swapped.is_empty() {
+                self.drop_versions();
+            }
             for done in swapped {
                 // Who asked may have gone in the meantime.
                 done.send(()).ok();
@@ -548,6 +386,7 @@ impl Driver {
                     self.handle.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     let at = self.last_at;
                     self.reserve.fill_up(at);
+                    self.log.look(at);
                     return Ok(());
                 }
                 Err(CommitError::DiskFull) if self.reserve.give_up() => {
@@ -580,8 +419,7 @@ impl Driver {
             match self.received.recv_timeout(left) {
                 Ok(Message::Ask(question)) => {
                     if committed.is_none() {
-                        let definitions = Arc::clone(&self.project().definitions);
-                        *committed = Some(World::from_loaded(self.store.load()?, definitions, self.parts.seed));
+                        *committed = Some(self.seen(self.store.load()?));
                     }
                     let at = self.at();
                     question(committed.as_ref().expect("it was just loaded"), at);
@@ -596,6 +434,7 @@ impl Driver {
 
     /// Drops what is kept beside the world for steps and attempts that are over.
     fn forget(&mut self, events: &[Recorded]) {
+        let mut over = false;
         for recorded in events {
             match &recorded.event {
                 Event::StepSucceeded {
@@ -625,9 +464,13 @@ impl Driver {
                 Event::RunEnded { .. } => {
                     let world = &self.world;
                     self.staged.retain(|attempt, _| world.attempt(attempt).is_some());
+                    over = true;
                 }
                 _ => {}
             }
+        }
+        if over && self.projects.len() > 1 {
+            self.drop_versions();
         }
     }
 

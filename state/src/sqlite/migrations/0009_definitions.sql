@@ -1,0 +1,2 @@
+-- Which version of the definitions a run was planned with.
+ALTER TABLE run ADD COLUMN definitions TEXT;

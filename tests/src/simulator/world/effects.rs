@@ -1,0 +1,119 @@
+//! What follows from a turn: attempts, commits, answers.
+
+use orchestrator::core::{Broken, Effect, InvariantId};
+use state::event::Event;
+
+use super::super::workers::Word;
+use super::{Happening, SECOND, Simulation};
+
+impl Simulation {
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start(order) => {
+                let attempt = order.attempt.clone();
+                for (after, word) in self.workers.start(*order, &mut self.dice, self.faults) {
+                    let word = Happening::Word {
+                        boot: self.boot,
+                        attempt: attempt.clone(),
+                        word,
+                    };
+                    self.at(self.now + after * SECOND, word);
+                }
+            }
+            Effect::CancelAttempt { attempt } => {
+                self.workers.canceled.insert(attempt.clone());
+                let word = if self.dice.percent(50) {
+                    Word::Ended
+                } else {
+                    Word::Lost { working_on: None }
+                };
+                self.later(
+                    20,
+                    Happening::Word {
+                        boot: self.boot,
+                        attempt,
+                        word,
+                    },
+                );
+            }
+            Effect::Prepare { asset, members } => {
+                let fails = self.dice.percent(self.faults.share / 4);
+                let base = self.world.pointer(&asset).cloned();
+                let boot = self.boot;
+                let seconds = if self.dice.percent(self.faults.share) { 3000 } else { 5 };
+                if self.dice.percent(self.faults.share / 2) {
+                    let (asset, members, base) = (asset.clone(), members.clone(), base.clone());
+                    self.later(
+                        seconds,
+                        Happening::Committer {
+                            boot,
+                            asset,
+                            members,
+                            base,
+                            fails: false,
+                        },
+                    );
+                }
+                self.later(
+                    seconds,
+                    Happening::Committer {
+                        boot,
+                        asset,
+                        members,
+                        base,
+                        fails,
+                    },
+                );
+            }
+            Effect::Reply { request, answer } => {
+                self.note(format!("  answer {answer:?}").chars().take(400).collect::<String>());
+                self.answers.insert(request, answer);
+            }
+        }
+    }
+
+    pub(super) fn published(&mut self, event: &Event) -> Result<(), Broken> {
+        let Event::StepSucceeded {
+            attempt,
+            materialization,
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
+        let step = &materialization.step;
+        let Some(kept) = self.workers.kept.get(&(attempt.clone(), step.clone())) else {
+            return Err(Broken::new(
+                InvariantId::MaterializedBySuccess,
+                format!("{step} was published and never staged"),
+            ));
+        };
+        if !kept.checks_pass {
+            return Err(Broken::new(
+                InvariantId::PublishedOnPass,
+                format!("{step} did not pass its check"),
+            ));
+        }
+        self.contents.insert(step.clone(), kept.content.clone());
+        let shown = self.lake.read(self.world.pointer(&step.asset));
+        if kept.staged.model.is_none() && shown.get(&step.partition) != Some(&kept.content) {
+            return Err(Broken::new(
+                InvariantId::MaterializedBySuccess,
+                format!("readers do not see the rows of {step}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// As the driver does: wakes when the first wait for a retry is over, however the clock was set meanwhile.
+    pub(super) fn set_alarm(&mut self) {
+        let next = self.world.next_retry();
+        if next != self.alarm {
+            self.alarm = next;
+            if let Some(due) = next {
+                let wait = (due - self.clock()).max(0);
+                self.at(self.now + wait, Happening::Retries { until: due });
+            }
+        }
+    }
+}
