@@ -52,6 +52,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "retries",
         sql: include_str!("migrations/0007_retries.sql"),
     },
+    Migration {
+        name: "pages",
+        sql: include_str!("migrations/0008_pages.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -142,6 +146,7 @@ mod tests {
         "307e06aa5b561490047f99772ab82f43",
         "6fe4d764bba3aa6c8f9fa53e5129a285",
         "617dd033191223506c61ef76c4fe82bf",
+        "1100372e9e2ce5ab2747d7b831bcc728",
     ];
 
     #[test]
