@@ -23,19 +23,25 @@ pub type Stretch = Option<(String, String)>;
 
 /// The grids of runs that are over: they never change, and a million steps are not counted twice.
 #[derive(Clone, Default)]
-pub struct Kept(Arc<Mutex<VecDeque<(RunId, Stretch, Arc<Vec<StepGrid>>)>>>);
+pub struct Kept(Arc<Mutex<VecDeque<KeptGrids>>>);
+
+struct KeptGrids {
+    run: RunId,
+    stretch: Stretch,
+    grids: Arc<Vec<StepGrid>>,
+}
 
 impl Kept {
     fn get(&self, run: &RunId, stretch: &Stretch) -> Option<Arc<Vec<StepGrid>>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|(id, known, _)| id == run && known == stretch);
-        found.map(|(_, _, grids)| Arc::clone(grids))
+        let found = kept.iter().find(|one| one.run == *run && one.stretch == *stretch);
+        found.map(|one| Arc::clone(&one.grids))
     }
 
     fn put(&self, run: RunId, stretch: Stretch, grids: Arc<Vec<StepGrid>>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.truncate(KEPT - 1);
-        kept.push_front((run, stretch, grids));
+        kept.push_front(KeptGrids { run, stretch, grids });
     }
 }
 
