@@ -9,6 +9,9 @@
   // The places are those of the navigation, which says its keys in its titles.
   const places = new Map();
   for (const link of document.querySelectorAll("header nav a[title]")) places.set(link.title.slice(-1), link);
+  // On a narrow screen the navigation scrolls; the page one is on should be seen.
+  const here = document.querySelector("header nav a.here");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2;
   let going = 0;
 
   function made(name, ...children) {

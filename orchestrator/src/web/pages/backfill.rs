@@ -205,7 +205,7 @@ fn lanes(facts: &BackfillFacts) -> Vec<Lane> {
             words: in_words(&parts),
             done: format!("{} / {}", number(lane.steps.over()), number(lane.steps.total())),
             waits: own
-                .map(|fact| format!("{} {}", number(fact.wait.steps as u64), fact.text))
+                .map(|fact| format!("{}: {}", count(fact.wait.steps as u64, "step", "steps"), fact.text))
                 .collect(),
         }
     });

@@ -261,8 +261,41 @@ struct BackfillNewPage {
     batch: String,
     offered: Vec<AssetKey>,
     preview: Option<PreviewView>,
+    command: String,
     wrong: Option<String>,
     notice: Option<String>,
+}
+
+/// The same on a terminal.
+fn command(asked: &Asked) -> String {
+    let mut words = vec!["millpond backfill".to_owned()];
+    let quoted = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:+@/,".contains(c);
+        match text.chars().all(plain) {
+            true => text.to_owned(),
+            false => format!("'{}'", text.replace('\'', "'\\''")),
+        }
+    };
+    words.extend(asked.selection.as_deref().map(quoted));
+    let options = [
+        ("--from", &asked.from),
+        ("--to", &asked.to),
+        ("--max-in-flight", &asked.max_in_flight),
+        ("--batch", &asked.batch),
+    ];
+    for (option, value) in options {
+        words.extend(value.as_deref().map(|value| format!("{option} {}", quoted(value))));
+    }
+    match asked.only.as_deref() {
+        Some("all") => words.push("--force".to_owned()),
+        Some(only @ ("missing" | "failed")) => words.push(format!("--only {only}")),
+        _ => {}
+    }
+    if asked.newest_first.is_some() {
+        words.push("--newest-first".to_owned());
+    }
+    words.push("--detach".to_owned());
+    words.join(" ")
 }
 
 /// What the page is asked for, and what it says of a button that was pressed.
@@ -312,6 +345,7 @@ pub async fn page(State(state): State<WebState>, Query(page): Query<PageAsked>) 
     ];
     render(&BackfillNewPage {
         frame: Frame::new(&state, "New backfill", Section::Backfills),
+        command: command(&asked),
         only: choices.map(|(value, word)| (value, word, value == chosen)).to_vec(),
         selection: asked.selection.unwrap_or_default(),
         from: asked.from.unwrap_or_default(),

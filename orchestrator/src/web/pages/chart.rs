@@ -9,8 +9,8 @@ use super::figures::figure;
 use super::markup::{Markup, escape};
 use super::query::{Column, Row};
 
-const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 240.0;
+const WIDTH: f64 = 1180.0;
+const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
@@ -74,6 +74,8 @@ pub fn draw(columns: &[Column], rows: &[Row]) -> Option<Chart> {
     if most - least < f64::EPSILON {
         (least, most) = (least - 1.0, most + 1.0);
     }
+    let step = round_step(most - least);
+    (least, most) = ((least / step).floor() * step, (most / step).ceil() * step);
     let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (most - value) / (most - least);
     // Times come in order, at places of their own; a scale of numbers is to scale.
     let scaled: Option<Vec<f64>> = match columns[scale].number {
@@ -97,8 +99,8 @@ pub fn draw(columns: &[Column], rows: &[Row]) -> Option<Chart> {
     let mut svg =
         format!("<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"the result, drawn\">");
     let mut put = |text: std::fmt::Arguments<'_>| svg.write_fmt(text).expect("a string takes text");
-    for step in 0..=4 {
-        let value = least + (most - least) * f64::from(step) / 4.0;
+    for number in 0..=((most - least) / step).round() as u32 {
+        let value = least + step * f64::from(number);
         put(format_args!(
             "<path class=\"rule\" d=\"M{LEFT} {0:.1}H{1}\"/><text x=\"{2}\" y=\"{3:.1}\" text-anchor=\"end\">{4}</text>",
             y(value),
@@ -162,6 +164,18 @@ pub fn draw(columns: &[Column], rows: &[Row]) -> Option<Chart> {
         svg: Markup(svg),
         series: names.collect(),
     })
+}
+
+/// A round distance between lines, so that there are about four of them: 1, 2 or 5 times a power of ten.
+fn round_step(span: f64) -> f64 {
+    let rough = span / 4.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    match rough / power {
+        part if part <= 1.0 => power,
+        part if part <= 2.0 => 2.0 * power,
+        part if part <= 5.0 => 5.0 * power,
+        _ => 10.0 * power,
+    }
 }
 
 #[cfg(test)]

@@ -275,6 +275,7 @@ async fn show(
     let definitions = state.engine.definitions().await?;
     let known = definitions.ordered().iter().filter(|asset| asset.kind != "training");
     let mut tables: Vec<AssetKey> = known.map(|asset| asset.key.clone()).collect();
+    tables.sort();
     let more_tables = tables.len() > OFFERED;
     tables.truncate(OFFERED);
     let (mut result, mut failure) = (None, None);

@@ -98,7 +98,7 @@ pub fn lanes(facts: &RunFacts, whole: Option<Stretch>, unfold: Option<&str>) -> 
         let pairs = [("unfold", (!unfolded).then(|| lane.asset.to_string()))];
         Lane {
             waits: own_waits
-                .map(|fact| format!("{} {}", number(fact.wait.steps as u64), fact.text))
+                .map(|fact| format!("{}: {}", count(fact.wait.steps as u64, "step", "steps"), fact.text))
                 .collect(),
             state: tone.mark(),
             bar: bar(&parts),

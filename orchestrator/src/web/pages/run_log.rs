@@ -5,7 +5,6 @@ use state::sqlite::queries::attempts::AttemptRow;
 use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::figures::bytes;
-use super::given;
 use super::log::{self, LEVELS, LogFacts, STREAMS, tail_offset};
 use super::markup::query;
 use super::run::{Asked, RunFacts};

@@ -31,7 +31,7 @@ const FURTHEST: usize = 50_000;
 pub struct Asked {
     asset: Option<String>,
     run: Option<String>,
-    /// The least level.
+    /// The least level; without it all of them. The page shows `info` and above then.
     level: Option<String>,
     kind: Option<String>,
     before: Option<i64>,
@@ -137,6 +137,8 @@ pub async fn facts(state: &WebState, asked: &Asked) -> Result<StreamFacts, Error
 }
 
 struct Line {
+    /// What follows the name of the asset, if it stands first.
+    rest: Option<String>,
     seq: i64,
     when: Markup,
     state: Markup,
@@ -153,7 +155,11 @@ fn line(facts: EventFacts, clock: &Clock) -> Line {
         Level::Warn => Tone::Warn,
         Level::Error => Tone::Bad,
     };
+    let name = facts.told.asset.as_ref().map(AssetKey::as_str);
     Line {
+        rest: name
+            .and_then(|name| facts.told.text.strip_prefix(name))
+            .map(str::to_owned),
         seq: facts.seq,
         when: clock.when(facts.at),
         state: tone.state(facts.told.level.as_str()),
@@ -180,7 +186,10 @@ struct StreamPage {
 }
 
 /// `GET /log?asset=silver.flights&run=run_…&level=warn&kind=step&before=17`
-pub async fn page(State(state): State<WebState>, Query(asked): Query<Asked>) -> Result<Html<String>, ErrorPage> {
+pub async fn page(State(state): State<WebState>, Query(mut asked): Query<Asked>) -> Result<Html<String>, ErrorPage> {
+    let chosen_level = given(asked.level.clone());
+    // Each attempt and each row that is staged is more than one wants to read at first.
+    asked.level = Some(chosen_level.clone().unwrap_or_else(|| Level::Info.as_str().to_owned()));
     let facts = facts(&state, &asked).await?;
     let clock = page_clock(&state);
     let (asset, run) = (given(asked.asset), given(asked.run));
@@ -203,7 +212,7 @@ pub async fn page(State(state): State<WebState>, Query(asked): Query<Asked>) -> 
         frame: Frame::new(&state, "Log", Section::Log),
         levels: chosen(&Level::ALL.map(Level::as_str), level.as_deref()),
         kinds: chosen(&Kind::ALL.map(Kind::as_str), kind.as_deref()),
-        filtered: [&asset, &run, &level, &kind].iter().any(|one| one.is_some()) || asked.before.is_some(),
+        filtered: [&asset, &run, &chosen_level, &kind].iter().any(|one| one.is_some()) || asked.before.is_some(),
         looked: facts
             .looked_back_to
             .filter(|_| !full && facts.next.is_some())
