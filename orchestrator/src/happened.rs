@@ -138,6 +138,27 @@ fn ticked(name: &str, status: TickStatus, reason: Option<&str>) -> Told {
     told(level, None, format!("{name} {}{reason}", status.as_str()))
 }
 
+/// The least and the highest level of events of a type, so that most need not be read to know theirs.
+pub fn levels_of_type(r#type: &str) -> (Level, Level) {
+    use Level::{Debug, Error, Info, Warn};
+    match r#type {
+        "attempt_started" | "step_staged" | "step_fresh" | "step_retry_due" | "pointer_moved" | "source_observed"
+        | "schedule_declared" | "sensor_declared" | "freshness_removed" | "alert_grouped" | "alert_delivered" => {
+            (Debug, Debug)
+        }
+        "run_submitted" | "run_paused" | "run_resumed" | "model_registered" | "alias_moved" | "started" => (Info, Info),
+        "step_skipped"
+        | "step_canceled"
+        | "step_requeued"
+        | "step_up_for_retry"
+        | "attempt_timed_out"
+        | "run_cancel_requested" => (Warn, Warn),
+        "step_failed" => (Error, Error),
+        "step_succeeded" => (Info, Warn),
+        _ => (Debug, Error),
+    }
+}
+
 /// An event in words.
 pub fn words(event: &Event) -> Told {
     use Level::{Debug, Error, Info, Warn};

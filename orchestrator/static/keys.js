@@ -21,7 +21,7 @@
   }
 
   function help() {
-    const known = document.querySelector("dialog.help");
+    const known = document.querySelector("dialog.keys");
     if (known) {
       known.close();
       known.remove();
@@ -38,7 +38,7 @@
     for (const [key, link] of places) add(["g", key], link.textContent.trim());
     const close = made("button", "Close");
     const dialog = made("dialog", made("h2", "Keys"), list, close);
-    dialog.className = "help";
+    dialog.className = "keys";
     close.addEventListener("click", help);
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);

@@ -121,6 +121,39 @@
   } else if (log.dataset.ended === "false" || new URLSearchParams(location.search).get("offset") === null) {
     log.scrollTop = log.scrollHeight;
   }
+  // A search goes on by itself until it has found something to read.
+  const ENOUGH = 100;
+
+  async function searchOn() {
+    const looked = document.querySelector("[data-log-looked]");
+    const more = document.querySelector("[data-log-more]");
+    if (log.dataset.filtered !== "true" || !looked || !more) return;
+    const fields = form.elements;
+    let shown = log.querySelectorAll(".line").length;
+    while (shown < ENOUGH && log.dataset.complete !== "true") {
+      const asked = new URLSearchParams({ attempt: log.dataset.attempt, offset: log.dataset.next, level: fields.level.value, stream: fields.stream.value, partition: fields.only ? fields.only.value : "", find: log.dataset.find });
+      const answer = await fetch(`/api/v1/runs/${log.dataset.run}/log?${asked}`);
+      if (!answer.ok) return;
+      const part = await answer.json();
+      if (String(part.next_offset) === log.dataset.next) return;
+      if (part.lines.length) {
+        const empty = log.querySelector("[data-log-empty]");
+        if (empty) empty.remove();
+        const made = part.lines.map(lineOf);
+        log.append(...made);
+        shown += made.length;
+        filter(made);
+      }
+      log.dataset.next = part.next_offset;
+      log.dataset.complete = part.complete;
+      const next = new URL(more.href);
+      next.searchParams.set("offset", part.next_offset);
+      more.href = next;
+      looked.textContent = part.complete ? "looked through all of it" : `looked through ${Math.floor(100 * part.next_offset / part.size)} %`;
+    }
+  }
+  searchOn().catch(() => {});
+
   // A line that is written is on the page soon after.
   setInterval(() => {
     if (!document.hidden && log.dataset.ended === "false") follow();

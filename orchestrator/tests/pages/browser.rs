@@ -241,9 +241,9 @@ fn keys_lead_to_pages_and_rows() {
     let mut browser = Browser::start();
     browser.open(&daemon.login);
     browser.press("?");
-    browser.until("document.querySelector('dialog.help').innerText.includes('Backfills')");
+    browser.until("document.querySelector('dialog.keys').innerText.includes('Backfills')");
     browser.press("?");
-    browser.until("!document.querySelector('dialog.help')");
+    browser.until("!document.querySelector('dialog.keys')");
     browser.press("g");
     browser.press("r");
     browser.until("location.pathname === '/runs' && document.readyState === 'complete'");

@@ -93,10 +93,9 @@ fn apart(attempts: &[AttemptBar], whole: Stretch) -> (String, usize) {
         ends[lane] = end;
         let x = whole.at(attempt.started_at).min(WIDTH - 3.0);
         let title = format!(
-            "{} attempt {}, {}: {}",
+            "{} attempt {}: {}",
             attempt.asset,
             attempt.number,
-            count(attempt.partitions, "partition", "partitions"),
             duration(end - attempt.started_at),
         );
         write!(
@@ -179,7 +178,6 @@ mod tests {
             attempt: state::ids::AttemptId::from_bits(number),
             asset: "silver.flights".parse().unwrap(),
             number: 1,
-            partitions: 1,
             started_at,
             ended_at,
             failed: false,

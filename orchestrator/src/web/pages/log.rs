@@ -237,7 +237,7 @@ async fn known(state: &WebState, run: &RunId, asked: &Asked) -> Result<AttemptRo
 }
 
 /// The part of the log of an attempt that is known to belong to the run.
-pub async fn part(
+async fn part(
     state: &WebState,
     run: RunId,
     attempt: AttemptId,

@@ -407,7 +407,12 @@ fn broken(state: &WebState) -> Option<(String, String)> {
     let definitions = state.engine.definitions_state();
     let definitions = definitions.borrow();
     let mistakes = definitions.mistakes.as_ref()?;
-    let report: Vec<&str> = mistakes.report.lines().take(LINES).collect();
+    // Warnings keep nothing from being in force, and stand in the same report.
+    let blocks = mistakes
+        .report
+        .split("\n\n")
+        .filter(|block| !block.trim_start().starts_with("warning"));
+    let report: Vec<&str> = blocks.flat_map(str::lines).take(LINES).collect();
     Some((count(mistakes.errors as u64, "mistake", "mistakes"), report.join("\n")))
 }
 

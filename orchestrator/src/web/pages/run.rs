@@ -37,7 +37,7 @@ use crate::waiting::{WaitFact, words};
 
 const STEPS: usize = 50;
 /// Attempts that are listed, and those that are drawn.
-const ATTEMPTS: usize = 500;
+const ATTEMPTS: usize = 200;
 const BARS: usize = 12_000;
 /// Attempts of an asset that are unfolded at a time.
 const UNFOLDED: usize = 100;
@@ -93,7 +93,7 @@ pub struct RunFacts {
     pub tick: Option<TickRow>,
     /// The tick of a sensor that requested it.
     pub sensor_tick: Option<SensorTickRow>,
-    /// Its attempts (those of the asset that is asked for), oldest first; 500 of them, or 100 of one asset.
+    /// Its attempts (those of the asset that is asked for), oldest first; 200 of them, or 100 of one asset.
     pub attempts: Vec<AttemptRow>,
     /// Pass as `after_attempt` for the attempts after these.
     pub next_attempt: Option<i64>,

@@ -127,7 +127,6 @@ pub fn unfolded(facts: &RunFacts, asset: &str, whole: Stretch, clock: &Clock) ->
                 attempt: attempt.attempt.clone(),
                 asset: attempt.asset.clone(),
                 number: attempt.number,
-                partitions: attempt.partitions.len() as u64,
                 started_at: attempt.started_at,
                 ended_at: attempt.ended_at,
                 failed: attempt.failure.is_some(),

@@ -71,10 +71,9 @@ pub async fn grids(state: &WebState, run: &RunDetail, stretch: Stretch) -> Resul
             let mut lists: Vec<(AssetKey, Vec<(String, StepStatus)>)> = Vec::new();
             for asset in assets {
                 let mut steps = Vec::new();
-                each_status(store, &asked, &asset, |key, status| {
-                    if !key.is_empty() && is_within(key, &within) {
-                        steps.push((key.to_owned(), status));
-                    }
+                let within = within.as_ref().map(|(from, to)| (from.as_str(), to.as_str()));
+                each_status(store, &asked, &asset, within, |key, status| {
+                    steps.push((key.to_owned(), status));
                 })?;
                 lists.push((asset, steps));
             }

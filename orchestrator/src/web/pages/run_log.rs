@@ -77,30 +77,27 @@ fn text_of(attempt: &AttemptRow) -> String {
     format!("{}{partitions}, attempt {}{end}", attempt.asset, attempt.number)
 }
 
+/// The attempt that one wants to see first: the last that failed, one that runs, the last.
+fn worth_looking_at(facts: &RunFacts) -> Option<String> {
+    let attempts = || facts.attempts.iter().rev();
+    let failed = facts.failures.iter().rev().find_map(|step| step.attempt.clone());
+    let failed = failed.or_else(|| Some(attempts().find(|attempt| attempt.failure.is_some())?.attempt.clone()));
+    let running = || Some(facts.bars.iter().find(|bar| bar.ended_at.is_none())?.attempt.clone());
+    let last = || Some(attempts().next()?.attempt.clone());
+    failed.or_else(running).or_else(last).map(|attempt| attempt.to_string())
+}
+
 /// The log to show, if the run has any attempt.
 pub async fn log_view(state: &WebState, facts: &RunFacts, asked: &Asked) -> Result<Option<LogView>, ErrorPage> {
     let run = &facts.run.row.run;
     let log_asked = asked.log();
-    let found = if log_asked.attempt.is_some() {
-        log::facts(state, run.as_str(), &log_asked).await?
-    } else {
-        let worth = facts.attempts.iter().rev();
-        let failed = |attempt: &&AttemptRow| {
-            let own =
-                |step: &state::sqlite::queries::run_steps::StepRow| step.attempt.as_ref() == Some(&attempt.attempt);
-            attempt.failure.is_some() || facts.failures.iter().any(own)
-        };
-        let Some(attempt) = worth
-            .clone()
-            .find(failed)
-            .or_else(|| worth.clone().find(|attempt| attempt.ended_at.is_none()))
-            .or_else(|| worth.clone().next())
-        else {
-            return Ok(None);
-        };
-        let ended = attempt.ended_at.is_some();
-        log::part(state, run.clone(), attempt.attempt.clone(), ended, &log_asked).await?
+    let asked_for = log_asked.attempt.clone().map_or_else(|| worth_looking_at(facts), Some);
+    let Some(attempt) = asked_for else { return Ok(None) };
+    let log_asked = log::Asked {
+        attempt: Some(attempt),
+        ..log_asked
     };
+    let found = log::facts(state, run.as_str(), &log_asked).await?;
     let own = facts.attempts.iter().find(|attempt| attempt.attempt == found.attempt);
     let (level, find) = (log_asked.level.clone(), log_asked.find.clone());
     let (stream, partition) = (log_asked.stream.clone(), log_asked.partition.clone());

@@ -20,7 +20,7 @@ use super::markup::{Markup, query};
 use super::run_log::{Choice, choice};
 use super::tone::Tone;
 use super::{asset_key, given, read, render, run_id};
-use crate::happened::{Kind, Level, Told, words};
+use crate::happened::{Kind, Level, Told, levels_of_type, words};
 
 const ON_A_PAGE: usize = 100;
 /// Most events that are looked through for those of an asset, a run or a level.
@@ -109,6 +109,7 @@ pub async fn facts(state: &WebState, asked: &Asked) -> Result<StreamFacts, Error
     let found = read(&state.engine, move |store| {
         let by_type = |r#type: &str, of: Option<&str>| {
             kind.is_none_or(|kind| kind == Kind::of_type(r#type))
+                && level.is_none_or(|level| level <= levels_of_type(r#type).1)
                 && run.as_ref().is_none_or(|run| of == Some(run.as_str()))
         };
         let by_text = |r#type: &str, json: Option<&str>| {
@@ -120,9 +121,8 @@ pub async fn facts(state: &WebState, asked: &Asked) -> Result<StreamFacts, Error
             if !asset.as_ref().is_none_or(named) {
                 return false;
             }
-            let Some(least) = level.filter(|level| *level > Level::Debug) else {
-                return true;
-            };
+            let least = level.filter(|level| *level > levels_of_type(r#type).0);
+            let Some(least) = least else { return true };
             let event: Option<Event> = serde_json::from_str(json).ok();
             event.map_or_else(|| !r#type.is_empty(), |event| words(&event).level >= least)
         };

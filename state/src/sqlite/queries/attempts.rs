@@ -30,7 +30,7 @@ const ATTEMPTS: &str = concat!(
 const ATTEMPT: &str = concat!("SELECT ", attempt_columns!(), " FROM attempt a WHERE id = ?1");
 
 const BARS: &str = "
-    SELECT id, asset, number, json_array_length(partitions), started_at, ended_at, failure IS NOT NULL
+    SELECT id, asset, number, started_at, ended_at, failure IS NOT NULL
     FROM attempt WHERE run = ?1 ORDER BY asset, seq LIMIT ?2";
 
 const OPEN_ATTEMPTS: &str = "
@@ -124,8 +124,6 @@ pub struct AttemptBar {
     pub asset: AssetKey,
     /// 1 for the first try.
     pub number: u32,
-    /// How many partitions it had.
-    pub partitions: u64,
     /// When it started.
     pub started_at: Micros,
     /// When it ended.
@@ -143,10 +141,9 @@ pub fn attempt_bars(store: &Store, run: &RunId, limit: usize) -> Result<(Vec<Att
             attempt: value::parsed("attempt.id", text(row, 0)?)?,
             asset: value::parsed("attempt.asset", text(row, 1)?)?,
             number: row.get(2)?,
-            partitions: value::count(row.get(3)?),
-            started_at: row.get(4)?,
-            ended_at: row.get(5)?,
-            failed: row.get(6)?,
+            started_at: row.get(3)?,
+            ended_at: row.get(4)?,
+            failed: row.get(5)?,
         })
     })?;
     let more = bars.len() > limit;

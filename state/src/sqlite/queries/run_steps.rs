@@ -46,7 +46,9 @@ const FAILED_STEPS: &str = concat!(
       ORDER BY asset, partition LIMIT ?5"
 );
 
-const STATUSES: &str = "SELECT partition, status FROM step WHERE run = ?1 AND asset = ?2 ORDER BY partition";
+const STATUSES: &str = "
+    SELECT partition, status FROM step WHERE run = ?1 AND asset = ?2 AND partition > '' AND partition >= ?3
+    AND (?4 IS NULL OR partition <= ?4) ORDER BY partition";
 
 const ONE: &str = concat!(
     "SELECT ",
@@ -170,16 +172,18 @@ pub fn run_steps(
     Ok(Page::of(rows, limit, |row| row.step.clone()))
 }
 
-/// Visits the steps of one asset in a run, in the order of their partition keys; the text of a whole is empty. A million of them
-/// take about a second: for runs that are over, whose answer can be kept.
+/// Visits the partitions of one asset in a run, from one key to another, both included, in their order. A million of them take
+/// about a second: for runs that are over, whose answer can be kept.
 pub fn each_status(
     store: &Store,
     run: &RunId,
     asset: &AssetKey,
+    stretch: Option<(&str, &str)>,
     mut visit: impl FnMut(&str, StepStatus),
 ) -> Result<(), StateError> {
     let mut statement = store.connection.prepare_cached(STATUSES)?;
-    let mut rows = statement.query(params![run.as_str(), asset.as_str()])?;
+    let (from, to) = stretch.unzip();
+    let mut rows = statement.query(params![run.as_str(), asset.as_str(), from.unwrap_or_default(), to])?;
     while let Some(row) = rows.next()? {
         visit(text(row, 0)?, value::step_status(text(row, 1)?)?);
     }
