@@ -13,7 +13,7 @@ use crate::figures::{bytes, count, duration};
 pub const LOOKED_AT: usize = 200;
 
 /// What a plan would take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Estimate {
     /// What its steps take one after the other, in microseconds.
     pub work: Micros,

@@ -9,7 +9,7 @@ use state::status::RunStatus;
 use crate::figures::{count, number};
 
 /// How much an event matters to a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// A step on the way.
@@ -38,7 +38,7 @@ impl Level {
 }
 
 /// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A run as a whole.
@@ -104,7 +104,7 @@ impl Kind {
 }
 
 /// An event in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Told {
     /// How much it matters.
     pub level: Level,
@@ -237,7 +237,7 @@ pub fn words(event: &Event) -> Told {
                 RunStatus::Canceled => Warn,
                 _ => Info,
             };
-            told(level, None, format!("the run {}", status.as_str()))
+            told(level, None, format!("the run is over: {}", status.as_str()))
         }
         Event::PointerMoved { table, to, .. } => told(
             Debug,
@@ -303,10 +303,16 @@ pub fn words(event: &Event) -> Told {
                 count(held.len() as u64, "partition", "partitions")
             ),
         ),
-        Event::AutomationPaused { asset, by } => told(Info, asset.as_ref(), format!("{by} paused {}", of_asset(asset))),
-        Event::AutomationResumed { asset, by } => {
-            told(Info, asset.as_ref(), format!("{by} resumed {}", of_asset(asset)))
-        }
+        Event::AutomationPaused { asset, by } => told(
+            Info,
+            asset.as_ref(),
+            format!("{by} paused {}", of_asset(asset.as_ref())),
+        ),
+        Event::AutomationResumed { asset, by } => told(
+            Info,
+            asset.as_ref(),
+            format!("{by} resumed {}", of_asset(asset.as_ref())),
+        ),
         Event::AlertRaised { raised } => told(
             Warn,
             raised.asset.as_ref(),
@@ -336,9 +342,82 @@ pub fn words(event: &Event) -> Told {
     }
 }
 
-fn of_asset(asset: &Option<AssetKey>) -> String {
+fn of_asset(asset: Option<&AssetKey>) -> String {
     match asset {
         Some(asset) => format!("the automation of {asset}"),
         None => "all automation".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assets::AssetPartition;
+    use state::ids::{AttemptId, RunId};
+
+    use super::*;
+
+    #[test]
+    fn the_level_of_an_event_is_within_that_of_its_type() {
+        let step = AssetPartition::new("silver.flights".parse().unwrap(), None);
+        let (run, attempt) = (RunId::from_bits(1), AttemptId::from_bits(1));
+        let failure = assets::outcome::Failure::new(assets::outcome::FailureClass::Data, "line <7>");
+        let cases = [
+            (
+                Event::StepStaged {
+                    attempt: attempt.clone(),
+                    step: step.clone(),
+                    rows: 1_000,
+                },
+                Level::Debug,
+                "silver.flights is staged with 1,000 rows",
+            ),
+            (
+                Event::StepFailed {
+                    run: run.clone(),
+                    attempt: None,
+                    step: step.clone(),
+                    failure: failure.clone(),
+                    checks: vec![],
+                },
+                Level::Error,
+                "silver.flights failed: line <7>",
+            ),
+            (
+                Event::StepUpForRetry {
+                    run: run.clone(),
+                    attempt: attempt.clone(),
+                    step: step.clone(),
+                    failure: failure.clone(),
+                    retry: 2,
+                    due: 0,
+                },
+                Level::Warn,
+                "silver.flights failed and waits for retry 2: line <7>",
+            ),
+            (
+                Event::AttemptEnded {
+                    attempt,
+                    failure: Some(failure),
+                },
+                Level::Error,
+                "an attempt ended early: line <7>",
+            ),
+            (
+                Event::RunEnded {
+                    run,
+                    status: RunStatus::Canceled,
+                },
+                Level::Warn,
+                "the run is over: canceled",
+            ),
+        ];
+        for (event, level, text) in cases {
+            let said = words(&event);
+            assert_eq!((said.level, said.text.as_str()), (level, text));
+            let json = serde_json::to_value(&event).unwrap();
+            let name = json["type"].as_str().unwrap();
+            let (least, most) = levels_of_type(name);
+            assert!(least <= level && level <= most, "{name}");
+        }
     }
 }

@@ -12,7 +12,7 @@ const FEWEST: u64 = 10;
 const SHORTEST: Micros = 2_000_000;
 
 /// How fast a run has gone so far.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Rate {
     /// Steps that were over in a second, on average since it began.
     pub steps_per_second: f64,

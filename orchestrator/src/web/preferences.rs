@@ -105,7 +105,10 @@ fn back(headers: &HeaderMap) -> String {
     let page = text(header::REFERER)
         .and_then(|referer| referer.parse::<Uri>().ok())
         .filter(|uri| uri.authority().map(axum::http::uri::Authority::as_str) == text(header::HOST));
-    let path = page.as_ref().and_then(Uri::path_and_query).map(|path| path.as_str());
+    let path = page
+        .as_ref()
+        .and_then(Uri::path_and_query)
+        .map(axum::http::uri::PathAndQuery::as_str);
     path.filter(|path| path.starts_with('/') && !path.starts_with("//"))
         .unwrap_or("/")
         .to_owned()

@@ -338,11 +338,11 @@ fn a_log_is_followed_paused_and_searched() {
     browser.open(&daemon.login);
     browser.open(&format!("http://{}/runs/{run}", daemon.host));
     browser.until("document.querySelector('[data-log]') || (location.reload(), false)");
-    browser.until("document.querySelector('[data-log]').innerText.includes('first line')");
+    browser.until("document.querySelector('[data-log]').textContent.includes('first line')");
     let mut more = File::options().write(true).open(&pipe).unwrap();
     writeln!(more, "second <script>alert(1)</script>").unwrap();
     more.flush().unwrap();
-    browser.until("document.querySelector('[data-log]').innerText.includes('second <script>')");
+    browser.until("document.querySelector('[data-log]').textContent.includes('second <script>')");
     browser.value("document.querySelector('[data-log-follow]').click()");
     browser.until("document.querySelector('[data-log-follow]').innerText === 'Follow'");
     writeln!(more, "third").unwrap();
@@ -356,12 +356,12 @@ fn a_log_is_followed_paused_and_searched() {
         "(window.known = window.known || '', fetch('/api/v1/runs/{run_}/log?attempt={attempt}').then((a) => a.text()).then((t) => {{ window.known = t; }}), window.known.includes('third'))"
     ));
     assert_eq!(
-        browser.value("document.querySelector('[data-log]').innerText.includes('third')"),
+        browser.value("document.querySelector('[data-log]').textContent.includes('third')"),
         false,
         "paused"
     );
     browser.value("document.querySelector('[data-log-follow]').click()");
-    browser.until("document.querySelector('[data-log]').innerText.includes('third')");
+    browser.until("document.querySelector('[data-log]').textContent.includes('third')");
     browser.value("(() => { const find = document.querySelector('[data-log-form]').elements.find; find.value = 'SECOND'; find.dispatchEvent(new Event('input')); })()");
     browser.until("[...document.querySelectorAll('[data-log] .line')].filter((line) => !line.hidden).length === 1");
     assert_eq!(browser.value("window.alerted"), Value::Null);

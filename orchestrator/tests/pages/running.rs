@@ -110,7 +110,7 @@ pub fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
         ),
         (
             "/log".to_owned(),
-            vec!["page asked for *", "@2013-01-05 failed", "the run failed"],
+            vec!["page asked for *", "@2013-01-05 failed", "the run is over: failed"],
         ),
         ("/log?level=error&kind=step".to_owned(), vec!["@2013-01-05 failed"]),
     ]

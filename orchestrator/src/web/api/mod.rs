@@ -4,10 +4,10 @@ mod actions;
 mod alerts;
 mod automation;
 mod definitions;
-mod events;
+pub mod events;
 mod operations;
 mod schedules;
-mod sensors;
+pub mod sensors;
 mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, retry_run, submit_run};

@@ -35,7 +35,7 @@ const FAILURES_SHOWN: usize = 6;
 const RETRIES: usize = 5;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// The first partition of a stretch to show alone.
     from: Option<String>,
@@ -47,7 +47,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct BackfillFacts {
     /// The run, its request and its assets.
     pub run: RunDetail,

@@ -30,7 +30,7 @@ const REASONS: usize = 3;
 const OFFERED: usize = 2_000;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     selection: Option<String>,
     from: Option<String>,
@@ -80,7 +80,7 @@ impl Asked {
 }
 
 /// What would run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct PreviewFacts {
     /// All steps.
     pub steps: u64,
@@ -95,7 +95,7 @@ pub struct PreviewFacts {
 }
 
 /// What would run of one asset.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct PlannedAsset {
     /// The asset.
     pub asset: AssetKey,

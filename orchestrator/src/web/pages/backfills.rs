@@ -20,7 +20,7 @@ use crate::rate::Rate;
 const ON_A_PAGE: usize = 50;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// `open`: only those that are not over.
     state: Option<String>,
@@ -28,7 +28,7 @@ pub struct Asked {
 }
 
 /// The answer: a part of the list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct BackfillsFacts {
     /// Backfills, newest first.
     pub backfills: Vec<BackfillFacts>,
@@ -39,7 +39,7 @@ pub struct BackfillsFacts {
 }
 
 /// One backfill.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct BackfillFacts {
     /// The run, and what was asked for.
     #[serde(flatten)]

@@ -71,7 +71,7 @@ pub fn draw(columns: &[Column], rows: &[Row]) -> Option<Chart> {
     if !line || least > 0.0 && least < most * 0.5 {
         (least, most) = (least.min(0.0), most.max(0.0));
     }
-    if most - least < f64::EPSILON {
+    if (most - least).abs() < f64::EPSILON {
         (least, most) = (least - 1.0, most + 1.0);
     }
     let step = round_step(most - least);

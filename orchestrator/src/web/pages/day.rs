@@ -19,7 +19,7 @@ pub const DAY: Micros = LENGTH * STRETCHES as Micros;
 const HEIGHT: f64 = 44.0;
 
 /// The runs of half an hour, by when they were asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct HalfHour {
     /// When it began.
     pub from: Micros,

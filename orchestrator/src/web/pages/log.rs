@@ -32,7 +32,7 @@ const FURTHEST: u64 = 16 << 20;
 const MOST_LINES: usize = 1000;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// The attempt.
     pub attempt: Option<String>,
@@ -69,7 +69,7 @@ impl Asked {
 }
 
 /// Part of a log.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct LogFacts {
     /// The run.
     pub run: RunId,
@@ -90,7 +90,7 @@ pub struct LogFacts {
 }
 
 /// One line, harmless.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ShownLine {
     /// Where it begins in the file: what names it in links.
     pub begin: u64,

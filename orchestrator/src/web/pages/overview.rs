@@ -40,7 +40,7 @@ const LATE_SHOWN: usize = 8;
 const MOST_CARDS: usize = 90;
 
 /// What the page says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct OverviewFacts {
     /// Runs that are not over, newest first.
     pub open: Vec<RunRow>,
@@ -63,13 +63,14 @@ pub struct OverviewFacts {
     /// How much is wrong that alerts are about, and what could not be told.
     pub alerts: AlertCounts,
     /// Every asset.
+    #[schemars(with = "Vec<serde_json::Value>")]
     pub assets: Vec<AssetLine>,
     /// Why nothing can be committed, if so.
     pub trouble: Option<String>,
 }
 
 /// A schedule and its next instant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Coming {
     /// The schedule.
     pub schedule: String,

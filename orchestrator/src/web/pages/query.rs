@@ -33,7 +33,7 @@ use crate::edge::query_process::RunningQuery;
 /// Rows on the page, and in the JSON twin.
 const MOST_ROWS: usize = 1_000;
 /// How long a query for the page may take.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// How long one waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Queries at once.
@@ -54,7 +54,7 @@ impl Default for Room {
 }
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// The query.
     #[serde(default)]
@@ -64,7 +64,7 @@ pub struct Asked {
 }
 
 /// A column of a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -77,12 +77,12 @@ pub struct Column {
 }
 
 /// A row of a result: its cells as texts, `None` for null.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Row(pub Vec<Option<String>>);
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct QueryResult {
     /// The columns.
     pub columns: Vec<Column>,
@@ -388,13 +388,13 @@ pub async fn twin(State(state): State<WebState>, Json(asked): Json<Asked>) -> Re
 }
 
 /// Whose columns are asked for.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct NamesAsked {
     table: Option<String>,
 }
 
 /// The names that a query may use.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, schemars::JsonSchema)]
 pub struct Names {
     /// The tables, if none was named.
     pub tables: Vec<AssetKey>,

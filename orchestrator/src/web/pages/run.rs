@@ -47,7 +47,7 @@ const FAILURES: usize = 500;
 const FAILURES_SHOWN: usize = 8;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     asset: Option<String>,
     status: Option<String>,
@@ -85,7 +85,7 @@ impl Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct RunFacts {
     /// The run, its request and its assets.
     pub run: RunDetail,
@@ -124,7 +124,7 @@ pub struct RunFacts {
 }
 
 /// How far an attempt is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ProgressFact {
     /// The partition it works on.
     pub partition: Option<PartitionKey>,

@@ -12,7 +12,7 @@ use state::sqlite::{StateError, Store};
 use super::figures::{NOTHING, bytes, count, number};
 
 /// What a run read and wrote of one asset.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AssetData {
     /// The asset.
     pub asset: AssetKey,
@@ -23,7 +23,7 @@ pub struct AssetData {
 }
 
 /// What was read of one input.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ReadData {
     /// The input.
     pub asset: AssetKey,

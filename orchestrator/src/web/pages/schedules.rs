@@ -24,14 +24,14 @@ use crate::core::Answer;
 const TO_COME: usize = 3;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     schedule: Option<String>,
     before: Option<i64>,
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct SchedulesFacts {
     /// The schedules that are declared, by name.
     pub schedules: Vec<ScheduleFacts>,
@@ -42,7 +42,7 @@ pub struct SchedulesFacts {
 }
 
 /// One schedule.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct ScheduleFacts {
     /// Its name.
     pub schedule: String,

@@ -25,14 +25,14 @@ use crate::edge::sensors::{Looked, SensorNow};
 const NAMED: usize = 5;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     sensor: Option<String>,
     before: Option<i64>,
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct SensorsFacts {
     /// The sensors that are declared, by name.
     pub sensors: Vec<SensorFacts>,
@@ -43,7 +43,7 @@ pub struct SensorsFacts {
 }
 
 /// One sensor.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct SensorFacts {
     /// Its name.
     pub sensor: String,

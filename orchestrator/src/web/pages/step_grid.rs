@@ -23,7 +23,7 @@ const SIDE: usize = 12;
 const PITCH: usize = 15;
 
 /// The steps of the assets of a run that share a set of partitions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct StepGrid {
     /// The set of partitions.
     pub set: String,
@@ -38,7 +38,7 @@ pub struct StepGrid {
 }
 
 /// One partition, or a stretch of them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Cell {
     /// The first key.
     pub from: String,

@@ -27,7 +27,7 @@ const ON_A_PAGE: usize = 100;
 const FURTHEST: usize = 50_000;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     asset: Option<String>,
     run: Option<String>,
@@ -38,7 +38,7 @@ pub struct Asked {
 }
 
 /// The answer: a part of the stream.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct StreamFacts {
     /// Events, newest first.
     pub events: Vec<EventFacts>,
@@ -49,7 +49,7 @@ pub struct StreamFacts {
 }
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct EventFacts {
     /// Its number.
     pub seq: i64,

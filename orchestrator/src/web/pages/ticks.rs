@@ -21,7 +21,7 @@ pub const MOST: usize = 500;
 pub struct Press {}
 
 /// Whether something that ticks rests, and by whose wish.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Paused {
     /// When it was paused, if it is.
     pub paused_at: Option<Micros>,

@@ -37,7 +37,7 @@ const OPEN_ATTEMPTS: &str = "
     SELECT id FROM attempt WHERE ended_at IS NULL";
 
 /// An attempt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AttemptRow {
     /// The attempt.
     pub attempt: AttemptId,

@@ -61,13 +61,12 @@ const HISTORY: &str = concat!(
 );
 
 // Only what still stands: the newest try of its partition found it.
-const FAILING: &str = concat!(
-    "WITH c AS (SELECT * FROM check_result WHERE passed = 0 ORDER BY seq DESC LIMIT ?1)
+const FAILING: &str = "
+    WITH c AS (SELECT * FROM check_result WHERE passed = 0 ORDER BY seq DESC LIMIT ?1)
      SELECT c.seq, c.at, c.asset, c.partition, c.run, c.published, c.name, c.kind, c.severity, c.passed, c.figure, c.expected,
             c.failing_rows, c.sample, c.error
      FROM c JOIN asset_partition p ON p.asset = c.asset AND p.partition = c.partition
-     WHERE c.seq = CASE p.failed WHEN 1 THEN p.failed_seq ELSE p.seq END ORDER BY c.seq DESC"
-);
+     WHERE c.seq = CASE p.failed WHEN 1 THEN p.failed_seq ELSE p.seq END ORDER BY c.seq DESC";
 
 const OF_STEP: &str = concat!(
     "SELECT ",
@@ -76,7 +75,7 @@ const OF_STEP: &str = concat!(
 );
 
 /// One result of one check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct CheckRow {
     /// The number of the event that ended the step; the cursor of the list.
     pub seq: i64,
@@ -189,7 +188,7 @@ pub fn of_step(store: &Store, seq: i64) -> Result<Vec<CheckRow>, StateError> {
 }
 
 /// A check that does not pass now, over all partitions for which that is so.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Failing {
     /// The newest result.
     #[serde(flatten)]

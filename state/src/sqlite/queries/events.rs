@@ -26,7 +26,7 @@ const BACK: &str = "
     FROM event WHERE seq < ?1 ORDER BY seq DESC";
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct EventRow {
     /// Its number; the cursor of the list.
     pub seq: i64,

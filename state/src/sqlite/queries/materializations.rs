@@ -135,7 +135,7 @@ pub fn one(store: &Store, seq: i64) -> Result<Option<MaterializationRow>, StateE
 }
 
 /// What a run made of one asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Made {
     /// How many partitions.
     pub partitions: u64,

@@ -57,7 +57,7 @@ const ONE: &str = concat!(
 );
 
 /// A step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct StepRow {
     /// The run.
     pub run: RunId,

@@ -56,7 +56,7 @@ pub struct RunFilter {
 }
 
 /// A run in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RunRow {
     /// The run.
     pub run: RunId,
@@ -83,7 +83,7 @@ pub struct RunRow {
 }
 
 /// Steps by status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct StepCounts {
     /// Waiting.
     pub waiting: u64,
@@ -164,7 +164,7 @@ pub fn runs(
 }
 
 /// A backfill in a list: a run over a stretch of partitions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct BackfillRow {
     /// The run.
     #[serde(flatten)]
@@ -192,7 +192,7 @@ pub fn backfills(
 }
 
 /// When a run was, and how it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RunSpan {
     /// The run.
     pub run: RunId,
