@@ -4,7 +4,13 @@
 (() => {
   const log = document.querySelector("[data-log]");
   const form = document.querySelector("[data-log-form]");
-  if (!log || !form) return;
+  if (!log || !form) {
+    // A run that had no attempt yet has one now.
+    document.addEventListener("refreshed", (event) => {
+      if (event.detail.querySelector("[data-log-form]")) location.reload();
+    });
+    return;
+  }
   const LEVELS = ["trace", "debug", "info", "warn", "error", "raw"];
   const STREAMS = { "": "step", out: "stdout", err: "stderr" };
   const MOST_LINES = 20000;

@@ -334,10 +334,10 @@ fn a_log_is_followed_paused_and_searched() {
     let pipe = daemon.folder.path().join("more");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let run = daemon.begin("selection=reports.waiting");
+    let attempt = daemon.first_attempt(&run);
     let mut browser = Browser::start();
     browser.open(&daemon.login);
     browser.open(&format!("http://{}/runs/{run}", daemon.host));
-    browser.until("document.querySelector('[data-log]') || (location.reload(), false)");
     browser.until("document.querySelector('[data-log]').textContent.includes('first line')");
     let mut more = File::options().write(true).open(&pipe).unwrap();
     writeln!(more, "second <script>alert(1)</script>").unwrap();
@@ -347,13 +347,8 @@ fn a_log_is_followed_paused_and_searched() {
     browser.until("document.querySelector('[data-log-follow]').innerText === 'Follow'");
     writeln!(more, "third").unwrap();
     more.flush().unwrap();
-    let (attempt, run_) = (
-        browser.value("document.querySelector('[data-log]').dataset.attempt"),
-        run.clone(),
-    );
-    let attempt = attempt.as_str().unwrap().to_owned();
     browser.until(&format!(
-        "(window.known = window.known || '', fetch('/api/v1/runs/{run_}/log?attempt={attempt}').then((a) => a.text()).then((t) => {{ window.known = t; }}), window.known.includes('third'))"
+        "(window.known = window.known || '', fetch('/api/v1/runs/{run}/log?attempt={attempt}').then((a) => a.text()).then((t) => {{ window.known = t; }}), window.known.includes('third'))"
     ));
     assert_eq!(
         browser.value("document.querySelector('[data-log]').textContent.includes('third')"),

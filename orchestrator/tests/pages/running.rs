@@ -131,6 +131,21 @@ impl Daemon {
         run_in(&self.press("/runs", body))
     }
 
+    /// Waits for the first attempt of a run.
+    pub fn first_attempt(&self, run: &str) -> String {
+        let mut after = 0;
+        for _ in 0..100 {
+            let facts = self.json(&format!("/api/v1/runs/{run}"));
+            if let Some(attempt) = facts["attempts"][0]["attempt"].as_str() {
+                return attempt.to_owned();
+            }
+            let events = self.json(&format!("/api/v1/events?after={after}&wait=5"));
+            let last = events["rows"].as_array().unwrap().last();
+            after = last.map_or(after, |row| row["seq"].as_i64().unwrap());
+        }
+        panic!("the run does not begin");
+    }
+
     /// An answer whose body need not be text: its head and its bytes.
     fn bytes(&self, path: &str, body: &str) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.host).unwrap();
