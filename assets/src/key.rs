@@ -12,7 +12,7 @@ use crate::partition::PartitionKey;
 ///
 /// Each part is 1 to 120 characters of `a-z`, `0-9` and `_` and does not begin with a digit, so that it needs no quotes in
 /// SQL, is a safe folder name, and cannot differ from another key by case alone. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct AssetKey {
     text: Arc<str>,
@@ -110,7 +110,7 @@ impl fmt::Debug for AssetKey {
 
 /// One thing that can be materialized: a partition of an asset, or the whole of an unpartitioned one.
 /// Written `silver.flights@2013-03-01` or `gold.airports`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssetPartition {
     /// The asset.
     pub asset: AssetKey,

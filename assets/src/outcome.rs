@@ -12,7 +12,7 @@ use crate::key::AssetKey;
 use crate::partition::PartitionKey;
 
 /// One version of a table: where its metadata is, and the snapshot it shows.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TablePointer {
     /// URL of the Iceberg metadata file.
     pub metadata_location: String,
@@ -21,7 +21,7 @@ pub struct TablePointer {
 }
 
 /// Whether a failing check blocks publishing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// A failure is reported and the rows are published.
@@ -31,7 +31,7 @@ pub enum Severity {
 }
 
 /// What one check found on the staged rows of one partition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckResult {
     /// Unique within the asset: declared, or derived such as `not_null(carrier)`.
     pub name: String,
@@ -61,7 +61,7 @@ impl CheckResult {
 }
 
 /// A few rows as text, for a person to look at. Each value is shortened to 200 characters; `None` is null.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sample {
     /// Column names.
     pub columns: Vec<String>,
@@ -70,7 +70,7 @@ pub struct Sample {
 }
 
 /// Why a step failed, as a closed list: what to do next depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// The declaration or its SQL is wrong: an unknown column, a type error.
@@ -164,7 +164,7 @@ impl FailureClass {
 }
 
 /// Why a step failed, for a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[error("{message}")]
 pub struct Failure {
     /// The class.

@@ -12,7 +12,7 @@ const FEWEST: u64 = 10;
 const SHORTEST: Micros = 2_000_000;
 
 /// How fast a run has gone so far.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Rate {
     /// Steps that were over in a second, on average since it began.
     pub steps_per_second: f64,
@@ -36,12 +36,16 @@ impl Rate {
         })
     }
 
-    /// `3.2 steps a second, about 4 min left`. Slow steps are counted by the minute: "0.0 steps a second" says nothing.
+    /// `3.2 steps a second, about 4 min left`.
     pub fn words(&self, now: Micros) -> String {
-        let rest = duration(self.expected_end - now);
+        format!("{}, about {} left", self.pace(), duration(self.expected_end - now))
+    }
+
+    /// `3.2 steps a second`. Slow steps are counted by the minute: "0.0 steps a second" says nothing.
+    pub fn pace(&self) -> String {
         match self.steps_per_second {
-            0.5.. => format!("{:.1} steps a second, about {rest} left", self.steps_per_second),
-            _ => format!("{:.1} steps a minute, about {rest} left", self.steps_per_second * 60.0),
+            0.5.. => format!("{:.1} steps a second", self.steps_per_second),
+            _ => format!("{:.1} steps a minute", self.steps_per_second * 60.0),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::core::{Wait, WaitsFor};
 use crate::figures::bytes;
 
 /// A wait as programs read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct WaitFact {
     /// Which steps, and for what.
     #[serde(flatten)]

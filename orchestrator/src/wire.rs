@@ -11,7 +11,7 @@ use state::sensor::{SensorEvent, SensorTick};
 use crate::core::Answer;
 
 /// Answer of `POST /api/v1/alerts/{alert}/test`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TestAnswer {
     /// The alert.
     pub alert: String,
@@ -22,7 +22,7 @@ pub struct TestAnswer {
 }
 
 /// Body of `POST /api/v1/runs`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunBody {
     /// The selection as written.
@@ -93,7 +93,7 @@ impl RunBody {
 }
 
 /// What became of a request to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum RunAnswer {
     /// The run exists.
@@ -155,7 +155,7 @@ impl From<Answer> for RunAnswer {
 }
 
 /// What came of asking a sensor to look.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum SensorLooked {
     /// What became of the look; no tick if another look came between.
@@ -184,7 +184,7 @@ pub enum SensorLooked {
 }
 
 /// Body of `POST /api/v1/models/{model}/aliases/{alias}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AliasBody {
     /// The version that the alias is to point to.
@@ -192,7 +192,7 @@ pub struct AliasBody {
 }
 
 /// Body and answer of `/api/v1/log-level`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LevelBody {
     /// What is worth a line in the daemon's log: `info`, `debug`, `info,orchestrator::edge=trace`.
@@ -200,7 +200,7 @@ pub struct LevelBody {
 }
 
 /// What every request that is refused is answered with, beside its HTTP status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ErrorBody {
     /// What is wrong and what to do.
     pub error: String,

@@ -1,6 +1,6 @@
 "use strict";
 // Refreshes what changed. Every page works without this file: it fetches the same page again and takes over the parts
-// marked `data-live`, and it appends to a log what was written since. Text of others becomes text nodes, never markup.
+// marked `data-live`. Text of others becomes text nodes, never markup. What else one page does is in a file of its own.
 
 const byId = (id) => document.getElementById(id);
 
@@ -72,7 +72,7 @@ async function refresh() {
         if (fresh) morph(part, fresh);
       }
       highlight();
-      refreshLogChoices(page);
+      document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));
     }
   } catch {
     // The stream tells when the server is gone.
@@ -109,7 +109,6 @@ function listen() {
     seq = told.seq;
     if (concerns(told)) {
       refresh();
-      follow();
     }
   };
   source.onerror = () => tell("Not connected; trying again");
@@ -131,108 +130,6 @@ document.addEventListener("visibilitychange", () => {
     listen();
   }
 });
-
-// ---- The log.
-
-const log = document.querySelector("[data-log]");
-const logForm = document.querySelector("[data-log-form]");
-const LEVELS = ["trace", "debug", "info", "warn", "error", "raw"];
-const MOST_LINES = 20000;
-let following = false;
-
-function wantedLine(line) {
-  const least = LEVELS.indexOf(logForm.elements.level.value);
-  const text = logForm.elements.find.value.trim().toLowerCase();
-  return LEVELS.indexOf(line.dataset.level) >= least && (text === "" || line.lastElementChild.textContent.toLowerCase().includes(text));
-}
-
-function filterLog() {
-  let shown = 0;
-  const lines = log.querySelectorAll(".line");
-  for (const line of lines) {
-    line.hidden = !wantedLine(line);
-    if (!line.hidden) shown += 1;
-  }
-  const count = logForm.querySelector("[data-log-count]");
-  count.textContent = shown === lines.length ? `${lines.length} ${lines.length === 1 ? "line" : "lines"}` : `${shown} of ${lines.length} lines`;
-}
-
-function element(name, text, className) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-function lineOf(line) {
-  const made = element("div", "", "line " + line.level);
-  made.dataset.level = line.level;
-  const text = document.createElement("span");
-  for (const span of line.spans) text.append(element("span", span.text, span.class));
-  made.append(element("time", line.time), element("b", line.level), element("i", line.partition), text);
-  return made;
-}
-
-async function follow() {
-  if (!log || following || log.dataset.filtered === "true") return;
-  if (log.dataset.ended === "true" && log.dataset.complete === "true") return;
-  // More of a log that has ended is for the button; what grows is followed.
-  if (log.dataset.ended === "true" && log.dataset.begun !== "true") return;
-  following = true;
-  log.dataset.begun = "true";
-  try {
-    for (;;) {
-      const asked = new URLSearchParams({ attempt: log.dataset.attempt, offset: log.dataset.next });
-      const answer = await fetch(`/api/v1/runs/${log.dataset.run}/log?${asked}`);
-      if (!answer.ok) break;
-      const part = await answer.json();
-      const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-      if (part.lines.length) {
-        const empty = log.querySelector("[data-log-empty]");
-        if (empty) empty.remove();
-        log.append(...part.lines.map(lineOf));
-        while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
-        filterLog();
-        if (atEnd) log.scrollTop = log.scrollHeight;
-      }
-      const moved = String(part.next_offset) !== log.dataset.next;
-      log.dataset.next = part.next_offset;
-      log.dataset.ended = part.ended;
-      log.dataset.complete = part.complete;
-      if (!moved || part.complete) break;
-    }
-  } catch {
-    // Tried again with the next message.
-  }
-  following = false;
-}
-
-// New attempts appear in the choice without touching what is chosen.
-function refreshLogChoices(page) {
-  const choice = logForm && logForm.elements.attempt;
-  const fresh = page.querySelector("[data-log-form] select[name=attempt]");
-  if (!choice && fresh) {
-    location.reload();
-    return;
-  }
-  if (!choice || !fresh || choice === document.activeElement) return;
-  const chosen = choice.value;
-  if (choice.options.length !== fresh.options.length || [...choice.options].some((option, i) => option.text !== fresh.options[i].text)) {
-    choice.replaceChildren(...[...fresh.options].map((option) => new Option(option.text, option.value)));
-    choice.value = chosen;
-  }
-}
-
-if (log && logForm) {
-  filterLog();
-  logForm.elements.find.addEventListener("input", filterLog);
-  logForm.elements.level.addEventListener("change", filterLog);
-  logForm.elements.attempt.addEventListener("change", () => logForm.requestSubmit());
-  if (log.dataset.ended === "false") log.scrollTop = log.scrollHeight;
-  setInterval(() => {
-    if (!document.hidden && log.dataset.ended === "false") follow();
-  }, 1000);
-}
 
 // ---- The graph: what an asset reads and who reads it, while one points at it.
 
@@ -277,36 +174,10 @@ setInterval(() => {
   }
 }, 5000);
 
-// ---- Keys, and buttons that are pressed once.
-
-const PLACES = {
-  o: "/", a: "/assets", r: "/runs", s: "/schedules", e: "/sensors", l: "/alerts", m: "/models", g: "/graph",
-};
-let going = 0;
-
-document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, select, textarea")) {
-    if (event.key === "Escape") event.target.blur();
-    return;
-  }
-  if (event.key === "/") {
-    const search = document.querySelector("[data-search]");
-    if (search) {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    }
-  } else if (performance.now() - going < 1200 && PLACES[event.key]) {
-    going = 0;
-    location.assign(PLACES[event.key]);
-  } else if (event.key === "g") {
-    going = performance.now();
-  }
-});
+// ---- Buttons that are pressed once.
 
 document.addEventListener("submit", (event) => {
-  if (event.target.method !== "post") return;
+  if (event.target.method !== "post" || event.defaultPrevented || (event.submitter && "download" in event.submitter.dataset)) return;
   // After the browser has read the pressed button's value.
   setTimeout(() => {
     for (const button of event.target.querySelectorAll("button")) button.disabled = true;

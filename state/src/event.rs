@@ -388,7 +388,7 @@ pub enum Event {
 }
 
 /// Who runs the core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnerMode {
     /// `millpond up`: runs that a crash interrupted are carried on.
@@ -408,7 +408,7 @@ impl OwnerMode {
 }
 
 /// What someone asked to be materialized.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunRequest {
     /// The selection as written.
     pub selection: String,
@@ -446,7 +446,7 @@ impl RunRequest {
 }
 
 /// A part of the chosen partitions, by what became of them so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Only {
     /// Those that were never materialized.
@@ -456,7 +456,7 @@ pub enum Only {
 }
 
 /// In which order a run goes through its partitions, and how much of it is in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Pace {
     /// The newest partitions first, each as far downstream as it can get, rather than the oldest.
@@ -487,7 +487,7 @@ impl Pace {
 }
 
 /// Which partitions of the selected assets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionChoice {
     /// One key.
@@ -510,7 +510,7 @@ pub struct PlannedStep {
 }
 
 /// The version of one input that an attempt was given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PinnedVersion {
     /// The upstream asset.
     pub asset: AssetKey,

@@ -105,6 +105,8 @@ pub enum FoundLine {
 pub struct LogPart {
     /// Whole lines, in the order written.
     pub lines: Vec<FoundLine>,
+    /// Where each of these begins in the file.
+    pub begins: Vec<u64>,
     /// Where the next read begins.
     pub next_offset: u64,
     /// Whether the file ended here: nothing more was there to read, not even part of a line.
@@ -131,12 +133,15 @@ pub fn read_from(file: &Path, offset: u64, max_bytes: usize) -> std::io::Result<
         None if more => bytes.len(),
         None => 0,
     };
-    let lines = bytes[..whole]
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| found(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n'])))
-        .collect();
+    let (mut lines, mut begins, mut begin) = (Vec::new(), Vec::new(), offset);
+    for line in bytes[..whole].split_inclusive(|byte| *byte == b'\n') {
+        lines.push(found(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n'])));
+        begins.push(begin);
+        begin += line.len() as u64;
+    }
     Ok(LogPart {
         lines,
+        begins,
         next_offset: offset + whole as u64,
         complete: !more && whole == bytes.len(),
     })
@@ -163,6 +168,7 @@ mod tests {
             read_from(&path, 0, 0).unwrap(),
             LogPart {
                 lines: vec![],
+                begins: vec![],
                 next_offset: 0,
                 complete: true
             }
@@ -202,6 +208,7 @@ mod tests {
         while !complete {
             let part = read_from(&path, offset, 5_000).unwrap();
             assert!(part.next_offset > offset);
+            assert_eq!((part.begins[0], part.begins.len()), (offset, part.lines.len()));
             for line in part.lines {
                 let FoundLine::Raw { raw } = line else {
                     panic!("{line:?}")

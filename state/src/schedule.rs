@@ -17,7 +17,7 @@ pub struct DeclaredTimes {
 }
 
 /// What became of an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TickStatus {
     /// A run was requested.
@@ -46,7 +46,7 @@ impl TickStatus {
 }
 
 /// One instant of a schedule and what became of it; or a stretch of instants that all came to the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tick {
     /// The schedule.
     pub schedule: String,

@@ -18,7 +18,7 @@ pub struct DeclaredSensor {
 }
 
 /// One thing that a sensor has seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SensorEvent {
     /// Tells it from all others of its sensor: what has the same key is the same event.
     pub key: String,
@@ -34,7 +34,7 @@ pub struct SensorEvent {
 }
 
 /// One look of a sensor at what it watches, and what became of it. Looks that found nothing, and changed nothing, are not kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SensorTick {
     /// The sensor.
     pub sensor: String,

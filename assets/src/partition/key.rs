@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Any text of 1 to 250 bytes without control characters; commas, slashes, spaces and letters of any script are allowed
 /// because fixed sets hold what users' data hold. Never used as a path without encoding.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct PartitionKey(Arc<str>);
 

@@ -3,6 +3,7 @@
 mod alert;
 mod automation;
 mod backfill;
+mod backfills;
 mod backup;
 mod cancel;
 mod check;
@@ -30,6 +31,7 @@ mod schema;
 mod sensor;
 mod show;
 mod terminal;
+mod ticks;
 mod up;
 mod why;
 
@@ -76,6 +78,7 @@ enum Command {
     Plan(plan::Plan),
     Materialize(materialize::Materialize),
     Backfill(backfill::Backfill),
+    Backfills(backfills::Backfills),
     Retry(retry::Retry),
     Query(query::Query),
     Show(show::Show),
@@ -102,6 +105,9 @@ enum Command {
     /// Take orders from a daemon (started by it, not by people).
     #[command(hide = true)]
     Worker,
+    /// Run one query of the dashboard's console (started by the daemon, not by people).
+    #[command(hide = true)]
+    Console,
 }
 
 /// Runs the command line that this process was started with.
@@ -111,6 +117,9 @@ pub fn main() -> ExitCode {
         terminal::start_log("warn");
         return crate::edge::worker::run();
     }
+    if matches!(cli.command, Command::Console) {
+        return crate::edge::console::run();
+    }
     let terminal = Terminal::new(cli.json);
     let place = look::Place::new(cli.project);
     let result = match cli.command {
@@ -119,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => command.run(&place, &terminal),
         Command::Materialize(command) => command.run(&place, &terminal),
         Command::Backfill(command) => command.run(&place, &terminal),
+        Command::Backfills(command) => command.run(&place, &terminal),
         Command::Retry(command) => command.run(&place, &terminal),
         Command::Query(command) => command.run(&place, &terminal),
         Command::Show(command) => command.run(&place, &terminal),
@@ -142,7 +152,7 @@ pub fn main() -> ExitCode {
         Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
-        Command::Worker => Ok(Exit::Done),
+        Command::Worker | Command::Console => Ok(Exit::Done),
     };
     match result {
         Ok(exit) => exit.into(),

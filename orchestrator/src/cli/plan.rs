@@ -6,11 +6,13 @@ use assets::{AssetKey, PartitionKey};
 use clap::Args;
 use serde_json::json;
 use state::event::{OwnerMode, Pace, PartitionChoice};
+use state::sqlite::queries::materializations::cost;
 
 use super::look::{Look, Place};
 use super::terminal::{Terminal, count};
 use super::{Exit, Stop};
 use crate::core::{Plan as CorePlan, PlanRequest, plan};
+use crate::estimate::{Estimate, LOOKED_AT, estimate};
 use crate::wire::RunBody;
 
 /// Which assets and partitions; shared by `plan` and `materialize`.
@@ -87,6 +89,7 @@ impl Plan {
             only: None,
         };
         let plan = plan(&look.world, look.at, &request);
+        let estimate = estimated(&look, &plan)?;
         if terminal.json() {
             let steps: Vec<_> = plan
                 .steps
@@ -94,9 +97,13 @@ impl Plan {
                 .map(|step| json!({ "asset": step.step.asset, "partition": step.step.partition, "reason": step.reason.to_string() }))
                 .collect();
             let problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
-            terminal.answer(&json!({ "steps": steps, "fresh": plan.fresh, "problems": problems }));
+            terminal
+                .answer(&json!({ "steps": steps, "fresh": plan.fresh, "problems": problems, "estimate": estimate }));
         } else {
             print(&plan, self.steps, terminal);
+            if let Some(estimate) = estimate {
+                terminal.say(terminal.dim(&estimate.words()));
+            }
         }
         Ok(if plan.problems.iter().any(crate::core::PlanProblem::is_mistake) {
             Exit::Failed
@@ -104,6 +111,22 @@ impl Plan {
             Exit::Done
         })
     }
+}
+
+/// How long the steps would take, by what their assets took before.
+fn estimated(look: &Look, plan: &CorePlan) -> Result<Option<Estimate>, Stop> {
+    let Some(store) = &look.store else { return Ok(None) };
+    let mut steps: BTreeMap<AssetKey, u64> = BTreeMap::new();
+    for step in &plan.steps {
+        *steps.entry(step.step.asset.clone()).or_default() += 1;
+    }
+    let mut costs = BTreeMap::new();
+    for asset in steps.keys() {
+        if let Some(cost) = cost(store, asset, LOOKED_AT)? {
+            costs.insert(asset.clone(), cost);
+        }
+    }
+    Ok(estimate(&steps, &costs, look.project.definitions.settings.slots as u64))
 }
 
 fn print(plan: &CorePlan, every_step: bool, terminal: &Terminal) {

@@ -1,20 +1,21 @@
 //! `millpond query`: SQL over the tables, as they are or as they were.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
-use std::path::PathBuf;
+use std::io::Read;
 use std::sync::Arc;
 
 use assets::AssetKey;
 use clap::{Args, ValueEnum};
 use plugins::lakehouse::Lake;
-use plugins::query::{AsOf, QueryOptions, QuerySession, QueryTable, RenderError, ResultFormat, parameter, render};
+use plugins::query::{QueryOptions, QuerySession, QueryTable, RenderError, ResultFormat, parameter, render};
 
 use super::look::Place;
 use super::terminal::{Terminal, count};
 use super::{Exit, Stop};
+use crate::as_of::{self, AsOf};
+use crate::edge::environment;
 use crate::edge::folder::StateFolder;
-use crate::edge::{clock, environment};
+use crate::edge::queried::{Scratch, tables};
 
 /// Ask a question in SQL, of tables as they are or as they were.
 ///
@@ -45,6 +46,8 @@ enum Format {
     Csv,
     /// One JSON object per line.
     Json,
+    /// A Parquet file, to standard output.
+    Parquet,
 }
 
 impl Query {
@@ -58,26 +61,27 @@ impl Query {
         } else {
             self.sql.clone()
         };
-        let as_of = self
-            .as_of
-            .as_deref()
-            .map_or(Ok(AsOf::Pinned), |text| as_of(text, &project.settings.timezone))?;
-        let tables = tables(
-            &folder,
-            project
-                .definitions
-                .ordered()
-                .iter()
-                .filter(|asset| asset.kind != "training")
-                .map(|asset| asset.key.clone()),
-        )?;
+        let as_of = AsOf::parse(self.as_of.as_deref().unwrap_or_default(), &project.settings.timezone)
+            .map_err(|error| Stop::new(Exit::Usage, error).with_help(as_of::HELP))?;
+        let store = match state::sqlite::Store::open_reader(&folder.database()) {
+            Ok(store) => Some(store),
+            Err(state::sqlite::StateError::Missing(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let tables: BTreeMap<AssetKey, QueryTable> = tables(store.as_ref(), &project.definitions)?
+            .into_iter()
+            .map(|(key, pointer)| {
+                let scan = plugins::lakehouse::ScanOptions::default();
+                (key, QueryTable { pointer, scan })
+            })
+            .collect();
         let lake = Lake::open(&project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
         let scratch = Scratch::new(&folder)?;
         let options = QueryOptions {
             memory_bytes: project.orders.memory_bytes as usize,
-            spill_folder: scratch.as_ref().map(|scratch| scratch.0.clone()),
+            spill_folder: scratch.as_ref().map(|scratch| scratch.path().to_owned()),
             target_partitions: environment::cores(),
-            as_of,
+            as_of: as_of.into(),
         };
         let session =
             QuerySession::new(&lake, Arc::new(tables), &options).map_err(|error| Stop::broken(error.to_string()))?;
@@ -94,6 +98,7 @@ impl Query {
             None | Some(Format::Table) => ResultFormat::Table { most: self.rows },
             Some(Format::Csv) => ResultFormat::Csv,
             Some(Format::Json) => ResultFormat::JsonLines,
+            Some(Format::Parquet) => ResultFormat::Parquet,
         };
         // Queries recurse over their own text; the runtime's threads have room for it, the main thread may not.
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -149,87 +154,5 @@ fn failed(error: plugins::query::QueryError) -> Stop {
     match error.failure.help {
         Some(help) => stop.with_help(help),
         None => stop,
-    }
-}
-
-/// The newest version of every table, and the names of assets that have none yet (`assets`; a model never has one).
-fn tables(
-    folder: &StateFolder,
-    assets: impl Iterator<Item = AssetKey>,
-) -> Result<BTreeMap<AssetKey, QueryTable>, Stop> {
-    let mut tables: BTreeMap<AssetKey, QueryTable> = assets
-        .map(|key| {
-            (
-                key,
-                QueryTable {
-                    pointer: None,
-                    scan: plugins::lakehouse::ScanOptions::default(),
-                },
-            )
-        })
-        .collect();
-    let store = match state::sqlite::Store::open_reader(&folder.database()) {
-        Ok(store) => store,
-        Err(state::sqlite::StateError::Missing(_)) => return Ok(tables),
-        Err(error) => return Err(error.into()),
-    };
-    let mut after = None;
-    loop {
-        let page = store.catalog_tables(after.as_ref(), 1000)?;
-        let Some(last) = page.last() else { return Ok(tables) };
-        after = Some(last.asset.clone());
-        for table in page {
-            if let Some(pointer) = store.pointer(&table.asset)? {
-                tables.insert(table.asset, QueryTable::whole(pointer));
-            }
-        }
-    }
-}
-
-/// A time in the project's zone, an instant, or a snapshot id.
-fn as_of(text: &str, zone: &str) -> Result<AsOf, Stop> {
-    if let Ok(id) = text.parse::<i64>()
-        && text.len() > 8
-    {
-        return Ok(AsOf::Snapshot(id));
-    }
-    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
-        return Ok(AsOf::Time(instant.as_millisecond()));
-    }
-    let local = text
-        .parse::<jiff::civil::DateTime>()
-        .or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.at(0, 0, 0, 0)));
-    match local.and_then(|local| local.in_tz(zone)) {
-        Ok(zoned) => Ok(AsOf::Time(zoned.timestamp().as_millisecond())),
-        Err(_) => Err(
-            Stop::new(Exit::Usage, format!("`{text}` is neither a time nor a snapshot id")).with_help(
-                "write 2026-03-01, 2026-03-01T06:00, 2026-03-01T06:00Z, or an id that `millpond show` lists",
-            ),
-        ),
-    }
-}
-
-/// A folder for spill files that goes when the query is over.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    /// `None` on a full disk: there is no room to spill to, and most queries need none.
-    fn new(folder: &StateFolder) -> std::io::Result<Option<Self>> {
-        let path = folder
-            .path()
-            .join("queries")
-            .join(format!("{}-{}", std::process::id(), clock::now()));
-        match std::fs::create_dir_all(&path) {
-            Ok(()) => Ok(Some(Self(path))),
-            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed with the state folder.
-        std::fs::remove_dir_all(&self.0).ok();
     }
 }

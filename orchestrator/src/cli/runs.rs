@@ -139,7 +139,8 @@ fn steps_text(row: &RunRow) -> String {
     text
 }
 
-fn state_text(row: &RunRow, terminal: &Terminal) -> String {
+/// The state of a run, coloured.
+pub fn state_text(row: &RunRow, terminal: &Terminal) -> String {
     if row.paused {
         return terminal.yellow("paused");
     }

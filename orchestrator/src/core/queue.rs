@@ -28,7 +28,7 @@ const KEPT_FREE_AFTER: Micros = 600_000_000;
 const LOOKED_THROUGH: usize = 1000;
 
 /// What a step, or a whole run, waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum WaitsFor {
     /// That someone resumes the run.
@@ -103,7 +103,7 @@ pub enum WaitsFor {
 }
 
 /// What steps of one asset of a run wait for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Wait {
     /// The asset.
     pub asset: AssetKey,

@@ -19,6 +19,7 @@
 //! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `worker`, `fault` | a worker, seen from inside |
+//! | `query_process`, `console`, `queried` | a query of the console, seen from the daemon and from inside; what it reads |
 //! | `reserve` | space that is kept for a full disk |
 //! | `retention` | when what is too old is removed |
 //! | `log` | the program's own log |
@@ -32,6 +33,7 @@ pub mod alerts;
 pub mod backup;
 pub mod clock;
 mod committer;
+pub mod console;
 pub mod definitions;
 pub mod disk;
 pub mod driver;
@@ -50,6 +52,8 @@ mod order;
 mod pool;
 pub mod process_figures;
 pub mod processes;
+pub mod queried;
+pub mod query_process;
 mod reserve;
 mod retention;
 pub mod retry;

@@ -16,13 +16,17 @@
 //! | `live` | server-sent events |
 //! | `metrics` | figures for Prometheus |
 //! | `pages` | one file per page |
+//! | `preferences` | light or dark, and whose clock |
+//! | `openapi` | what `/api/v1` is, for programs |
 
 mod api;
 mod guard;
 mod hooks;
 mod live;
 mod metrics;
+mod openapi;
 mod pages;
+mod preferences;
 mod reply;
 mod routes;
 mod server;
@@ -43,6 +47,10 @@ pub struct WebState {
     guard: Arc<guard::Guard>,
     /// How busy the sensors are that are told of events.
     hooks: hooks::Hooks,
+    /// Grids of runs that are over.
+    grids: pages::run_grid::Kept,
+    /// Room for queries of the console.
+    queries: pages::query::Room,
     /// Becomes true when the server stops: streams end then.
     stopping: tokio::sync::watch::Receiver<bool>,
 }

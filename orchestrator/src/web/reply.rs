@@ -31,6 +31,14 @@ impl ErrorPage {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    /// What is wrong and what to do, as one text.
+    pub fn into_message(self) -> String {
+        match self.help {
+            Some(help) => format!("{}: {help}", self.message),
+            None => self.message,
+        }
+    }
+
     /// Adds what to do next.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -87,11 +95,7 @@ impl From<state::sqlite::StateError> for ErrorJson {
 
 impl From<ErrorPage> for ErrorJson {
     fn from(page: ErrorPage) -> Self {
-        let ErrorPage { status, message, help } = page;
-        Self::new(
-            status,
-            help.map_or_else(|| message.clone(), |help| format!("{message}: {help}")),
-        )
+        Self::new(page.status, page.into_message())
     }
 }
 

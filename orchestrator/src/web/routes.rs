@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage};
-use super::{WebState, api, guard, hooks, live, metrics, pages, static_files};
+use super::{WebState, api, guard, hooks, live, metrics, openapi, pages, preferences, static_files};
 
 /// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static`, `/login` and `/hooks` answer without a token, and the guard
 /// says so.
@@ -23,6 +23,15 @@ pub fn all(state: WebState) -> Router {
         .route("/runs/{run}/pause", post(pages::forms::pause))
         .route("/runs/{run}/resume", post(pages::forms::resume))
         .route("/runs/{run}/retry", post(pages::forms::retry))
+        .route("/runs/{run}/log/{attempt}", get(pages::log::download))
+        .route("/backfills", get(pages::backfills::page))
+        .route("/backfills/new", get(pages::backfill_new::page))
+        .route("/backfills/{run}", get(pages::backfill::page))
+        .route("/query", get(pages::query::page).post(pages::query::run))
+        .route("/query/csv", post(pages::query::csv))
+        .route("/query/parquet", post(pages::query::parquet))
+        .route("/log", get(pages::stream::page))
+        .route("/preferences", post(preferences::choose))
         .route("/models", get(pages::models::page))
         .route("/models/{key}", get(pages::model::page))
         .route("/models/{key}/promote", post(pages::forms::promote))
@@ -56,6 +65,13 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/runs/{run}/pause", post(api::pause_run))
         .route("/api/v1/runs/{run}/resume", post(api::resume_run))
         .route("/api/v1/runs/{run}/retry", post(api::retry_run))
+        .route("/api/v1/backfills", get(api::list_backfills))
+        .route("/api/v1/backfills/preview", get(api::preview_backfill))
+        .route("/api/v1/backfills/{run}", get(api::show_backfill))
+        .route("/api/v1/query", post(pages::query::twin))
+        .route("/api/v1/query/names", get(pages::query::names))
+        .route("/api/v1/log", get(api::show_stream))
+        .route("/api/v1/openapi.json", get(openapi::serve))
         .route("/api/v1/models", get(api::list_models))
         .route("/api/v1/models/{model}", get(api::show_model))
         .route("/api/v1/models/{model}/aliases/{alias}", post(api::move_alias))
@@ -86,6 +102,7 @@ pub fn all(state: WebState) -> Router {
         .route("/hooks/{sensor}", post(hooks::told))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
+        .layer(middleware::from_fn(preferences::known))
         .with_state(state)
 }
 

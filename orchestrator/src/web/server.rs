@@ -61,6 +61,8 @@ impl Server {
             engine: self.engine,
             guard: self.guard,
             hooks: super::hooks::Hooks::default(),
+            grids: super::pages::run_grid::Kept::default(),
+            queries: super::pages::query::Room::default(),
             stopping,
         });
         let task = tokio::spawn(async move {

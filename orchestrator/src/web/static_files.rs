@@ -47,12 +47,52 @@ pub static SCRIPT: StaticFile = StaticFile::new(
     "text/javascript; charset=utf-8",
     include_str!("../../static/app.js"),
 );
+/// How what is under way looks: runs, backfills, logs, queries.
+pub static RUNNING: StaticFile = StaticFile::new(
+    "running.css",
+    "text/css; charset=utf-8",
+    include_str!("../../static/running.css"),
+);
+/// Keys, help, and what only a browser knows.
+pub static KEYS: StaticFile = StaticFile::new(
+    "keys.js",
+    "text/javascript; charset=utf-8",
+    include_str!("../../static/keys.js"),
+);
+/// Follows a log.
+pub static LOG: StaticFile = StaticFile::new(
+    "log.js",
+    "text/javascript; charset=utf-8",
+    include_str!("../../static/log.js"),
+);
+/// Shows what a backfill would do while one chooses.
+pub static BACKFILL: StaticFile = StaticFile::new(
+    "backfill.js",
+    "text/javascript; charset=utf-8",
+    include_str!("../../static/backfill.js"),
+);
+/// The query console.
+pub static QUERY: StaticFile = StaticFile::new(
+    "query.js",
+    "text/javascript; charset=utf-8",
+    include_str!("../../static/query.js"),
+);
+/// All of them.
+const ALL: [&StaticFile; 8] = [&STYLE, &SCRIPT, &ICON, &RUNNING, &KEYS, &LOG, &BACKFILL, &QUERY];
+
+/// The address of a file, by its name.
+pub fn path_of(name: &str) -> &'static str {
+    ALL.into_iter()
+        .find(|file| file.name == name)
+        .map_or("", |file| file.path())
+}
+
 /// A pond.
 pub static ICON: StaticFile = StaticFile::new("icon.svg", "image/svg+xml", include_str!("../../static/icon.svg"));
 
 /// `GET /static/{hash}/{name}`
 pub async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
-    let found = [&STYLE, &SCRIPT, &ICON].into_iter().find(|file| file.name == name);
+    let found = ALL.into_iter().find(|file| file.name == name);
     match found {
         // Another hash is a page of another release in an open tab: it gets today's file, and does not keep it.
         Some(file) => {
@@ -78,7 +118,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_from_other_hosts_and_nothing_is_built_from_strings() {
-        for file in [&STYLE, &SCRIPT, &ICON] {
+        for file in ALL {
             let text = file.text.replace("http://www.w3.org/2000/svg", "");
             for foreign in [
                 "http:",

@@ -1,9 +1,9 @@
-//! Results as text: an aligned table for people, CSV or JSON lines for programs. Rows stream; only a table is held in memory,
-//! and that is cut at a number of rows.
+//! Results as text: an aligned table for people, CSV, JSON lines or Parquet for programs, cells for pages. Rows stream; only a
+//! table is held in memory, and that is cut at a number of rows.
 
 use std::io::Write;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::json::writer::LineDelimited;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DataFusionError;
@@ -22,6 +22,14 @@ pub enum ResultFormat {
     Csv,
     /// One object per line.
     JsonLines,
+    /// For pages: a line with the columns, a line for each row with its cells as texts, and a line that tells how many there
+    /// were. Two columns of one name stay two.
+    Cells {
+        /// Rows written; the rest is not read.
+        most: usize,
+    },
+    /// A Parquet file.
+    Parquet,
 }
 
 /// What was written.
@@ -46,6 +54,8 @@ pub enum RenderError {
 
 /// Widest cell of a table, in characters.
 const WIDEST: usize = 60;
+/// Longest text of a cell on a page, in characters.
+const LONGEST_CELL: usize = 2_000;
 
 /// Writes a result.
 pub async fn render(
@@ -57,6 +67,8 @@ pub async fn render(
         ResultFormat::Table { most } => as_table(rows, most, output).await,
         ResultFormat::Csv => as_csv(rows, output).await,
         ResultFormat::JsonLines => as_json_lines(rows, output).await,
+        ResultFormat::Cells { most } => as_cells(rows, most, output).await,
+        ResultFormat::Parquet => as_parquet(rows, output).await,
     }
 }
 
@@ -122,6 +134,90 @@ async fn as_json_lines(
             writer.write(&batch).map_err(DataFusionError::from)?;
         }
         writer.finish().map_err(DataFusionError::from)?;
+    }
+    output.flush()?;
+    Ok(written)
+}
+
+async fn as_cells(
+    mut rows: SendableRecordBatchStream,
+    most: usize,
+    output: &mut (dyn Write + Send),
+) -> Result<Rendered, RenderError> {
+    let columns: Vec<serde_json::Value> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let kind = field.data_type();
+            serde_json::json!({
+                "name": field.name(),
+                "type": kind.to_string(),
+                "number": kind.is_numeric(),
+                "time": kind.is_temporal(),
+            })
+        })
+        .collect();
+    writeln!(output, "{}", serde_json::json!({ "columns": columns }))?;
+    let options = FormatOptions::default();
+    let mut written = Rendered { rows: 0, cut: false };
+    while let Some(batch) = rows.next().await {
+        let mut batch = batch?;
+        let room = most - written.rows;
+        if batch.num_rows() > room {
+            written.cut = true;
+            batch = batch.slice(0, room);
+        }
+        let formatters = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(DataFusionError::from)?;
+        for row in 0..batch.num_rows() {
+            let cells: Vec<Option<String>> = formatters
+                .iter()
+                .zip(batch.columns())
+                .map(|(formatter, column)| {
+                    (!column.is_null(row)).then(|| {
+                        let text = formatter.value(row).to_string();
+                        match text.char_indices().nth(LONGEST_CELL) {
+                            Some((end, _)) => format!("{}…", &text[..end]),
+                            None => text,
+                        }
+                    })
+                })
+                .collect();
+            writeln!(output, "{}", serde_json::json!(cells))?;
+        }
+        written.rows += batch.num_rows();
+        if written.cut {
+            break;
+        }
+    }
+    writeln!(
+        output,
+        "{}",
+        serde_json::json!({ "rows": written.rows, "cut": written.cut })
+    )?;
+    output.flush()?;
+    Ok(written)
+}
+
+async fn as_parquet(
+    mut rows: SendableRecordBatchStream,
+    output: &mut (dyn Write + Send),
+) -> Result<Rendered, RenderError> {
+    let mut written = Rendered { rows: 0, cut: false };
+    {
+        let mut writer =
+            parquet::arrow::ArrowWriter::try_new(&mut *output, rows.schema(), None).map_err(DataFusionError::from)?;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            written.rows += batch.num_rows();
+            writer.write(&batch).map_err(DataFusionError::from)?;
+        }
+        writer.close().map_err(DataFusionError::from)?;
     }
     output.flush()?;
     Ok(written)

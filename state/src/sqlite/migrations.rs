@@ -60,6 +60,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "definitions",
         sql: include_str!("migrations/0009_definitions.sql"),
     },
+    Migration {
+        name: "pages",
+        sql: include_str!("migrations/0010_pages.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -152,6 +156,7 @@ mod tests {
         "617dd033191223506c61ef76c4fe82bf",
         "2cebb70629b3cd46e0d6d3076aa0697f",
         "4251b7f336e76ac6ea2b3c4590fbe0bb",
+        "1100372e9e2ce5ab2747d7b831bcc728",
     ];
 
     #[test]

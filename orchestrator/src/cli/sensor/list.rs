@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use assets::Sensor;
 use clap::Args;
 use serde_json::{Value, json};
-use state::schedule::TickStatus;
-use state::sqlite::Owner;
 use state::sqlite::queries::sensors::{SensorRow, SensorTickRow, sensor_ticks, sensors};
 
 use super::super::look::{Look, Place};
-use super::super::terminal::{Terminal, moment, table};
+use super::super::terminal::{Terminal, moment};
+use super::super::ticks::{self, Listed, Words, print};
 use super::super::{Exit, Stop};
 use super::named;
-use crate::edge::folder::StateFolder;
 
 /// Most sensors that are listed.
 const MOST: usize = 10_000;
@@ -52,48 +50,29 @@ impl List {
             };
             listed.push((sensor, known.get(&sensor.name), told));
         }
-        if terminal.json() {
-            let listed: Vec<Value> = listed
-                .iter()
-                .map(|(sensor, known, told)| as_json(sensor, *known, told))
-                .collect();
-            terminal.answer(&json!({ "sensors": listed }));
-            return Ok(Exit::Done);
-        }
-        if listed.is_empty() {
-            terminal.note("no sensor is declared: `[sensor.NAME]` with `kind` and `select`");
-            return Ok(Exit::Done);
-        }
-        let head = ["sensor", "watches", "select", "state", "last"];
-        let mut rows: Vec<Vec<String>> = vec![head.iter().map(|head| terminal.dim(head)).collect()];
-        for (sensor, known, told) in &listed {
-            rows.push(vec![
-                terminal.bold(&sensor.name),
-                format!("{} {}", sensor.kind(), sensor.watches()),
-                sensor.selection.as_str().to_owned(),
-                state(*known, terminal),
-                told.first().map_or_else(String::new, |tick| {
-                    format!("{} {}", status(tick, terminal), moment(tick.at, &zone))
-                }),
-            ]);
-        }
-        terminal.say(table(&rows));
-        if self.name.is_some() {
-            let told = &listed[0].2;
-            let rows: Vec<Vec<String>> = told.iter().map(|tick| tick_row(tick, &zone, terminal)).collect();
-            terminal.say("");
-            terminal.say(table(&rows));
-        }
-        let serves = matches!(
-            Owner::of(StateFolder::of(&look.project.root).path()),
-            Some(Owner { url: Some(_), .. })
-        );
-        if !serves {
-            terminal.note("no daemon runs, so nothing is watched: `millpond up`");
-        }
-        Ok(Exit::Done)
+        let listed: Vec<Listed> = listed
+            .into_iter()
+            .map(|(sensor, known, told)| Listed {
+                json: as_json(sensor, known, &told),
+                row: vec![
+                    terminal.bold(&sensor.name),
+                    format!("{} {}", sensor.kind(), sensor.watches()),
+                    sensor.selection.as_str().to_owned(),
+                    state(known, terminal),
+                ],
+                ticks: told.iter().map(|tick| tick_row(tick, &zone, terminal)).collect(),
+            })
+            .collect();
+        Ok(print(&listed, self.name.is_some(), &WORDS, &look, terminal))
     }
 }
+
+const WORDS: Words = Words {
+    list: "sensors",
+    head: &["sensor", "watches", "select", "state"],
+    none: "no sensor is declared: `[sensor.NAME]` with `kind` and `select`",
+    idle: "nothing is watched",
+};
 
 fn as_json(sensor: &Sensor, known: Option<&SensorRow>, told: &[SensorTickRow]) -> Value {
     json!({
@@ -123,8 +102,7 @@ fn state(known: Option<&SensorRow>, terminal: &Terminal) -> String {
     }
 }
 
-/// The row of a tick: when, what became of it, what was seen, and why.
-fn tick_row(tick: &SensorTickRow, zone: &str, terminal: &Terminal) -> Vec<String> {
+fn tick_row(tick: &SensorTickRow, zone: &str, terminal: &Terminal) -> ticks::TickRow {
     let mut seen = tick.examples.join(", ");
     let more = tick.events.saturating_sub(tick.examples.len() as u64);
     if more > 0 {
@@ -132,21 +110,14 @@ fn tick_row(tick: &SensorTickRow, zone: &str, terminal: &Terminal) -> Vec<String
     }
     let by = tick.asked_by.as_ref().map(|by| format!("asked for by {by}"));
     let why: Vec<String> = by.into_iter().chain(tick.reason.clone()).collect();
-    vec![
-        moment(tick.at, zone),
-        status(tick, terminal),
-        tick.run.as_ref().map(ToString::to_string).unwrap_or_default(),
-        seen,
-        terminal.dim(&why.join("; ")),
-    ]
-}
-
-fn status(tick: &SensorTickRow, terminal: &Terminal) -> String {
-    let word = tick.status.as_str();
-    match tick.status {
-        TickStatus::Requested => terminal.green(word),
-        TickStatus::Skipped => terminal.dim(word),
-        TickStatus::Missed => terminal.yellow(word),
-        TickStatus::Failed => terminal.red(word),
+    ticks::TickRow {
+        at: tick.at,
+        status: tick.status,
+        when: moment(tick.at, zone),
+        rest: vec![
+            tick.run.as_ref().map(ToString::to_string).unwrap_or_default(),
+            seen,
+            terminal.dim(&why.join("; ")),
+        ],
     }
 }

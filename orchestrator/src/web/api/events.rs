@@ -14,7 +14,7 @@ const MOST: usize = 1000;
 const LONGEST_WAIT: u64 = 30;
 
 /// What is asked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// Events after this number.
     #[serde(default)]
@@ -28,7 +28,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Events {
     /// In their order.
     rows: Vec<EventRow>,

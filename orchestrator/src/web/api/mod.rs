@@ -4,10 +4,10 @@ mod actions;
 mod alerts;
 mod automation;
 mod definitions;
-mod events;
+pub mod events;
 mod operations;
 mod schedules;
-mod sensors;
+pub mod sensors;
 mod twins;
 
 pub use actions::{cancel_run, move_alias, pause_run, resume_run, retry_run, submit_run};
@@ -19,6 +19,6 @@ pub use operations::{healthz, log_level, readyz, set_log_level};
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
 pub use twins::{
-    list_alerts, list_assets, list_automation, list_models, list_runs, list_schedules, list_sensors, overview,
-    show_asset, show_log, show_model, show_run,
+    list_alerts, list_assets, list_automation, list_backfills, list_models, list_runs, list_schedules, list_sensors,
+    overview, preview_backfill, show_asset, show_backfill, show_log, show_model, show_run, show_stream,
 };

@@ -41,7 +41,7 @@ async fn pause(state: &WebState, sensor: String, paused: bool) -> Result<Json<Va
 }
 
 /// How to look.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 pub struct Look {
     /// Only to see what it would tell of.
     #[serde(default)]
@@ -69,7 +69,7 @@ pub async fn tick_sensor(
 }
 
 /// Which events.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 pub struct Events {
     tick: u64,
     after: Option<String>,

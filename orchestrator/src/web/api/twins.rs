@@ -5,7 +5,8 @@ use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
 use super::super::pages::{
-    alerts, asset, assets, automation, log, model, models, overview, run, runs, schedules, sensors,
+    alerts, asset, assets, automation, backfill, backfill_new, backfills, log, model, models, overview, run, runs,
+    schedules, sensors, stream,
 };
 use super::super::reply::ErrorJson;
 
@@ -55,6 +56,39 @@ pub async fn show_log(
     Query(asked): Query<log::Asked>,
 ) -> Result<Json<log::LogFacts>, ErrorJson> {
     Ok(Json(log::facts(&state, &run, &asked).await?))
+}
+
+/// `GET /api/v1/backfills?state=open&before=…`
+pub async fn list_backfills(
+    State(state): State<WebState>,
+    Query(asked): Query<backfills::Asked>,
+) -> Result<Json<backfills::BackfillsFacts>, ErrorJson> {
+    Ok(Json(backfills::facts(&state, &asked).await?))
+}
+
+/// `GET /api/v1/backfills/{run}?from=…&to=…&partition=…`
+pub async fn show_backfill(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Query(asked): Query<backfill::Asked>,
+) -> Result<Json<backfill::BackfillFacts>, ErrorJson> {
+    Ok(Json(backfill::facts(&state, &run, &asked).await?))
+}
+
+/// `GET /api/v1/backfills/preview?selection=…&from=…&to=…&only=…`
+pub async fn preview_backfill(
+    State(state): State<WebState>,
+    Query(asked): Query<backfill_new::Asked>,
+) -> Result<Json<backfill_new::PreviewFacts>, ErrorJson> {
+    Ok(Json(backfill_new::preview(&state, &asked).await?))
+}
+
+/// `GET /api/v1/log?asset=…&run=…&level=…&kind=…&before=…`
+pub async fn show_stream(
+    State(state): State<WebState>,
+    Query(asked): Query<stream::Asked>,
+) -> Result<Json<stream::StreamFacts>, ErrorJson> {
+    Ok(Json(stream::facts(&state, &asked).await?))
 }
 
 /// `GET /api/v1/models`

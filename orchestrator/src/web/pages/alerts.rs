@@ -22,7 +22,7 @@ use super::{given, read, render};
 const ON_A_PAGE: usize = 50;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     alert: Option<String>,
     /// Open things before this number.

@@ -29,7 +29,7 @@ const ON_A_PAGE: usize = 50;
 const MOST: usize = 2_000;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     before: Option<i64>,
 }

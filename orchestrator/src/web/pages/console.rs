@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 /// A stretch of text in one style.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Span {
     /// The text: no control characters.
     pub text: String,

@@ -14,7 +14,10 @@ pub const NOTHING: &str = "–";
 #[derive(Debug, Clone)]
 pub struct Clock {
     now: Micros,
+    /// The zone of the times shown.
     zone: TimeZone,
+    /// Other zones that are told on hover.
+    others: Vec<TimeZone>,
 }
 
 impl Clock {
@@ -23,7 +26,20 @@ impl Clock {
         Self {
             now,
             zone: TimeZone::get(zone).unwrap_or(TimeZone::UTC),
+            others: Vec::new(),
         }
+    }
+
+    /// The same for a reader whose zone is known: told on hover, or shown in place of the project's.
+    #[must_use]
+    pub fn read_by(mut self, zone: Option<TimeZone>, shown: bool) -> Self {
+        if let Some(mut zone) = zone.filter(|zone| zone.iana_name() != self.zone.iana_name()) {
+            if shown {
+                std::mem::swap(&mut zone, &mut self.zone);
+            }
+            self.others.push(zone);
+        }
+        self
     }
 
     /// A moment: the project's time and how long ago; UTC on hover.
@@ -38,11 +54,18 @@ impl Clock {
             Ok(now) if now.year() == local.year() => "%-d %b %H:%M",
             _ => "%-d %b %Y %H:%M",
         };
+        let told = |zone: &TimeZone| {
+            format!(
+                "{} ({})",
+                timestamp.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z"),
+                escape(zone.iana_name().unwrap_or("UTC"))
+            )
+        };
+        let zones: Vec<String> = std::iter::once(&self.zone).chain(&self.others).map(told).collect();
         Markup(format!(
-            "<time datetime=\"{}\" title=\"{} ({}), {} UTC\"><span>{}</span> <span class=\"ago\">{}</span></time>",
+            "<time datetime=\"{}\" title=\"{}, {} UTC\"><span>{}</span> <span class=\"ago\">{}</span></time>",
             timestamp.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            local.strftime("%Y-%m-%d %H:%M:%S %:z"),
-            escape(self.zone.iana_name().unwrap_or("UTC")),
+            zones.join(", "),
             timestamp.strftime("%Y-%m-%d %H:%M:%S"),
             local.strftime(format),
             ago(self.now - at),
@@ -106,5 +129,27 @@ mod tests {
             "{shown}"
         );
         assert_eq!(clock.time_of_day(at + 1_234), "01:30:00.001");
+    }
+
+    #[test]
+    fn a_reader_elsewhere_is_told_both() {
+        let at = 1_383_456_600_000_000;
+        let clock = |shown| {
+            let zurich = TimeZone::get("Europe/Zurich").unwrap();
+            Clock::new(at, "America/New_York")
+                .read_by(Some(zurich), shown)
+                .when(at)
+                .0
+        };
+        let project = clock(false);
+        assert!(
+            project.contains("<span>01:30:00</span>") && project.contains("06:30:00 +01:00 (Europe/Zurich)"),
+            "{project}"
+        );
+        let own = clock(true);
+        assert!(
+            own.contains("<span>06:30:00</span>") && own.contains("01:30:00 -04:00 (America/New_York)"),
+            "{own}"
+        );
     }
 }

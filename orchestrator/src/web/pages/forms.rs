@@ -3,11 +3,12 @@
 
 use assets::PartitionKey;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use state::event::{Only, OwnerMode, Pace};
+use state::ids::RunId;
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
@@ -27,10 +28,11 @@ pub struct Materialize {
     /// A list of keys in JSON.
     these: Option<String>,
     force: Option<String>,
-    /// `missing` or `failed`; anything else is what is stale.
+    /// `stale`, `missing`, `failed`, or `all`: fresh or not.
     only: Option<String>,
     newest_first: Option<String>,
     max_in_flight: Option<String>,
+    batch: Option<String>,
     /// `backfill`, where a form for that was filled in.
     trigger: Option<String>,
     /// The page to come back to if there is nothing to do.
@@ -45,30 +47,31 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
         from: partition_key(form.from)?,
         to: partition_key(form.to)?,
         these: these(form.these)?,
-        force: form.force.is_some(),
+        force: form.force.is_some() || form.only.as_deref() == Some("all"),
         only: only(form.only.as_deref())?,
         pace: Pace {
             newest_first: form.newest_first.is_some(),
             max_in_flight: number(form.max_in_flight)?,
-            batch: None,
+            batch: number(form.batch)?,
             priority: None,
         },
         trigger: form.trigger.filter(|trigger| trigger == "backfill"),
         ..RunBody::default()
     };
+    let home = if body.trigger.is_some() { "backfills" } else { "runs" };
     let request = body
         .request(OwnerMode::Daemon, "page")
         .map_err(|message| ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, message))?;
     match RunAnswer::from(state.engine.submit(request).await?) {
         RunAnswer::Accepted { run, problems, .. } => {
             let left_out = (!problems.is_empty()).then(|| problems.join("; "));
-            Ok(Redirect::to(&format!("/runs/{run}{}", query(&[("left_out", left_out)]))).into_response())
+            Ok(Redirect::to(&format!("/{home}/{run}{}", query(&[("left_out", left_out)]))).into_response())
         }
         RunAnswer::NothingToDo { problems, .. } => {
             // Only paths of our own: a form can be made by anyone, an open redirect need not be.
             let back = form
                 .back
-                .filter(|back| back.starts_with("/assets/") && !back.contains("//"))
+                .filter(|back| (back.starts_with("/assets/") || back == "/backfills/new") && !back.contains("//"))
                 .unwrap_or_else(|| "/".to_owned());
             let notice = if problems.is_empty() {
                 "everything asked for is fresh already".to_owned()
@@ -81,8 +84,28 @@ pub async fn materialize(State(state): State<WebState>, Form(form): Form<Materia
     }
 }
 
+/// The page that a button of a run comes back to.
+#[derive(Debug, Default, Deserialize)]
+pub struct Back {
+    back: Option<String>,
+}
+
+impl Back {
+    fn to(&self, run: &RunId, pairs: &[(&str, Option<String>)]) -> Response {
+        let home = match self.back.as_deref() {
+            Some("backfills") => "backfills",
+            _ => "runs",
+        };
+        Redirect::to(&format!("/{home}/{run}{}", query(pairs))).into_response()
+    }
+}
+
 /// `POST /runs/{run}/retry`
-pub async fn retry(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
+pub async fn retry(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, ErrorPage> {
     let id = run_id(&run)?;
     let asked = id.clone();
     let conflict = |message: String| Err(ErrorPage::new(StatusCode::CONFLICT, message));
@@ -98,7 +121,7 @@ pub async fn retry(State(state): State<WebState>, Path(run): Path<String>) -> Re
     match RunAnswer::from(state.engine.submit(request).await?) {
         RunAnswer::Accepted { run, problems, .. } => {
             let left_out = (!problems.is_empty()).then(|| problems.join("; "));
-            Ok(Redirect::to(&format!("/runs/{run}{}", query(&[("left_out", left_out)]))).into_response())
+            Ok(back.to(&run, &[("left_out", left_out)]))
         }
         RunAnswer::NothingToDo { .. } => conflict(format!("nothing to do: what {id} left undone is fresh by now")),
         RunAnswer::Refused { reasons } => Err(ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, reasons.join("; "))),
@@ -107,12 +130,12 @@ pub async fn retry(State(state): State<WebState>, Path(run): Path<String>) -> Re
 
 fn only(text: Option<&str>) -> Result<Option<Only>, ErrorPage> {
     match text {
-        None | Some("" | "stale") => Ok(None),
+        None | Some("" | "stale" | "all") => Ok(None),
         Some("missing") => Ok(Some(Only::Missing)),
         Some("failed") => Ok(Some(Only::Failed)),
         Some(other) => Err(ErrorPage::new(
             StatusCode::UNPROCESSABLE_ENTITY,
-            format!("`{other}` is neither missing, failed nor stale"),
+            format!("`{other}` is neither stale, missing, failed nor all"),
         )),
     }
 }
@@ -144,10 +167,14 @@ fn partition_key(text: Option<String>) -> Result<Option<PartitionKey>, ErrorPage
 }
 
 /// `POST /runs/{run}/cancel`
-pub async fn cancel(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
+pub async fn cancel(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, ErrorPage> {
     let run = run_id(&run)?;
     match state.engine.cancel(run.clone()).await? {
-        Answer::Canceling { .. } => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
+        Answer::Canceling { .. } => Ok(back.to(&run, &[])),
         Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::CONFLICT, reasons.join("; "))),
         _ => Err(ErrorPage::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -157,19 +184,27 @@ pub async fn cancel(State(state): State<WebState>, Path(run): Path<String>) -> R
 }
 
 /// `POST /runs/{run}/pause`
-pub async fn pause(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
-    paused(&state, &run, true).await
+pub async fn pause(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, ErrorPage> {
+    paused(&state, &run, true, &back).await
 }
 
 /// `POST /runs/{run}/resume`
-pub async fn resume(State(state): State<WebState>, Path(run): Path<String>) -> Result<Response, ErrorPage> {
-    paused(&state, &run, false).await
+pub async fn resume(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, ErrorPage> {
+    paused(&state, &run, false, &back).await
 }
 
-async fn paused(state: &WebState, run: &str, pause: bool) -> Result<Response, ErrorPage> {
+async fn paused(state: &WebState, run: &str, pause: bool, back: &Back) -> Result<Response, ErrorPage> {
     let run = run_id(run)?;
     match state.engine.pause_run(run.clone(), pause).await? {
-        Answer::Paused { .. } => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
+        Answer::Paused { .. } => Ok(back.to(&run, &[])),
         Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::CONFLICT, reasons.join("; "))),
         _ => Err(ErrorPage::new(
             StatusCode::INTERNAL_SERVER_ERROR,

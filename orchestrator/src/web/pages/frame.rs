@@ -1,7 +1,7 @@
 //! What is around every page: its title, where it stands, and what forms need.
 
 use super::super::WebState;
-use super::super::static_files;
+use super::super::{preferences, static_files};
 use super::figures::Clock;
 use crate::edge::clock;
 use crate::figures::count;
@@ -15,6 +15,12 @@ pub enum Section {
     Assets,
     /// Runs.
     Runs,
+    /// Backfills.
+    Backfills,
+    /// The query console.
+    Query,
+    /// What happened.
+    Log,
     /// Models.
     Models,
     /// Schedules.
@@ -63,6 +69,10 @@ pub struct Frame {
     pub search: String,
     /// The zone of the times shown.
     pub zone: String,
+    /// The other zone, if the reader's is known and another than the project's: its name, and what asks for its times.
+    pub other_zone: Option<(String, &'static str)>,
+    /// `light` or `dark`, if the reader chose.
+    pub theme: Option<&'static str>,
     /// Address of the style sheet.
     pub style: &'static str,
     /// Address of the script.
@@ -80,6 +90,17 @@ impl Frame {
             here: here == section,
             keys,
         };
+        let reader = preferences::current();
+        let project = state.engine.settings().timezone.clone();
+        let own = reader
+            .zone
+            .as_ref()
+            .and_then(|zone| zone.iana_name())
+            .filter(|own| *own != project);
+        let (zone, other_zone) = match own.map(str::to_owned) {
+            Some(own) if reader.own_times => (own, Some((project, "project"))),
+            own => (project, own.map(|own| (own, "own"))),
+        };
         Self {
             title: title.into(),
             project: state.engine.project_name(),
@@ -91,19 +112,37 @@ impl Frame {
                 entry(Section::Overview, "/", "Overview", "g o"),
                 entry(Section::Assets, "/assets", "Assets", "g a"),
                 entry(Section::Graph, "/graph", "Graph", "g g"),
-                entry(Section::Runs, "/runs", "Runs", "g r"),
-                entry(Section::Schedules, "/schedules", "Schedules", "g s"),
-                entry(Section::Automation, "/automation", "Automation", "g u"),
-                entry(Section::Alerts, "/alerts", "Alerts", "g l"),
-                entry(Section::Sensors, "/sensors", "Sensors", "g e"),
                 entry(Section::Models, "/models", "Models", "g m"),
+                entry(Section::Runs, "/runs", "Runs", "g r"),
+                entry(Section::Backfills, "/backfills", "Backfills", "g b"),
+                entry(Section::Schedules, "/schedules", "Schedules", "g s"),
+                entry(Section::Sensors, "/sensors", "Sensors", "g e"),
+                entry(Section::Automation, "/automation", "Automation", "g u"),
+                entry(Section::Alerts, "/alerts", "Alerts", "g t"),
+                entry(Section::Query, "/query", "Query", "g q"),
+                entry(Section::Log, "/log", "Log", "g l"),
             ],
             search: String::new(),
-            zone: state.engine.settings().timezone.clone(),
+            zone,
+            other_zone,
+            theme: reader.theme,
             style: static_files::STYLE.path(),
             script: static_files::SCRIPT.path(),
             icon: static_files::ICON.path(),
         }
+    }
+}
+
+impl Frame {
+    /// Whether that is what the reader chose; `system` if nothing was chosen.
+    pub fn is_theme(&self, name: &str) -> bool {
+        self.theme.unwrap_or("system") == name
+    }
+
+    /// The address of a file of ours.
+    #[expect(clippy::unused_self, reason = "templates reach it through the frame")]
+    pub fn file(&self, name: &str) -> &'static str {
+        static_files::path_of(name)
     }
 }
 
@@ -117,7 +156,8 @@ fn mistakes(state: &WebState) -> Option<(String, String)> {
     ))
 }
 
-/// Now, in the project's zone.
+/// Now, in the project's zone; times are shown in the reader's if that is wanted.
 pub fn page_clock(state: &WebState) -> Clock {
-    Clock::new(clock::now(), &state.engine.settings().timezone)
+    let reader = preferences::current();
+    Clock::new(clock::now(), &state.engine.settings().timezone).read_by(reader.zone, reader.own_times)
 }

@@ -4,11 +4,16 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use axum::body::Body;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use state::event::Micros;
 use state::ids::{AttemptId, RunId};
 use state::logs::{FoundLine, Level, LogLine, Stream, read_from};
-use state::sqlite::queries::attempts::attempt;
+use state::sqlite::queries::attempts::{AttemptRow, attempt};
+use tokio_util::io::ReaderStream;
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
@@ -18,27 +23,53 @@ use super::frame::page_clock;
 use super::{given, read, run_id};
 
 /// Bytes read at once.
-const PIECE: usize = 128 << 10;
+pub const PIECE: usize = 128 << 10;
+/// What is shown before a line that is linked to.
+const BEFORE_A_LINE: u64 = 8 << 10;
 /// Most bytes that are looked through for lines of a level or with a text.
 const FURTHEST: u64 = 16 << 20;
 /// Most lines in one part.
 const MOST_LINES: usize = 1000;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// The attempt.
     pub attempt: Option<String>,
-    /// Where to begin, in bytes.
+    /// Where to begin, in bytes; without it the end of a long log, and the begin of any other.
     pub offset: Option<u64>,
+    /// The line that has to be among those shown, by where it begins.
+    pub line: Option<u64>,
     /// Only lines of this level and above.
     pub level: Option<String>,
+    /// Only lines from there: `step`, `stdout`, `stderr`.
+    pub stream: Option<String>,
+    /// Only lines about this partition.
+    pub partition: Option<String>,
     /// Only lines with this text.
     pub find: Option<String>,
 }
 
+impl Asked {
+    /// Whether only some lines are wanted.
+    pub fn filters(&self) -> bool {
+        !Wanted::new(self).is_all()
+    }
+
+    /// Where to begin in a file of this size.
+    fn begin(&self, size: u64) -> u64 {
+        match (self.line, self.offset) {
+            (Some(line), _) => line.saturating_sub(BEFORE_A_LINE),
+            (None, Some(offset)) => offset,
+            // The end of what failed or still runs is what one wants to see.
+            (None, None) if size > PIECE as u64 && !self.filters() => tail_offset(size),
+            (None, None) => 0,
+        }
+    }
+}
+
 /// Part of a log.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct LogFacts {
     /// The run.
     pub run: RunId,
@@ -59,8 +90,10 @@ pub struct LogFacts {
 }
 
 /// One line, harmless.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ShownLine {
+    /// Where it begins in the file: what names it in links.
+    pub begin: u64,
     /// When, if the line says so.
     pub at: Option<Micros>,
     /// Time of day in the project's zone.
@@ -78,6 +111,13 @@ pub struct ShownLine {
 /// The levels to choose from.
 pub const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
+/// Where lines come from, to choose from.
+pub const STREAMS: [(&str, &str); 3] = [
+    ("step", "the step itself"),
+    ("stdout", "its output"),
+    ("stderr", "its errors"),
+];
+
 fn level_name(level: Level) -> &'static str {
     match level {
         Level::Trace => "trace",
@@ -88,7 +128,7 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
-fn shown(line: FoundLine, clock: &Clock) -> ShownLine {
+fn shown(begin: u64, line: FoundLine, clock: &Clock) -> ShownLine {
     match line {
         FoundLine::Message(LogLine {
             at,
@@ -98,6 +138,7 @@ fn shown(line: FoundLine, clock: &Clock) -> ShownLine {
             partition,
             ..
         }) => ShownLine {
+            begin,
             at: Some(at),
             time: clock.time_of_day(at),
             level: level_name(level),
@@ -110,6 +151,7 @@ fn shown(line: FoundLine, clock: &Clock) -> ShownLine {
             spans: spans(&message),
         },
         FoundLine::Raw { raw } => ShownLine {
+            begin,
             at: None,
             time: String::new(),
             level: "raw",
@@ -123,6 +165,8 @@ fn shown(line: FoundLine, clock: &Clock) -> ShownLine {
 /// Which lines are wanted.
 struct Wanted {
     least: Option<Level>,
+    stream: Option<Stream>,
+    partition: Option<String>,
     text: Option<String>,
 }
 
@@ -135,19 +179,34 @@ impl Wanted {
             Some("error") => Some(Level::Error),
             _ => None,
         };
+        let stream = match given(asked.stream.clone()).as_deref() {
+            Some("step") => Some(Stream::Step),
+            Some("stdout") => Some(Stream::Stdout),
+            Some("stderr") => Some(Stream::Stderr),
+            _ => None,
+        };
         Self {
             least,
+            stream,
+            partition: given(asked.partition.clone()),
             text: given(asked.find.clone()).map(|text| text.to_lowercase()),
         }
     }
 
     fn is_all(&self) -> bool {
-        self.least.is_none() && self.text.is_none()
+        self.least.is_none() && self.stream.is_none() && self.partition.is_none() && self.text.is_none()
     }
 
     fn takes(&self, line: &FoundLine) -> bool {
         let (level, text) = match line {
-            FoundLine::Message(line) => (Some(line.level), &line.message),
+            FoundLine::Message(line) => {
+                let from_there = self.stream.is_none_or(|stream| stream == line.stream);
+                let about_it = self.partition.is_none() || self.partition == line.partition;
+                if !from_there || !about_it {
+                    return false;
+                }
+                (Some(line.level), &line.message)
+            }
             FoundLine::Raw { raw } => (None, raw),
         };
         // Text that no step wrote (a crash) is never below anything.
@@ -161,21 +220,24 @@ impl Wanted {
 
 /// The part of a log that is asked for.
 pub async fn facts(state: &WebState, run: &str, asked: &Asked) -> Result<LogFacts, ErrorPage> {
-    let run = run_id(run)?;
+    let row = known(state, &run_id(run)?, asked).await?;
+    part(state, row.run, row.attempt, row.ended_at.is_some(), asked).await
+}
+
+/// The attempt that is asked for, if it belongs to the run.
+async fn known(state: &WebState, run: &RunId, asked: &Asked) -> Result<AttemptRow, ErrorPage> {
     let id = given(asked.attempt.clone()).ok_or_else(|| ErrorPage::not_found("name the attempt: `?attempt=att_…`"))?;
     let id: AttemptId = id
         .parse()
         .map_err(|error: state::ids::IdError| ErrorPage::not_found(error.to_string()))?;
     let wanted_attempt = id.clone();
     let row = read(&state.engine, move |store| attempt(store, &wanted_attempt)).await?;
-    let row = row
-        .filter(|row| row.run == run)
-        .ok_or_else(|| ErrorPage::not_found(format!("{run} has no attempt {id}")))?;
-    part(state, row.run, row.attempt, row.ended_at.is_some(), asked).await
+    row.filter(|row| row.run == *run)
+        .ok_or_else(|| ErrorPage::not_found(format!("{run} has no attempt {id}")))
 }
 
 /// The part of the log of an attempt that is known to belong to the run.
-pub async fn part(
+async fn part(
     state: &WebState,
     run: RunId,
     attempt: AttemptId,
@@ -184,16 +246,21 @@ pub async fn part(
 ) -> Result<LogFacts, ErrorPage> {
     let file = state.engine.folder().log_file(&run, &attempt);
     let wanted = Wanted::new(asked);
-    let offset = asked.offset.unwrap_or(0);
+    let asked = asked.clone();
     let clock = page_clock(state);
-    let found = tokio::task::spawn_blocking(move || scan(&file, offset, &wanted, &clock)).await;
+    let found = tokio::task::spawn_blocking(move || {
+        let size = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+        let offset = asked.begin(size);
+        Ok::<_, std::io::Error>((offset, scan(&file, offset, &wanted, &clock)?))
+    })
+    .await;
     let cannot = |error: String| {
         ErrorPage::new(
             axum::http::StatusCode::INTERNAL_SERVER_ERROR,
             format!("failed to read the log: {error}"),
         )
     };
-    let found = found
+    let (offset, found) = found
         .map_err(|error| cannot(error.to_string()))?
         .map_err(|error| cannot(error.to_string()))?;
     Ok(LogFacts {
@@ -230,11 +297,12 @@ fn scan(file: &Path, offset: u64, wanted: &Wanted, clock: &Clock) -> std::io::Re
         let part = read_from(file, scanned.next_offset, PIECE)?;
         let first = usize::from(inside && scanned.next_offset == offset);
         scanned.lines.extend(
-            part.lines
+            part.begins
                 .into_iter()
+                .zip(part.lines)
                 .skip(first)
-                .filter(|line| wanted.takes(line))
-                .map(|line| shown(line, clock)),
+                .filter(|(_, line)| wanted.takes(line))
+                .map(|(begin, line)| shown(begin, line, clock)),
         );
         let stuck = part.next_offset == scanned.next_offset;
         scanned.next_offset = part.next_offset;
@@ -264,6 +332,30 @@ fn begins_inside_a_line(file: &Path, offset: u64) -> std::io::Result<bool> {
 /// Where a part begins that shows the end of a log of this size.
 pub fn tail_offset(size: u64) -> u64 {
     size.saturating_sub(PIECE as u64 / 2)
+}
+
+/// `GET /runs/{run}/log/{attempt}`: the whole file as it is, for programs and for who wants to keep it.
+pub async fn download(
+    State(state): State<WebState>,
+    UrlPath((run, attempt)): UrlPath<(String, String)>,
+) -> Result<Response, ErrorPage> {
+    let asked = Asked {
+        attempt: Some(attempt),
+        offset: Some(0),
+        ..Asked::default()
+    };
+    let row = known(&state, &run_id(&run)?, &asked).await?;
+    let path = state.engine.folder().log_file(&row.run, &row.attempt);
+    let file = tokio::fs::File::open(path).await.map_err(|error| {
+        ErrorPage::not_found(format!("the log of {} cannot be read: {error}", row.attempt))
+            .with_help("an attempt that wrote nothing has none, and old ones are removed")
+    })?;
+    let name = format!("attachment; filename=\"{}.jsonl\"", row.attempt);
+    let headers = [
+        (header::CONTENT_TYPE, "application/jsonl; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }
 
 #[cfg(test)]

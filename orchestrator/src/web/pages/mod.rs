@@ -8,16 +8,22 @@
 //! | `overview` | `/` |
 //! | `assets`, `asset` | `/assets`, `/assets/{key}` |
 //! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
+//! | `run_attempts`, `run_log`, `run_data` | parts of a run's page |
+//! | `backfills`, `backfill`, `backfill_new` | `/backfills`, `/backfills/{id}`, `/backfills/new` |
+//! | `run_grid`, `step_grid` | the steps of a run by partition |
+//! | `request` | what a run was asked for, and its buttons |
+//! | `query`, `chart` | `/query`, and a drawing of its result |
+//! | `stream` | `/log`: all that happened |
 //! | `models`, `model` | `/models`, `/models/{key}` |
-//! | `sensors` | `/sensors` and its buttons |
-//! | `schedules` | `/schedules` and its buttons |
+//! | `sensors`, `schedules` | `/sensors`, `/schedules` and their buttons |
+//! | `ticks` | what sensors and schedules share |
 //! | `automation` | `/automation` and its buttons; automation and freshness on other pages |
 //! | `alerts` | `/alerts` and its button |
 //! | `definitions` | `/definitions`: what is in force, and the mistakes of what is not |
 //! | `graph`, `graph_layout` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
-//! | `tone`, `grid`, `gantt` | states, partitions and attempts drawn |
+//! | `tone`, `grid`, `gantt`, `day` | states, partitions, attempts and the last 24 hours drawn |
 //! | `console` | lines of a log made harmless |
 //! | `failures` | why steps failed |
 //! | `figures`, `markup` | numbers and times for people; text and HTML |
@@ -27,7 +33,12 @@ pub mod asset;
 pub mod assets;
 mod assets_state;
 pub mod automation;
+pub mod backfill;
+pub mod backfill_new;
+pub mod backfills;
+mod chart;
 mod console;
+mod day;
 pub mod definitions;
 mod failures;
 mod figures;
@@ -43,10 +54,19 @@ pub mod model;
 pub mod models;
 pub mod overview;
 mod partition_states;
+pub mod query;
+mod request;
 pub mod run;
+mod run_attempts;
+mod run_data;
+pub mod run_grid;
+mod run_log;
 pub mod runs;
 pub mod schedules;
 pub mod sensors;
+mod step_grid;
+pub mod stream;
+mod ticks;
 mod tone;
 
 use ::assets::AssetKey;
@@ -57,7 +77,7 @@ use state::ids::RunId;
 use state::sqlite::{StateError, Store};
 
 use super::reply::ErrorPage;
-use super::static_files;
+use super::{preferences, static_files};
 use crate::edge::engine::EngineHandle;
 
 /// Asks the store on a thread that may wait.
@@ -115,6 +135,7 @@ struct Error<'a> {
     style: &'static str,
     script: &'static str,
     icon: &'static str,
+    theme: Option<&'static str>,
 }
 
 /// An error with a way back.
@@ -126,6 +147,7 @@ pub fn error_page(status: StatusCode, message: &str, help: Option<&str>) -> Stri
         style: static_files::STYLE.path(),
         script: static_files::SCRIPT.path(),
         icon: static_files::ICON.path(),
+        theme: preferences::current().theme,
     };
     // A page that says what is wrong is worth more than the reason why it cannot be a pretty one.
     page.render().unwrap_or_else(|_| markup::escape(message))

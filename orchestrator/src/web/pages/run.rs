@@ -7,24 +7,28 @@ use assets::{AssetKey, AssetPartition, PartitionKey};
 use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
-use state::event::{Only, Pace, PartitionChoice};
-use state::ids::AttemptId;
-use state::sqlite::queries::attempts::{AttemptRow, attempts};
+use state::ids::{AttemptId, RunId};
+use state::sqlite::queries::attempts::{AttemptBar, AttemptRow, attempt_bars, attempts};
 use state::sqlite::queries::run::{RunDetail, run};
 use state::sqlite::queries::run_steps::{StepFilter, StepRow, run_steps};
+use state::sqlite::queries::runs::{RunSpan, retries_of};
 use state::sqlite::queries::schedules::{TickRow, tick_of_run};
 use state::sqlite::queries::sensors::{SensorTickRow, sensor_tick_of_run};
-use state::status::{RunStatus, StepStatus};
+use state::status::StepStatus;
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::failures::{self, Failed, FailureView, step_href};
-use super::figures::{Clock, NOTHING, bytes, count, number};
+use super::figures::{Clock, NOTHING, count, number};
 use super::frame::{Frame, Section, page_clock};
-use super::gantt::{Stretch, draw};
-use super::log::{self, LEVELS, LogFacts, tail_offset};
+use super::gantt::Stretch;
+use super::log;
 use super::markup::{Markup, query};
-use super::tone::{Tone, bar, in_words, run_state, step_parts, step_state};
+use super::request::{Buttons, asked_for, pace};
+use super::run_attempts::{Lane, Unfolded, lanes, log_href, unfolded};
+use super::run_data::{AssetData, DataView, data};
+use super::run_log::{Choice, LogView, choice, log_view};
+use super::tone::{bar, in_words, run_state, step_parts, step_state};
 use super::{asset_key, given, read, render, run_id};
 use crate::core::{waits, waits_of};
 use crate::edge::engine::RequestError;
@@ -32,27 +36,56 @@ use crate::rate::Rate;
 use crate::waiting::{WaitFact, words};
 
 const STEPS: usize = 50;
-const ATTEMPTS: usize = 500;
+/// Attempts that are listed, and those that are drawn.
+const ATTEMPTS: usize = 200;
+const BARS: usize = 12_000;
+/// Attempts of an asset that are unfolded at a time.
+const UNFOLDED: usize = 100;
+const RETRIES: usize = 5;
 /// Failed steps that are looked at, and entries that they become.
 const FAILURES: usize = 500;
 const FAILURES_SHOWN: usize = 8;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     asset: Option<String>,
     status: Option<String>,
     after_asset: Option<String>,
     after_partition: Option<String>,
+    /// The attempts of this asset one by one.
+    unfold: Option<String>,
+    /// Attempts after the one with this number.
+    after_attempt: Option<i64>,
     attempt: Option<String>,
     offset: Option<u64>,
+    /// The line that a link is to, by where it begins.
+    line: Option<u64>,
     level: Option<String>,
+    stream: Option<String>,
+    /// Only lines about this partition.
+    only: Option<String>,
     find: Option<String>,
     left_out: Option<String>,
 }
 
+impl Asked {
+    /// What is asked of the log.
+    pub fn log(&self) -> log::Asked {
+        log::Asked {
+            attempt: given(self.attempt.clone()),
+            offset: self.offset,
+            line: self.line,
+            level: given(self.level.clone()),
+            stream: given(self.stream.clone()),
+            partition: given(self.only.clone()),
+            find: given(self.find.clone()),
+        }
+    }
+}
+
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct RunFacts {
     /// The run, its request and its assets.
     pub run: RunDetail,
@@ -60,10 +93,20 @@ pub struct RunFacts {
     pub tick: Option<TickRow>,
     /// The tick of a sensor that requested it.
     pub sensor_tick: Option<SensorTickRow>,
-    /// Its attempts, oldest first; the first 500.
+    /// Its attempts (those of the asset that is asked for), oldest first; 200 of them, or 100 of one asset.
     pub attempts: Vec<AttemptRow>,
-    /// Whether there are more attempts.
-    pub more_attempts: bool,
+    /// Pass as `after_attempt` for the attempts after these.
+    pub next_attempt: Option<i64>,
+    /// When each attempt was.
+    #[serde(skip)]
+    pub bars: Vec<AttemptBar>,
+    /// Whether there are more than are drawn.
+    #[serde(skip)]
+    pub more_bars: bool,
+    /// What it read and wrote.
+    pub data: Vec<AssetData>,
+    /// Runs that ran again what it left undone, newest first.
+    pub retries: Vec<RunSpan>,
     /// Rows done so far by attempts that run now.
     pub progress: BTreeMap<AttemptId, ProgressFact>,
     /// How fast it goes, once that can be said.
@@ -81,7 +124,7 @@ pub struct RunFacts {
 }
 
 /// How far an attempt is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ProgressFact {
     /// The partition it works on.
     pub partition: Option<PartitionKey>,
@@ -113,12 +156,18 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
         }
         None => None,
     };
+    let unfold = given(asked.unfold.clone()).map(|text| asset_key(&text)).transpose()?;
+    let after_attempt = asked.after_attempt;
     let asked_run = id.clone();
     let found = read(&state.engine, move |store| {
         let Some(detail) = run(store, &asked_run)? else {
             return Ok(None);
         };
-        let attempts = attempts(store, &asked_run, None, None, ATTEMPTS)?;
+        let most = if unfold.is_some() { UNFOLDED } else { ATTEMPTS };
+        let attempts = attempts(store, &asked_run, unfold.as_ref(), after_attempt, most)?;
+        let bars = attempt_bars(store, &asked_run, BARS)?;
+        let data = data(store, &detail, &attempts.rows)?;
+        let retries = retries_of(store, &asked_run, RETRIES)?;
         let failed = StepFilter {
             asset: None,
             status: Some(StepStatus::Failed),
@@ -130,12 +179,13 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
         };
         let steps = run_steps(store, &asked_run, &filter, after.as_ref(), STEPS)?;
         let ticks = (tick_of_run(store, &asked_run)?, sensor_tick_of_run(store, &asked_run)?);
-        Ok(Some((detail, ticks, attempts, failures, steps)))
+        Ok(Some((detail, ticks, (attempts, bars, data, retries), failures, steps)))
     })
     .await?;
-    let (run, (tick, sensor_tick), attempts, failures, steps) = found.ok_or_else(|| {
-        ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of runs has those that are kept")
-    })?;
+    let (run, (tick, sensor_tick), (attempts, (bars, more_bars), data, retries), failures, steps) =
+        found.ok_or_else(|| {
+            ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of runs has those that are kept")
+        })?;
     let clock = page_clock(state);
     let (mut told, mut step_waits) = (Vec::new(), Vec::new());
     if !run.row.status.is_terminal() {
@@ -173,8 +223,12 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
         run,
         tick,
         sensor_tick,
-        more_attempts: attempts.next.is_some(),
+        next_attempt: attempts.next,
         attempts: attempts.rows,
+        bars,
+        more_bars,
+        data,
+        retries,
         progress,
         waits: told.collect(),
         failures,
@@ -184,45 +238,26 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
     })
 }
 
-struct Lane {
-    asset: AssetKey,
-    state: Markup,
-    bar: Markup,
-    words: String,
-    done: String,
-    doing: Option<String>,
-    waits: Vec<String>,
-    gantt: Option<Markup>,
-}
-
-struct StepView {
-    asset: AssetKey,
-    partition: String,
-    href: String,
-    state: Markup,
-    reason: String,
-    rows: String,
-    length: String,
-    note: String,
-    log: Option<String>,
-}
-
-struct Choice {
-    value: String,
-    text: String,
-    here: bool,
-}
-
-struct LogView {
-    facts: LogFacts,
-    choices: Vec<Choice>,
-    levels: Vec<Choice>,
-    find: String,
-    filtered: bool,
-    first: Option<String>,
-    next: Option<String>,
-    end: Option<String>,
-    size: String,
+/// A step as a row of a table.
+pub struct StepView {
+    /// The asset.
+    pub asset: AssetKey,
+    /// The partition.
+    pub partition: String,
+    /// The partition on the asset's page.
+    pub href: String,
+    /// Where it is.
+    pub state: Markup,
+    /// Why it is part of the run.
+    pub reason: String,
+    /// Rows.
+    pub rows: String,
+    /// How long it took.
+    pub length: String,
+    /// What else there is to say.
+    pub note: String,
+    /// The log of its attempt, as a query of the run's page.
+    pub log: Option<String>,
 }
 
 #[derive(Template)]
@@ -232,23 +267,17 @@ struct RunPage {
     id: String,
     state: Markup,
     open: bool,
-    can_cancel: bool,
-    /// How many steps a retry would run, if any.
-    undone: Option<String>,
-    /// Whether the form can ask for the same again.
-    can_repeat: bool,
-    paused: bool,
+    buttons: Buttons,
+    backfill: bool,
     pace: Option<String>,
     rate: Option<String>,
     selection: String,
-    partition: String,
-    from: String,
-    to: String,
-    these: String,
     asked_for: String,
     trigger: String,
-    /// Where the schedule that asked is shown, and its instant.
+    /// Where what asked is shown, and the instant for which.
     tick: Option<(String, Markup)>,
+    retry_of: Option<RunId>,
+    retries: Vec<(RunId, Markup)>,
     owner: String,
     submitted: Markup,
     started: Markup,
@@ -258,7 +287,10 @@ struct RunPage {
     words: String,
     done: String,
     lanes: Vec<Lane>,
-    more_attempts: bool,
+    quarters: Option<[String; 5]>,
+    unfolded: Option<Unfolded>,
+    more_bars: bool,
+    data: Vec<DataView>,
     failures: Vec<FailureView>,
     more_failures: Option<String>,
     steps: Vec<StepView>,
@@ -271,7 +303,7 @@ struct RunPage {
     left_out: Option<String>,
 }
 
-/// `GET /runs/{id}?attempt=att_…&offset=0&level=warn&find=text&asset=…&status=…`
+/// `GET /runs/{id}?attempt=att_…&offset=0&level=warn&find=text&asset=…&status=…&unfold=…`
 pub async fn page(
     State(state): State<WebState>,
     Path(id): Path<String>,
@@ -283,31 +315,6 @@ pub async fn page(
     let row = &facts.run.row;
     let parts = step_parts(&row.steps);
     let request = &facts.run.request;
-    let none = String::new;
-    let (partition, from, to, these) = match &request.partitions {
-        // No form takes steps; what is left to do of such a run is for a retry.
-        None | Some(PartitionChoice::Steps(_)) => (none(), none(), none(), none()),
-        Some(PartitionChoice::One(key)) => (key.to_string(), none(), none(), none()),
-        Some(PartitionChoice::Range(from, to)) => (none(), from.to_string(), to.to_string(), none()),
-        Some(PartitionChoice::These(keys)) => (none(), none(), none(), these_text(keys)),
-    };
-    let mut asked_for = match &request.partitions {
-        None => "every partition that is not fresh".to_owned(),
-        Some(PartitionChoice::One(key)) => format!("partition {key}"),
-        Some(PartitionChoice::Range(from, to)) => format!("partitions {from} to {to}"),
-        Some(PartitionChoice::These(keys)) => some_of(keys),
-        Some(PartitionChoice::Steps(steps)) => {
-            format!("{} of an earlier run", count(steps.len() as u64, "step", "steps"))
-        }
-    };
-    if request.force {
-        asked_for.push_str(", fresh or not");
-    }
-    match request.only {
-        None => {}
-        Some(Only::Missing) => asked_for.push_str(", only those never materialized"),
-        Some(Only::Failed) => asked_for.push_str(", only those that failed last"),
-    }
     let (asset, status) = (given(asked.asset.clone()), given(asked.status.clone()));
     let link = |after: Option<&AssetPartition>| {
         let pairs = [
@@ -331,31 +338,36 @@ pub async fn page(
             attempt: step.attempt.as_ref(),
         })
     });
-    let undone = row.steps.failed + row.steps.skipped + row.steps.canceled;
     let (failures, left_out) = failures::group(failed, FAILURES_SHOWN, &clock);
     let more = row.steps.failed.saturating_sub(facts.failures.len() as u64) + left_out as u64;
+    let whole = row.started_at.map(|_| Stretch {
+        from: row.submitted_at,
+        to: row.ended_at.unwrap_or_else(|| clock.now()),
+    });
+    let steps = facts.steps.iter().enumerate().map(|(place, step)| {
+        let waits = facts.step_waits.get(place).and_then(Option::as_deref);
+        step_view(step, waits, &clock)
+    });
+    let unfold = given(asked.unfold.clone());
     render(&RunPage {
         frame: Frame::new(&state, format!("Run {}", row.run), Section::Runs),
         id: row.run.to_string(),
         state: run_state(row.status, row.paused),
         open: !row.status.is_terminal(),
-        can_cancel: matches!(row.status, RunStatus::Queued | RunStatus::Running),
-        undone: (row.status.is_terminal() && undone > 0).then(|| count(undone, "step", "steps")),
-        can_repeat: !matches!(request.partitions, Some(PartitionChoice::Steps(_))),
-        paused: row.paused,
-        pace: pace_text(&request.pace),
-        rate: Rate::of(row, clock.now()).map(|rate| rate.words(clock.now())),
+        buttons: Buttons::of(row, request, "runs"),
+        backfill: facts.run.row.steps.total() > 1,
+        pace: pace(&request.pace),
+        rate: facts.rate.as_ref().map(|rate| rate.words(clock.now())),
         selection: row.selection.clone(),
-        partition,
-        from,
-        to,
-        these,
-        asked_for,
+        asked_for: asked_for(request),
+        retry_of: row.trigger.strip_prefix("retry of ").and_then(|run| run.parse().ok()),
         trigger: row.trigger.clone(),
-        tick: facts.tick.as_ref().map(|tick| {
-            let pairs = [("schedule", Some(tick.schedule.clone()))];
-            (format!("/schedules{}", query(&pairs)), clock.when(tick.instant))
-        }),
+        tick: asked_by(&facts, &clock),
+        retries: facts
+            .retries
+            .iter()
+            .map(|retry| (retry.run.clone(), run_state(retry.status, false)))
+            .collect(),
         owner: row.owner.clone(),
         submitted: clock.when(row.submitted_at),
         started: clock.when_known(row.started_at),
@@ -368,19 +380,16 @@ pub async fn page(
             number(row.steps.over()),
             count(row.steps.total(), "step", "steps")
         ),
-        lanes: lanes(&facts, &clock),
-        more_attempts: facts.more_attempts,
+        lanes: lanes(&facts, whole, unfold.as_deref()),
+        quarters: whole.map(Stretch::quarters),
+        unfolded: unfold
+            .as_deref()
+            .and_then(|unfold| unfolded(&facts, unfold, whole?, &clock)),
+        more_bars: facts.more_bars,
+        data: facts.data.iter().map(DataView::of).collect(),
         failures,
         more_failures: (more > 0).then(|| format!("{} more", number(more))),
-        steps: facts
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(place, step)| {
-                let waits = facts.step_waits.get(place).and_then(Option::as_deref);
-                step_view(step, waits, &clock)
-            })
-            .collect(),
+        steps: steps.collect(),
         step_assets: facts
             .run
             .assets
@@ -399,75 +408,19 @@ pub async fn page(
     })
 }
 
-/// How the run goes through its partitions, if that was asked for.
-fn pace_text(pace: &Pace) -> Option<String> {
-    let mut parts = Vec::new();
-    if pace.newest_first {
-        parts.push("newest first".to_owned());
+/// The page of the schedule or sensor that asked for the run, and its instant.
+fn asked_by(facts: &RunFacts, clock: &Clock) -> Option<(String, Markup)> {
+    if let Some(tick) = &facts.tick {
+        let pairs = [("schedule", Some(tick.schedule.clone()))];
+        return Some((format!("/schedules{}", query(&pairs)), clock.when(tick.instant)));
     }
-    parts.extend(pace.max_in_flight.map(|most| format!("at most {most} in flight")));
-    parts.extend(pace.batch.map(|most| format!("at most {most} to a worker")));
-    parts.extend(pace.priority.map(|priority| format!("priority {priority}")));
-    (!parts.is_empty()).then(|| parts.join(", "))
+    let tick = facts.sensor_tick.as_ref()?;
+    let pairs = [("sensor", Some(tick.sensor.clone()))];
+    Some((format!("/sensors{}", query(&pairs)), clock.when(tick.at)))
 }
 
-fn choice(value: &str, text: &str, chosen: Option<&str>) -> Choice {
-    Choice {
-        value: value.to_owned(),
-        text: text.to_owned(),
-        here: chosen == Some(value),
-    }
-}
-
-fn lanes(facts: &RunFacts, clock: &Clock) -> Vec<Lane> {
-    let row = &facts.run.row;
-    let whole = row.started_at.map(|from| Stretch {
-        from,
-        to: row.ended_at.unwrap_or_else(|| clock.now()),
-    });
-    let lanes = facts.run.assets.iter().map(|lane| {
-        let parts = step_parts(&lane.steps);
-        let steps = &lane.steps;
-        let tone = match steps {
-            _ if steps.failed > 0 => Tone::Bad,
-            _ if steps.running + steps.publishing > 0 => Tone::Busy,
-            _ if steps.waiting > 0 => Tone::Idle,
-            _ if steps.skipped + steps.canceled > 0 => Tone::Off,
-            _ => Tone::Good,
-        };
-        let own = || facts.attempts.iter().filter(|attempt| attempt.asset == lane.asset);
-        let doing = own().find_map(|attempt| {
-            let progress = facts.progress.get(&attempt.attempt)?;
-            let rows = count(progress.rows, "row", "rows");
-            Some(
-                progress
-                    .partition
-                    .as_ref()
-                    .map_or_else(|| rows.clone(), |partition| format!("{partition}: {rows}")),
-            )
-        });
-        let own_waits = facts.waits.iter().filter(|fact| fact.wait.asset == lane.asset);
-        Lane {
-            waits: own_waits
-                .map(|fact| format!("{} {}", number(fact.wait.steps as u64), fact.text))
-                .collect(),
-            state: tone.mark(),
-            bar: bar(&parts),
-            words: in_words(&parts),
-            done: format!("{} / {}", number(steps.over()), number(steps.total())),
-            doing,
-            gantt: whole.filter(|_| own().next().is_some()).map(|whole| draw(own(), whole)),
-            asset: lane.asset.clone(),
-        }
-    });
-    lanes.collect()
-}
-
-fn log_href(attempt: &AttemptId) -> String {
-    format!("?attempt={attempt}#log")
-}
-
-fn step_view(step: &StepRow, waits: Option<&str>, clock: &Clock) -> StepView {
+/// A step as it is, and what it waits for.
+pub fn step_view(step: &StepRow, waits: Option<&str>, clock: &Clock) -> StepView {
     let note = match (&step.failure, &step.because, &step.requeued) {
         (Some(failure), _, _) if step.retries > 0 => {
             format!(
@@ -505,99 +458,5 @@ fn step_view(step: &StepRow, waits: Option<&str>, clock: &Clock) -> StepView {
         },
         note,
         log: step.attempt.as_ref().map(log_href),
-    }
-}
-
-/// The log on the page: of the attempt that is asked for, or the one most worth looking at.
-async fn log_view(state: &WebState, facts: &RunFacts, asked: &Asked) -> Result<Option<LogView>, ErrorPage> {
-    let run = &facts.run.row.run;
-    let given_attempt = given(asked.attempt.clone());
-    let log_asked = log::Asked {
-        attempt: given_attempt.clone(),
-        offset: asked.offset,
-        level: asked.level.clone(),
-        find: asked.find.clone(),
-    };
-    let found = if given_attempt.is_some() {
-        log::facts(state, run.as_str(), &log_asked).await?
-    } else {
-        let worth = facts.attempts.iter().rev();
-        let Some(attempt) = worth
-            .clone()
-            .find(|attempt| {
-                attempt.failure.is_some()
-                    || facts
-                        .failures
-                        .iter()
-                        .any(|step| step.attempt.as_ref() == Some(&attempt.attempt))
-            })
-            .or_else(|| worth.clone().find(|attempt| attempt.ended_at.is_none()))
-            .or_else(|| worth.clone().next())
-        else {
-            return Ok(None);
-        };
-        log::part(
-            state,
-            run.clone(),
-            attempt.attempt.clone(),
-            attempt.ended_at.is_some(),
-            &log_asked,
-        )
-        .await?
-    };
-    let (level, find) = (given(asked.level.clone()), given(asked.find.clone()));
-    let link = |offset: u64| {
-        let pairs = [
-            ("attempt", Some(found.attempt.to_string())),
-            ("offset", Some(offset.to_string())),
-            ("level", level.clone()),
-            ("find", find.clone()),
-        ];
-        format!("/runs/{run}{}#log", query(&pairs))
-    };
-    let choices = facts.attempts.iter().map(|attempt| {
-        let partitions = match attempt.partitions.as_slice() {
-            [None] => String::new(),
-            [Some(one)] => format!(" @ {one}"),
-            [Some(first), .., Some(last)] => format!(" @ {first} … {last}"),
-            _ => String::new(),
-        };
-        let end = match (&attempt.failure, attempt.ended_at) {
-            (Some(_), _) => ", failed",
-            (None, None) => ", running",
-            (None, Some(_)) => "",
-        };
-        let text = format!("{}{partitions}, attempt {}{end}", attempt.asset, attempt.number);
-        choice(attempt.attempt.as_str(), &text, Some(found.attempt.as_str()))
-    });
-    Ok(Some(LogView {
-        choices: choices.collect(),
-        levels: LEVELS
-            .iter()
-            .map(|found| choice(found, found, Some(level.as_deref().unwrap_or("trace"))))
-            .collect(),
-        filtered: level.as_deref().is_some_and(|level| level != "trace") || find.is_some(),
-        first: (found.offset > 0).then(|| link(0)),
-        next: (!found.complete && found.next_offset < found.size).then(|| link(found.next_offset)),
-        end: (!found.complete && tail_offset(found.size) > found.next_offset).then(|| link(tail_offset(found.size))),
-        size: bytes(found.size),
-        find: find.unwrap_or_default(),
-        facts: found,
-    }))
-}
-
-/// The keys as a form carries them: JSON, since a key may hold any character that separates.
-fn these_text(keys: &[PartitionKey]) -> String {
-    serde_json::to_string(keys).expect("partition keys are texts")
-}
-
-/// `partitions a, b and 4 more`
-fn some_of(keys: &[PartitionKey]) -> String {
-    const SHOWN: usize = 4;
-    let first: Vec<&str> = keys.iter().take(SHOWN).map(PartitionKey::as_str).collect();
-    let word = if keys.len() == 1 { "partition" } else { "partitions" };
-    match keys.len().saturating_sub(SHOWN) {
-        0 => format!("{word} {}", first.join(", ")),
-        more => format!("{word} {} and {more} more", first.join(", ")),
     }
 }

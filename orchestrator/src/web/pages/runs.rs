@@ -25,7 +25,7 @@ use crate::waiting::WaitFact;
 const ON_A_PAGE: usize = 50;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     status: Option<String>,
     asset: Option<String>,
@@ -33,7 +33,7 @@ pub struct Asked {
 }
 
 /// The answer: a part of the list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct RunsFacts {
     /// Runs, newest first.
     pub runs: Vec<RunRow>,

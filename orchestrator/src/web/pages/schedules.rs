@@ -8,8 +8,6 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 use state::event::Micros;
-use state::ids::RunId;
-use state::schedule::TickStatus;
 use state::sqlite::queries::schedules::{TickRow, all_ticks, ticks};
 
 use super::super::WebState;
@@ -17,25 +15,23 @@ use super::super::reply::ErrorPage;
 use super::figures::{Clock, number};
 use super::frame::{Frame, Section, page_clock};
 use super::markup::{Markup, encode, query};
-use super::tone::{Tone, run_state};
+use super::ticks::{MOST, ON_A_PAGE, Paused, Press, TickView, refused, run_of, tick_state};
+use super::tone::Tone;
 use super::{given, read, render};
 use crate::core::Answer;
 
-const ON_A_PAGE: usize = 50;
 /// How many instants to come are shown of each schedule.
 const TO_COME: usize = 3;
-/// Most schedules on the page.
-const MOST: usize = 500;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     schedule: Option<String>,
     before: Option<i64>,
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct SchedulesFacts {
     /// The schedules that are declared, by name.
     pub schedules: Vec<ScheduleFacts>,
@@ -46,7 +42,7 @@ pub struct SchedulesFacts {
 }
 
 /// One schedule.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct ScheduleFacts {
     /// Its name.
     pub schedule: String,
@@ -62,30 +58,20 @@ pub struct ScheduleFacts {
     pub catch_up: &'static str,
     /// `skip`, `queue` or `cancel_previous`.
     pub overlap: &'static str,
-    /// When it was paused, if it is.
-    pub paused_at: Option<Micros>,
-    /// By whom.
-    pub paused_by: Option<String>,
+    /// Whether it is paused, and by whom.
+    #[serde(flatten)]
+    pub paused: Paused,
     /// The next instants at which it is due; none while it is paused.
     pub next: Vec<Micros>,
 }
 
 struct ScheduleView {
     facts: ScheduleFacts,
+    preview: String,
     state: Markup,
     next: Vec<Markup>,
     href: String,
     action: String,
-}
-
-struct TickView {
-    seq: i64,
-    schedule: String,
-    instant: Markup,
-    stretch: Option<String>,
-    state: Markup,
-    run: Option<(RunId, Markup)>,
-    reason: String,
 }
 
 #[derive(Template)]
@@ -160,60 +146,38 @@ fn of_schedule(
         select: schedule.selection.as_str().to_owned(),
         catch_up: schedule.catch_up.policy.as_str(),
         overlap: schedule.overlap.as_str(),
-        paused_at: paused.as_ref().map(|(at, _)| *at),
-        paused_by: paused.map(|(_, by)| by),
+        paused: paused.into(),
         next,
     }
 }
 
-impl From<TickStatus> for Tone {
-    fn from(status: TickStatus) -> Self {
-        match status {
-            TickStatus::Requested => Self::Good,
-            TickStatus::Skipped => Self::Off,
-            TickStatus::Missed => Self::Warn,
-            TickStatus::Failed => Self::Bad,
-        }
-    }
-}
-
 fn schedule_view(facts: ScheduleFacts, clock: &Clock) -> ScheduleView {
-    let state = match &facts.paused_by {
-        Some(by) => Tone::Off.state(&format!("paused by {by}")),
-        None => Tone::Good.state("on"),
-    };
     ScheduleView {
-        state,
+        state: facts.paused.state().unwrap_or_else(|| Tone::Good.state("on")),
         next: facts.next.iter().map(|at| clock.when(*at)).collect(),
-        href: format!("/schedules{}", query(&[("schedule", Some(facts.schedule.clone()))])),
+        href: href(&facts.schedule),
+        preview: format!("/backfills/new{}", query(&[("selection", Some(facts.select.clone()))])),
         action: format!("/schedules/{}", encode(&facts.schedule)),
         facts,
     }
 }
 
+fn href(schedule: &str) -> String {
+    format!("/schedules{}", query(&[("schedule", Some(schedule.to_owned()))]))
+}
+
 fn tick_view(tick: TickRow, clock: &Clock) -> TickView {
-    let run_tone = |status: &str| {
-        let known = state::status::RunStatus::ALL.into_iter();
-        known
-            .filter(|known| known.as_str() == status)
-            .map(|status| run_state(status, false))
-            .next()
-    };
-    let stretch = (tick.count > 1).then(|| format!("and {} more up to", number(tick.count - 1)));
-    let run = tick.run.map(|run| {
-        let state = tick.run_status.as_deref().and_then(run_tone).unwrap_or_default();
-        (run, state)
-    });
-    let until = stretch
-        .as_ref()
-        .map(|words| format!("{words} {}", clock.plain(tick.last)));
+    let more = |more: u64| format!("and {} more up to {}", number(more), clock.plain(tick.last));
     TickView {
         seq: tick.seq,
-        schedule: tick.schedule,
-        instant: clock.when(tick.instant),
-        stretch: until,
-        state: Tone::from(tick.status).state(tick.status.as_str()),
-        run,
+        href: href(&tick.schedule),
+        name: tick.schedule,
+        when: clock.when(tick.instant),
+        stretch: (tick.count > 1).then(|| more(tick.count - 1)),
+        state: tick_state(tick.status),
+        run: run_of(tick.run, tick.run_status.as_deref()),
+        seen: Vec::new(),
+        more: None,
         reason: tick.reason.unwrap_or_default(),
     }
 }
@@ -257,10 +221,6 @@ pub async fn page(State(state): State<WebState>, Query(asked): Query<PageAsked>)
         notice,
     })
 }
-
-/// A form without fields.
-#[derive(Debug, Deserialize)]
-pub struct Press {}
 
 /// `POST /schedules/{schedule}/pause`
 pub async fn pause(
@@ -307,12 +267,5 @@ pub async fn tick(
             }
         },
         answer => Err(refused(answer)),
-    }
-}
-
-fn refused(answer: Answer) -> ErrorPage {
-    match answer {
-        Answer::Refused { reasons } => ErrorPage::not_found(reasons.join("; ")),
-        _ => ErrorPage::new(StatusCode::INTERNAL_SERVER_ERROR, "an answer to another question"),
     }
 }

@@ -8,8 +8,6 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 use state::event::Micros;
-use state::ids::RunId;
-use state::schedule::TickStatus;
 use state::sqlite::queries::sensors::{SensorTickRow, all_sensor_ticks, sensor_ticks};
 
 use super::super::WebState;
@@ -17,26 +15,24 @@ use super::super::reply::ErrorPage;
 use super::figures::{Clock, number};
 use super::frame::{Frame, Section, page_clock};
 use super::markup::{Markup, encode, query};
-use super::tone::{Tone, run_state};
+use super::ticks::{MOST, ON_A_PAGE, Paused, Press, TickView, refused, run_of, tick_state};
+use super::tone::Tone;
 use super::{given, read, render};
 use crate::core::{Answer, SensorRecord};
 use crate::edge::sensors::{Looked, SensorNow};
 
-const ON_A_PAGE: usize = 50;
-/// Most sensors on the page.
-const MOST: usize = 500;
 /// Most events of a test that are named.
 const NAMED: usize = 5;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     sensor: Option<String>,
     before: Option<i64>,
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct SensorsFacts {
     /// The sensors that are declared, by name.
     pub sensors: Vec<SensorFacts>,
@@ -47,7 +43,7 @@ pub struct SensorsFacts {
 }
 
 /// One sensor.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct SensorFacts {
     /// Its name.
     pub sensor: String,
@@ -59,10 +55,9 @@ pub struct SensorFacts {
     pub watches: String,
     /// What it materializes.
     pub select: String,
-    /// When it was paused, if it is.
-    pub paused_at: Option<Micros>,
-    /// By whom.
-    pub paused_by: Option<String>,
+    /// Whether it is paused, and by whom.
+    #[serde(flatten)]
+    pub paused: Paused,
     /// How many looks in a row failed.
     pub failures: u32,
     /// Events that were seen and are not told of yet.
@@ -89,18 +84,6 @@ struct SensorView {
     behind: Option<String>,
     href: String,
     action: String,
-}
-
-struct TickView {
-    seq: i64,
-    sensor: String,
-    at: Markup,
-    state: Markup,
-    run: Option<(RunId, Markup)>,
-    events: String,
-    examples: Vec<String>,
-    more: Option<String>,
-    reason: String,
 }
 
 #[derive(Template)]
@@ -157,8 +140,7 @@ fn of_sensor(sensor: &Sensor, record: Option<&SensorRecord>, now: SensorNow) -> 
         kind: sensor.kind(),
         watches: sensor.watches(),
         select: sensor.selection.as_str().to_owned(),
-        paused_at: paused.as_ref().map(|(at, _)| *at),
-        paused_by: paused.map(|(_, by)| by),
+        paused: paused.into(),
         failures: record.map_or(0, |record| record.failures),
         lag: record.map_or(0, |record| record.lag),
         incomplete: now.incomplete,
@@ -171,8 +153,8 @@ fn of_sensor(sensor: &Sensor, record: Option<&SensorRecord>, now: SensorNow) -> 
 }
 
 fn sensor_view(facts: SensorFacts, clock: &Clock) -> SensorView {
-    let state = match (&facts.paused_by, facts.failures) {
-        (Some(by), _) => Tone::Off.state(&format!("paused by {by}")),
+    let state = match (facts.paused.state(), facts.failures) {
+        (Some(paused), _) => paused,
         (None, 0) => Tone::Good.state("on"),
         (None, 1) => Tone::Bad.state("failed"),
         (None, failures) => Tone::Bad.state(&format!("failed {failures} times")),
@@ -193,27 +175,20 @@ fn sensor_view(facts: SensorFacts, clock: &Clock) -> SensorView {
         },
         next: facts
             .next_at
-            .filter(|_| facts.paused_by.is_none())
+            .filter(|_| !facts.paused.is_paused())
             .map(|at| clock.when(at)),
         behind: (!behind.is_empty()).then(|| behind.join(", ")),
-        href: format!("/sensors{}", query(&[("sensor", Some(facts.sensor.clone()))])),
+        href: href(&facts.sensor),
         action: format!("/sensors/{}", encode(&facts.sensor)),
         facts,
     }
 }
 
+fn href(sensor: &str) -> String {
+    format!("/sensors{}", query(&[("sensor", Some(sensor.to_owned()))]))
+}
+
 fn tick_view(tick: SensorTickRow, clock: &Clock) -> TickView {
-    let run_tone = |status: &str| {
-        let known = state::status::RunStatus::ALL.into_iter();
-        known
-            .filter(|known| known.as_str() == status)
-            .map(|status| run_state(status, false))
-            .next()
-    };
-    let run = tick.run.map(|run| {
-        let state = tick.run_status.as_deref().and_then(run_tone).unwrap_or_default();
-        (run, state)
-    });
     let more = tick.events.saturating_sub(tick.examples.len() as u64);
     let mut reasons: Vec<String> = tick
         .asked_by
@@ -224,23 +199,15 @@ fn tick_view(tick: SensorTickRow, clock: &Clock) -> TickView {
         reasons.push(format!("{} more to come", number(tick.lag)));
     }
     reasons.extend(tick.reason);
-    let tone = match tick.status {
-        // Someone should look at what was wanted and could not be done.
-        TickStatus::Failed => Tone::Bad,
-        status => Tone::from(status),
-    };
     TickView {
         seq: tick.seq,
-        sensor: tick.sensor,
-        at: clock.when(tick.at),
-        state: tone.state(tick.status.as_str()),
-        run,
-        events: if tick.events == 0 {
-            String::new()
-        } else {
-            number(tick.events)
-        },
-        examples: tick.examples,
+        href: href(&tick.sensor),
+        name: tick.sensor,
+        when: clock.when(tick.at),
+        stretch: None,
+        state: tick_state(tick.status),
+        run: run_of(tick.run, tick.run_status.as_deref()),
+        seen: tick.examples,
         more: (more > 0).then(|| format!("and {} more", number(more))),
         reason: reasons.join("; "),
     }
@@ -285,10 +252,6 @@ pub async fn page(State(state): State<WebState>, Query(asked): Query<PageAsked>)
         notice,
     })
 }
-
-/// A form without fields.
-#[derive(Debug, Deserialize)]
-pub struct Press {}
 
 /// `POST /sensors/{sensor}/pause`
 pub async fn pause(
@@ -363,11 +326,4 @@ pub async fn tick(
     };
     let pairs = [("sensor", Some(sensor)), ("notice", Some(notice))];
     Ok(Redirect::to(&format!("/sensors{}", query(&pairs))).into_response())
-}
-
-fn refused(answer: Answer) -> ErrorPage {
-    match answer {
-        Answer::Refused { reasons } => ErrorPage::not_found(reasons.join("; ")),
-        _ => ErrorPage::new(StatusCode::INTERNAL_SERVER_ERROR, "an answer to another question"),
-    }
 }

@@ -84,7 +84,7 @@ pub struct MessageRow {
 }
 
 /// How much there is to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct AlertCounts {
     /// Things that are wrong now; what several alerts are about counts once.
     pub open: u64,

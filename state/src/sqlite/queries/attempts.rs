@@ -29,11 +29,15 @@ const ATTEMPTS: &str = concat!(
 
 const ATTEMPT: &str = concat!("SELECT ", attempt_columns!(), " FROM attempt a WHERE id = ?1");
 
+const BARS: &str = "
+    SELECT id, asset, number, started_at, ended_at, failure IS NOT NULL
+    FROM attempt WHERE run = ?1 ORDER BY asset, seq LIMIT ?2";
+
 const OPEN_ATTEMPTS: &str = "
     SELECT id FROM attempt WHERE ended_at IS NULL";
 
 /// An attempt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AttemptRow {
     /// The attempt.
     pub attempt: AttemptId,
@@ -109,4 +113,40 @@ pub fn attempt(store: &Store, attempt: &AttemptId) -> Result<Option<AttemptRow>,
 pub fn open_attempts(store: &Store) -> Result<Vec<AttemptId>, StateError> {
     let mut statement = store.connection.prepare_cached(OPEN_ATTEMPTS)?;
     collect(statement.query([])?, |row| value::parsed("attempt.id", text(row, 0)?))
+}
+
+/// When an attempt was, for drawings of thousands of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptBar {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The asset.
+    pub asset: AssetKey,
+    /// 1 for the first try.
+    pub number: u32,
+    /// When it started.
+    pub started_at: Micros,
+    /// When it ended.
+    pub ended_at: Option<Micros>,
+    /// Whether it ended early.
+    pub failed: bool,
+}
+
+/// The attempts of a run, by asset and then oldest first, at most `limit` of them; and whether there are more.
+pub fn attempt_bars(store: &Store, run: &RunId, limit: usize) -> Result<(Vec<AttemptBar>, bool), StateError> {
+    let mut statement = store.connection.prepare_cached(BARS)?;
+    let rows = statement.query(params![run.as_str(), one_more(limit)])?;
+    let mut bars = collect(rows, |row| {
+        Ok(AttemptBar {
+            attempt: value::parsed("attempt.id", text(row, 0)?)?,
+            asset: value::parsed("attempt.asset", text(row, 1)?)?,
+            number: row.get(2)?,
+            started_at: row.get(3)?,
+            ended_at: row.get(4)?,
+            failed: row.get(5)?,
+        })
+    })?;
+    let more = bars.len() > limit;
+    bars.truncate(limit);
+    Ok((bars, more))
 }

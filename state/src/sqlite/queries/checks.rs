@@ -60,6 +60,14 @@ const HISTORY: &str = concat!(
     " FROM check_result WHERE asset = ?1 AND name = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"
 );
 
+// Only what still stands: the newest try of its partition found it.
+const FAILING: &str = "
+    WITH c AS (SELECT * FROM check_result WHERE passed = 0 ORDER BY seq DESC LIMIT ?1)
+     SELECT c.seq, c.at, c.asset, c.partition, c.run, c.published, c.name, c.kind, c.severity, c.passed, c.figure, c.expected,
+            c.failing_rows, c.sample, c.error
+     FROM c JOIN asset_partition p ON p.asset = c.asset AND p.partition = c.partition
+     WHERE c.seq = CASE p.failed WHEN 1 THEN p.failed_seq ELSE p.seq END ORDER BY c.seq DESC";
+
 const OF_STEP: &str = concat!(
     "SELECT ",
     columns!(),
@@ -67,7 +75,7 @@ const OF_STEP: &str = concat!(
 );
 
 /// One result of one check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct CheckRow {
     /// The number of the event that ended the step; the cursor of the list.
     pub seq: i64,
@@ -177,4 +185,34 @@ pub fn history(
 pub fn of_step(store: &Store, seq: i64) -> Result<Vec<CheckRow>, StateError> {
     let mut statement = store.connection.prepare_cached(OF_STEP)?;
     collect(statement.query([seq])?, CheckRow::of)
+}
+
+/// A check that does not pass now, over all partitions for which that is so.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Failing {
+    /// The newest result.
+    #[serde(flatten)]
+    pub newest: CheckRow,
+    /// How many partitions stand like that.
+    pub partitions: u64,
+}
+
+/// The checks that do not pass now, the newest first, among the newest `look_at` results that did not.
+pub fn failing(store: &Store, look_at: usize) -> Result<Vec<Failing>, StateError> {
+    let mut statement = store.connection.prepare_cached(FAILING)?;
+    let rows = collect(statement.query([value::integer(look_at as u64)])?, CheckRow::of)?;
+    let mut found: Vec<Failing> = Vec::new();
+    for row in rows {
+        let same = |known: &&mut Failing| {
+            known.newest.step.asset == row.step.asset && known.newest.result.name == row.result.name
+        };
+        match found.iter_mut().find(same) {
+            Some(known) => known.partitions += 1,
+            None => found.push(Failing {
+                newest: row,
+                partitions: 1,
+            }),
+        }
+    }
+    Ok(found)
 }

@@ -21,8 +21,12 @@ const SINCE: &str = "
 const ONE: &str = "
     SELECT json FROM event WHERE seq = ?1";
 
+const BACK: &str = "
+    SELECT seq, at, type, run, CASE WHEN octet_length(json) <= ?2 THEN json END
+    FROM event WHERE seq < ?1 ORDER BY seq DESC";
+
 /// One event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct EventRow {
     /// Its number; the cursor of the list.
     pub seq: i64,
@@ -60,6 +64,56 @@ pub fn since(store: &Store, after: i64, run: Option<&RunId>, limit: usize) -> Re
         one_more(limit)
     ])?;
     Ok(Page::of(collect(rows, EventRow::of)?, limit, |row| row.seq))
+}
+
+/// A part of the stream of events, read backwards.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Back {
+    /// The events that are wanted, newest first.
+    pub rows: Vec<EventRow>,
+    /// Pass as `before` for those before; `None` at the begin of the stream.
+    pub next: Option<i64>,
+    /// Up to when it was looked through: fewer rows than the limit, and a `next`, mean that looking took too long.
+    pub looked_back_to: Option<Micros>,
+}
+
+/// Events before the number `before`, newest first, that are wanted by what they are (`by_type`) and by what they say
+/// (`by_text`, given the JSON, which is absent where it is large): at most `limit` of them among the `furthest` that are looked at.
+pub fn back(
+    store: &Store,
+    before: Option<i64>,
+    limit: usize,
+    furthest: usize,
+    by_type: impl Fn(&str, Option<&str>) -> bool,
+    by_text: impl Fn(&str, Option<&str>) -> bool,
+) -> Result<Back, StateError> {
+    let mut statement = store.connection.prepare_cached(BACK)?;
+    let mut found = statement.query(params![before.unwrap_or(i64::MAX), LARGEST_LISTED as i64])?;
+    let mut part = Back {
+        rows: Vec::new(),
+        next: None,
+        looked_back_to: None,
+    };
+    let mut looked_at = 0;
+    let mut last = None;
+    while let Some(row) = found.next()? {
+        if part.rows.len() == limit || looked_at == furthest {
+            part.next = last;
+            break;
+        }
+        looked_at += 1;
+        last = Some(row.get(0)?);
+        part.looked_back_to = Some(row.get(1)?);
+        let run = row.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+        if !by_type(text(row, 2)?, run) {
+            continue;
+        }
+        let json = row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+        if by_text(text(row, 2)?, json) {
+            part.rows.push(EventRow::of(row)?);
+        }
+    }
+    Ok(part)
 }
 
 /// The event with the number `seq`, whole.

@@ -34,6 +34,21 @@ const OF_PARTITION: &str = concat!(
 
 const ONE: &str = concat!("SELECT ", columns!(), " FROM materialization WHERE seq = ?1");
 
+// Ends as soon as all that the run made was found. Beside `max(seq)` stands the snapshot of that row.
+const MADE: &str = "
+    SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(bytes), 0), count(DISTINCT snapshot_id),
+           snapshot_id, max(seq)
+    FROM (SELECT seq, rows, bytes, snapshot_id FROM materialization
+          WHERE asset = ?1 AND seq > ?2 AND run = ?3 ORDER BY seq LIMIT ?4)";
+
+// Of the attempts that made the newest partitions. What a batch took is shared out among its partitions.
+const COST: &str = "
+    WITH newest AS (SELECT attempt, rows, bytes FROM materialization WHERE asset = ?1 ORDER BY seq DESC LIMIT ?2)
+    SELECT (SELECT count(*) FROM newest), (SELECT coalesce(sum(rows), 0) FROM newest),
+           (SELECT coalesce(sum(bytes), 0) FROM newest), coalesce(sum(ended_at - started_at), 0),
+           coalesce(sum(json_array_length(partitions)), 0)
+    FROM attempt WHERE id IN (SELECT attempt FROM newest) AND ended_at IS NOT NULL";
+
 /// One materialization.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MaterializationRow {
@@ -117,4 +132,67 @@ pub fn one(store: &Store, seq: i64) -> Result<Option<MaterializationRow>, StateE
     let mut statement = store.connection.prepare_cached(ONE)?;
     let mut rows = statement.query([seq])?;
     rows.next()?.map(MaterializationRow::of).transpose()
+}
+
+/// What a run made of one asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Made {
+    /// How many partitions.
+    pub partitions: u64,
+    /// Rows in all of them.
+    pub rows: u64,
+    /// Bytes in all of them.
+    pub bytes: u64,
+    /// How many snapshots show them; 0 for a model.
+    pub snapshots: u64,
+    /// The last of these.
+    pub last_snapshot: Option<i64>,
+}
+
+/// What a run made of an asset: `since` is the number of the run's submission, `most` how many of its steps succeeded.
+pub fn made_by_run(store: &Store, run: &RunId, since: i64, asset: &AssetKey, most: u64) -> Result<Made, StateError> {
+    let mut statement = store.connection.prepare_cached(MADE)?;
+    let made = statement.query_row(
+        params![asset.as_str(), since, run.as_str(), value::integer(most)],
+        |row| {
+            Ok(Made {
+                partitions: value::count(row.get(0)?),
+                rows: value::count(row.get(1)?),
+                bytes: value::count(row.get(2)?),
+                snapshots: value::count(row.get(3)?),
+                last_snapshot: row.get(4)?,
+            })
+        },
+    )?;
+    Ok(made)
+}
+
+/// What partitions of an asset took so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// The newest partitions that were looked at.
+    pub partitions: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long the attempts took that made them.
+    pub micros: Micros,
+    /// How many partitions these attempts had.
+    pub tried: u64,
+}
+
+/// What the newest `limit` materializations of an asset took; `None` if there is none.
+pub fn cost(store: &Store, asset: &AssetKey, limit: usize) -> Result<Option<Cost>, StateError> {
+    let mut statement = store.connection.prepare_cached(COST)?;
+    let cost = statement.query_row(params![asset.as_str(), value::integer(limit as u64)], |row| {
+        Ok(Cost {
+            partitions: value::count(row.get(0)?),
+            rows: value::count(row.get(1)?),
+            bytes: value::count(row.get(2)?),
+            micros: row.get(3)?,
+            tried: value::count(row.get(4)?),
+        })
+    })?;
+    Ok((cost.partitions > 0 && cost.tried > 0).then_some(cost))
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::sqlite::error::StateError;
 
 /// Part of a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Page<T, C> {
     /// The rows.
     pub rows: Vec<T>,

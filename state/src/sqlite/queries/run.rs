@@ -24,7 +24,7 @@ const RUN_ASSETS: &str = "
     FROM run_asset WHERE run = ?1 ORDER BY position";
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RunDetail {
     /// As in the list of runs.
     pub row: RunRow,
@@ -35,7 +35,7 @@ pub struct RunDetail {
 }
 
 /// The steps of one asset in a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RunAsset {
     /// The asset.
     pub asset: AssetKey,

@@ -1,7 +1,7 @@
 //! The steps of a run, by asset and partition.
 
 use assets::outcome::Failure;
-use assets::{AssetKey, AssetPartition};
+use assets::{AssetKey, AssetPartition, PartitionKey};
 use rusqlite::{Row, params};
 use serde::Serialize;
 
@@ -46,8 +46,18 @@ const FAILED_STEPS: &str = concat!(
       ORDER BY asset, partition LIMIT ?5"
 );
 
+const STATUSES: &str = "
+    SELECT partition, status FROM step WHERE run = ?1 AND asset = ?2 AND partition > '' AND partition >= ?3
+    AND (?4 IS NULL OR partition <= ?4) ORDER BY partition";
+
+const ONE: &str = concat!(
+    "SELECT ",
+    step_columns!(),
+    " FROM step WHERE run = ?1 AND asset = ?2 AND partition = ?3"
+);
+
 /// A step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct StepRow {
     /// The run.
     pub run: RunId,
@@ -160,4 +170,40 @@ pub fn run_steps(
         }
     };
     Ok(Page::of(rows, limit, |row| row.step.clone()))
+}
+
+/// Visits the partitions of one asset in a run, from one key to another, both included, in their order. A million of them take
+/// about a second: for runs that are over, whose answer can be kept.
+pub fn each_status(
+    store: &Store,
+    run: &RunId,
+    asset: &AssetKey,
+    stretch: Option<(&str, &str)>,
+    mut visit: impl FnMut(&str, StepStatus),
+) -> Result<(), StateError> {
+    let mut statement = store.connection.prepare_cached(STATUSES)?;
+    let (from, to) = stretch.unzip();
+    let mut rows = statement.query(params![run.as_str(), asset.as_str(), from.unwrap_or_default(), to])?;
+    while let Some(row) = rows.next()? {
+        visit(text(row, 0)?, value::step_status(text(row, 1)?)?);
+    }
+    Ok(())
+}
+
+/// The steps of one partition, asset by asset in the order given. Assets without it are left out.
+pub fn steps_of_partition<'a>(
+    store: &Store,
+    run: &RunId,
+    assets: impl Iterator<Item = &'a AssetKey>,
+    partition: &PartitionKey,
+) -> Result<Vec<StepRow>, StateError> {
+    let mut statement = store.connection.prepare_cached(ONE)?;
+    let mut found = Vec::new();
+    for asset in assets {
+        let mut rows = statement.query(params![run.as_str(), asset.as_str(), partition.as_str()])?;
+        if let Some(row) = rows.next()? {
+            found.push(StepRow::of(row)?);
+        }
+    }
+    Ok(found)
 }

@@ -5,7 +5,7 @@ use rusqlite::{Row, params};
 use serde::Serialize;
 
 use super::page::{Page, collect, one_more, text};
-use crate::event::Micros;
+use crate::event::{Micros, RunRequest};
 use crate::ids::RunId;
 use crate::sqlite::error::StateError;
 use crate::sqlite::open::Store;
@@ -25,6 +25,27 @@ const RUNS: &str = "
     GROUP BY r.seq
     ORDER BY r.seq DESC";
 
+const BACKFILLS: &str = "
+    SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at, r.paused,
+           coalesce(sum(a.waiting), 0), coalesce(sum(a.running), 0), coalesce(sum(a.publishing), 0),
+           coalesce(sum(a.succeeded), 0), coalesce(sum(a.failed), 0), coalesce(sum(a.skipped), 0),
+           coalesce(sum(a.canceled), 0), r.request
+    FROM (SELECT * FROM run WHERE trigger = 'backfill' AND seq < ?1 AND (?2 = 0 OR ended_at IS NULL)
+          ORDER BY seq DESC LIMIT ?3) r
+    LEFT JOIN run_asset a ON a.run = r.id
+    GROUP BY r.seq
+    ORDER BY r.seq DESC";
+
+const RETRIES: &str = "
+    SELECT id, seq, status, submitted_at, started_at, ended_at FROM run WHERE trigger = ?1 ORDER BY seq DESC LIMIT ?2";
+
+const NEWEST: &str = "
+    SELECT id, seq, status, submitted_at, started_at, ended_at FROM run ORDER BY seq DESC LIMIT ?1";
+
+const OPEN: &str = "
+    SELECT coalesce(sum(status = 'queued'), 0), coalesce(sum(status != 'queued'), 0)
+    FROM run WHERE status IN ('queued', 'running', 'canceling')";
+
 /// Which runs to list.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
@@ -35,7 +56,7 @@ pub struct RunFilter {
 }
 
 /// A run in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RunRow {
     /// The run.
     pub run: RunId,
@@ -62,7 +83,7 @@ pub struct RunRow {
 }
 
 /// Steps by status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct StepCounts {
     /// Waiting.
     pub waiting: u64,
@@ -140,4 +161,93 @@ pub fn runs(
         one_more(limit)
     ])?;
     Ok(Page::of(collect(rows, RunRow::of)?, limit, |row| row.seq))
+}
+
+/// A backfill in a list: a run over a stretch of partitions.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct BackfillRow {
+    /// The run.
+    #[serde(flatten)]
+    pub row: RunRow,
+    /// What was asked for.
+    pub request: RunRequest,
+}
+
+/// Backfills that were submitted before the run with the number `before`, newest first; with `open` only those that are not over.
+pub fn backfills(
+    store: &Store,
+    open: bool,
+    before: Option<i64>,
+    limit: usize,
+) -> Result<Page<BackfillRow, i64>, StateError> {
+    let mut statement = store.connection.prepare_cached(BACKFILLS)?;
+    let rows = statement.query(params![before.unwrap_or(i64::MAX), open, one_more(limit)])?;
+    let convert = |row: &Row<'_>| {
+        Ok(BackfillRow {
+            row: RunRow::of(row)?,
+            request: value::json("run.request", text(row, 17)?)?,
+        })
+    };
+    Ok(Page::of(collect(rows, convert)?, limit, |row| row.row.seq))
+}
+
+/// When a run was, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct RunSpan {
+    /// The run.
+    pub run: RunId,
+    /// The number of its submission.
+    pub seq: i64,
+    /// Where it is.
+    pub status: RunStatus,
+    /// When it was accepted.
+    pub submitted_at: Micros,
+    /// When its first attempt started.
+    pub started_at: Option<Micros>,
+    /// When it was over.
+    pub ended_at: Option<Micros>,
+}
+
+impl RunSpan {
+    fn of(row: &Row<'_>) -> Result<Self, StateError> {
+        Ok(Self {
+            run: value::parsed("run.id", text(row, 0)?)?,
+            seq: row.get(1)?,
+            status: value::run_status(text(row, 2)?)?,
+            submitted_at: row.get(3)?,
+            started_at: row.get(4)?,
+            ended_at: row.get(5)?,
+        })
+    }
+}
+
+/// The runs that run again what `run` left undone, newest first.
+pub fn retries_of(store: &Store, run: &RunId, limit: usize) -> Result<Vec<RunSpan>, StateError> {
+    let mut statement = store.connection.prepare_cached(RETRIES)?;
+    let rows = statement.query(params![format!("retry of {run}"), one_more(limit) - 1])?;
+    collect(rows, RunSpan::of)
+}
+
+/// The runs that were submitted since a moment, newest first, and whether there were more than `limit`.
+pub fn runs_since(store: &Store, since: Micros, limit: usize) -> Result<(Vec<RunSpan>, bool), StateError> {
+    let mut statement = store.connection.prepare_cached(NEWEST)?;
+    let mut rows = statement.query([one_more(limit)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let run = RunSpan::of(row)?;
+        if run.submitted_at < since {
+            break;
+        }
+        if found.len() == limit {
+            return Ok((found, true));
+        }
+        found.push(run);
+    }
+    Ok((found, false))
+}
+
+/// How many runs are queued, and how many have begun and are not over.
+pub fn open_counts(store: &Store) -> Result<(u64, u64), StateError> {
+    let mut statement = store.connection.prepare_cached(OPEN)?;
+    Ok(statement.query_row([], |row| Ok((value::count(row.get(0)?), value::count(row.get(1)?))))?)
 }

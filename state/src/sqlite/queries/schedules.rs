@@ -49,7 +49,7 @@ pub struct ScheduleRow {
 }
 
 /// An instant, or a stretch of them, and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct TickRow {
     /// The schedule.
     pub schedule: String,

@@ -69,7 +69,7 @@ pub struct SensorRow {
 }
 
 /// A tick of a sensor.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SensorTickRow {
     /// The sensor.
     pub sensor: String,
@@ -98,7 +98,7 @@ pub struct SensorTickRow {
 }
 
 /// What a sensor told of.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct SensorEventRow {
     /// Its key; the cursor of the list.
     pub key: String,

@@ -5,6 +5,9 @@
 
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+mod browser;
+mod running;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -88,8 +91,12 @@ struct Answer {
 
 impl Daemon {
     fn start() -> Self {
+        Self::with(FILES)
+    }
+
+    fn with(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for (path, text) in FILES {
+        for (path, text) in files {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
@@ -200,11 +207,17 @@ impl Daemon {
             .find_map(|line| line.strip_prefix("location: "))
             .unwrap();
         let run = place.trim_start_matches("/runs/").split('?').next().unwrap().to_owned();
+        self.ended(&run);
+        run
+    }
+
+    /// Waits for a run to end.
+    fn ended(&self, run: &str) {
         let mut after = 0;
         for _ in 0..200 {
             let status = self.json(&format!("/api/v1/runs/{run}"))["run"]["row"]["status"].clone();
             if ["succeeded", "failed", "canceled"].contains(&status.as_str().unwrap()) {
-                return run;
+                return;
             }
             let events = self.json(&format!("/api/v1/events?after={after}&wait=5"));
             after = events["rows"]
@@ -346,7 +359,7 @@ fn has(page: &str, fact: &str) -> bool {
 fn pages_say_what_is_the_case_without_javascript() {
     let daemon = Daemon::start();
     let run = daemon.materialize();
-    for (path, wanted) in facts(&run) {
+    for (path, wanted) in facts(&run).into_iter().chain(running::facts(&run)) {
         let page = daemon.page(&path);
         for fact in wanted {
             assert!(has(&page, fact), "{path} does not say {fact:?}:\n{page}");
@@ -531,6 +544,27 @@ fn only_those_who_may_are_answered() {
         // No sensor takes events under this name; that its requests need no token gives nothing away.
         ("POST", "/hooks/landing", &[], 404),
         ("GET", "/hooks/landing", &[cookie], 405),
+        ("GET", "/backfills", &[], 401),
+        ("GET", "/query", &[], 401),
+        ("GET", "/log", &[], 401),
+        ("GET", "/api/v1/openapi.json", &[], 401),
+        ("GET", "/log", &[cookie, ("Host", "rebound.example")], 421),
+        (
+            "GET",
+            "/api/v1/backfills",
+            &[cookie, ("Host", "rebound.example:80")],
+            421,
+        ),
+        ("POST", "/query", &[cookie, ("Origin", &own)], 403),
+        ("POST", "/query/csv", &[cookie, ("Origin", &own)], 403),
+        ("POST", "/api/v1/query", &[cookie, ("Origin", &own)], 403),
+        ("POST", "/preferences?theme=dark", &[cookie, ("Origin", &own)], 403),
+        (
+            "POST",
+            "/query?form=0000",
+            &[cookie, ("Origin", "http://rebound.example")],
+            403,
+        ),
     ];
     for (method, path, headers, status) in cases {
         assert_eq!(
@@ -557,7 +591,7 @@ fn pages_say_the_same_in_a_browser() {
     let profile = daemon.folder.path().join("profile");
     browse(&profile, &daemon.login);
     let open = |path: &str| browse(&profile, &format!("http://{}{path}", daemon.host));
-    for (path, wanted) in facts(&run) {
+    for (path, wanted) in facts(&run).into_iter().chain(running::facts(&run)) {
         let page = open(&path);
         for fact in wanted {
             assert!(has(&page, fact), "{path} does not say {fact:?}:\n{page}");
