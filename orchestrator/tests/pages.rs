@@ -243,12 +243,35 @@ fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
                 "no fifth day",
                 "&lt;img src=x&gt;",
                 "1 failing row",
-                "SELECT CAST(",
+                "class=\"sql-word\">CAST</i>(",
+                "?from=2013-01-05#partitions",
             ],
         ),
         (
             "/assets/gold.labels".to_owned(),
-            vec!["/assets/reports.log", "SELECT 'a' AS label"],
+            vec!["/assets/reports.log", "class=\"sql-text\">'a'</i>"],
+        ),
+        (
+            "/assets?layer=bronze&sort=rows&q=that+fails".to_owned(),
+            vec!["1 of 3", "bronze.days", "layer=bronze&amp;sort=rows"],
+        ),
+        (
+            "/assets/bronze.days?from=2013-01-02".to_owned(),
+            vec!["choose the last one", "/assets/bronze.days?from=2013-01-02&amp;to=2013-01-04#backfill"],
+        ),
+        (
+            "/assets/bronze.days/columns?column=label".to_owned(),
+            vec!["string", "2013-01-10", "'&lt;img src=x&gt;'", "Where <code>label</code> comes from"],
+        ),
+        (
+            "/assets/bronze.days/rows?partition=2013-01-04".to_owned(),
+            vec!["&lt;img src=x&gt;", "rows 1 to 1", "2013-01-04"],
+        ),
+        ("/assets/reports.log/rows".to_owned(), vec!["The asset was never made."]),
+        ("/assets/bronze.days/snapshots".to_owned(), vec!["now</span>", "Show what changed", "+"]),
+        (
+            "/assets/bronze.days/checks?check=no+fifth+day".to_owned(),
+            vec!["1 of 10 did not pass", "1 failing row", "partition=2013-01-05"],
         ),
         ("/runs".to_owned(), vec!["failed", "page"]),
         (
@@ -258,8 +281,9 @@ fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
         (
             "/graph".to_owned(),
             vec![
-                "data-node=\"gold.labels\"",
-                "data-from=\"gold.labels\" data-to=\"reports.log\"",
+                "href=\"/assets/gold.labels\"",
+                "data-edge=",
+                "/graph?fold=gold",
             ],
         ),
         ("/models".to_owned(), vec!["No model yet"]),
@@ -381,6 +405,13 @@ fn pages_say_what_is_the_case_without_javascript() {
     );
     for (path, status) in [
         ("/assets/gold.lables", 404),
+        ("/assets/gold.lables/columns", 404),
+        ("/assets/gold.labels/columns?column=lable", 404),
+        ("/assets/gold.labels/rows?snapshot=1", 404),
+        ("/assets/gold.labels/snapshots?snapshot=1", 404),
+        ("/assets/bronze.days/rows?partition=2014-01-01", 404),
+        ("/assets?sort=odd", 400),
+        ("/graph?focus=gold.lables", 404),
         ("/runs/run_000000000000", 404),
         ("/schedules?schedule=leap_days", 404),
         ("/sensors?sensor=landings", 404),
@@ -391,6 +422,33 @@ fn pages_say_what_is_the_case_without_javascript() {
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.body.contains("href=\"/\""), "{path} has a way back");
     }
+}
+
+#[test]
+fn twins_of_the_pages_of_assets_tell_the_same() {
+    let daemon = Daemon::start();
+    daemon.materialize();
+    let answers: serde_json::Map<String, Value> = [
+        "/api/v1/assets?layer=bronze",
+        "/api/v1/assets?limit=1&after=bronze.days",
+        "/api/v1/assets/bronze.days/columns?column=label",
+        "/api/v1/assets/bronze.days/rows?skip=7",
+        "/api/v1/assets/gold.labels/snapshots",
+        "/api/v1/assets/bronze.days/checks",
+        "/api/v1/graph?focus=gold.labels&up=0",
+        "/api/v1/graph?fold=gold,bronze",
+    ]
+    .into_iter()
+    .map(|path| (path.to_owned(), daemon.json(path)))
+    .collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"run_[0-9a-f]{12}", "run_…");
+    settings.add_filter(r#""(\w*at|at)": \d{16}"#, r#""$1": "…""#);
+    settings.add_filter(r#""(snapshot|current)": "\d+""#, r#""$1": "…""#);
+    settings.add_filter(r#""(snapshot|bytes|last_seq|seq)": \d+"#, r#""$1": "…""#);
+    settings.add_filter(r#""reason": "never made; [^"]*""#, r#""reason": "never made; …""#);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!("twins_of_assets", serde_json::to_string_pretty(&answers).unwrap()));
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use assets::outcome::{Failure, Observation};
+use assets::outcome::{Failure, Observation, Sample};
 use assets::selection::{Selection, SelectionError};
 use assets::{Asset, AssetKey};
 use futures::future::join_all;
 use plugins::lakehouse::{Lake, LakeError};
+use plugins::query::RowsOrder;
 use plugins::step::ProjectSettings;
 use state::alert::AlertMessage;
 use state::event::{OwnerMode, RunRequest};
@@ -509,6 +510,11 @@ impl EngineHandle {
         };
         let message = AlertMessage::test(MessageId::from_bits(environment::seed()), name, at);
         Ok(Some(deliver(&alert, &Letter::new(self, message, 1)).await))
+    }
+
+    /// Reads some rows of a table, in a worker.
+    pub async fn rows(&self, order: RowsOrder) -> Result<Sample, Failure> {
+        self.pool.rows(order).await
     }
 
     /// The sensors that are kept.

@@ -1,7 +1,8 @@
 //! What the daemon and a worker say to each other.
 
 use assets::Asset;
-use assets::outcome::{Failure, Observation};
+use assets::outcome::{Failure, Observation, Sample};
+use plugins::query::RowsOrder;
 use plugins::step::{ProjectSettings, StepOrder, StepReport};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub enum ToWorker {
         /// What was seen the last time.
         previous: Option<Observation>,
     },
+    /// Read some rows of a table for a page.
+    Rows(Box<RowsOrder>),
     /// Stop what you are doing, and say `Ended` for it.
     Cancel,
 }
@@ -50,5 +53,10 @@ pub enum FromWorker {
     Observed {
         /// What is there, or why it could not be seen.
         result: Result<Option<Observation>, Failure>,
+    },
+    /// The answer to `Rows`.
+    Rows {
+        /// The rows, or why there are none to show.
+        result: Result<Sample, Failure>,
     },
 }

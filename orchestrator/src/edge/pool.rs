@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use assets::outcome::{Failure, FailureClass, Observation};
+use assets::outcome::{Failure, FailureClass, Observation, Sample};
 use assets::{Asset, PartitionKey};
 use plugins::kind::{Kind, KindSet};
+use plugins::query::RowsOrder;
 use plugins::step::{ProjectSettings, StepOrder, StepReport};
 use state::ids::AttemptId;
 use tokio::process::ChildStdout;
@@ -34,6 +35,9 @@ const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// The same for all other work, which is dropped where it stands. A join that is far from its next row does not notice, and
 /// a worker is soon replaced.
 const CANCEL_GRACE_OF_ROWS: Duration = Duration::from_secs(3);
+
+/// How long a worker may read rows for a page before it is ended: nobody looks at a page for longer before it is there.
+const ROWS_TAKEN: Duration = Duration::from_secs(20);
 
 /// How long a worker may take to take an order in: one that does not read is stuck, and must not hold up the others.
 const ORDER_TAKEN: Duration = Duration::from_secs(10);
@@ -63,6 +67,10 @@ enum Message {
         project: ProjectSettings,
         previous: Option<Observation>,
         answer: oneshot::Sender<Result<Option<Observation>, Failure>>,
+    },
+    Rows {
+        order: Box<RowsOrder>,
+        answer: oneshot::Sender<Result<Sample, Failure>>,
     },
     Said(usize, FromWorker),
     Silent(usize),
@@ -122,6 +130,18 @@ impl PoolHandle {
             .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
     }
 
+    /// Reads some rows of a table, in a worker because a query over a user's data may fail in any way.
+    pub async fn rows(&self, order: RowsOrder) -> Result<Sample, Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Rows {
+            order: Box::new(order),
+            answer,
+        });
+        answered
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
+    }
+
     /// Workers that start from now on may use this much. Idle ones that may use something else are sent home.
     pub fn reconfigure(&self, settings: PoolSettings) {
         self.send(Message::Reconfigure(settings));
@@ -166,6 +186,10 @@ enum Job {
         resident_limit_bytes: u64,
     },
     Observation(oneshot::Sender<Result<Option<Observation>, Failure>>),
+    Rows {
+        answer: oneshot::Sender<Result<Sample, Failure>>,
+        deadline: Instant,
+    },
 }
 
 struct Pool {
@@ -214,6 +238,7 @@ impl Pool {
                 }) => {
                     self.observe(asset, project, previous, answer).await;
                 }
+                Some(Message::Rows { order, answer }) => self.rows(order, answer).await,
                 Some(Message::Said(id, said)) => self.said(id, said),
                 Some(Message::Silent(id)) => self.silent(id),
                 Some(Message::Gone) => self.dying -= 1,
@@ -345,6 +370,23 @@ impl Pool {
         }
     }
 
+    async fn rows(&mut self, order: Box<RowsOrder>, answer: oneshot::Sender<Result<Sample, Failure>>) {
+        match self.take().await {
+            Ok(id) => {
+                let worker = self.workers.get_mut(&id).expect("the worker was just taken");
+                worker.job = Job::Rows {
+                    answer,
+                    deadline: Instant::now() + ROWS_TAKEN,
+                };
+                say(&mut worker.process, &ToWorker::Rows(order)).await;
+            }
+            Err(error) => {
+                let message = format!("failed to start a worker: {error}");
+                answer.send(Err(Failure::new(FailureClass::Io, message))).ok();
+            }
+        }
+    }
+
     async fn cancel(&mut self, attempt: &AttemptId) {
         for worker in self.workers.values_mut() {
             if let Job::Steps {
@@ -369,6 +411,12 @@ impl Pool {
         match said {
             FromWorker::Observed { result } => {
                 if let Job::Observation(answer) = std::mem::replace(&mut worker.job, Job::Idle) {
+                    answer.send(result).ok();
+                }
+                worker.since = Instant::now();
+            }
+            FromWorker::Rows { result } => {
+                if let Job::Rows { answer, .. } = std::mem::replace(&mut worker.job, Job::Idle) {
                     answer.send(result).ok();
                 }
                 worker.since = Instant::now();
@@ -433,6 +481,13 @@ impl Pool {
                 Job::Observation(answer) => {
                     answer.send(Err(failure)).ok();
                 }
+                Job::Rows { answer, deadline } if Instant::now() >= deadline => {
+                    let message = format!("reading the rows took longer than {} seconds", ROWS_TAKEN.as_secs());
+                    answer.send(Err(Failure::new(FailureClass::Timeout, message))).ok();
+                }
+                Job::Rows { answer, .. } => {
+                    answer.send(Err(failure)).ok();
+                }
             }
             if let Some(messages) = messages {
                 messages.send(Message::Gone).ok();
@@ -477,7 +532,11 @@ impl Pool {
                     }
                     *resident_limit_bytes
                 }
-                Job::Observation(_) => self.settings.usual_query_bytes + beside,
+                Job::Rows { deadline, .. } if now > *deadline => {
+                    worker.process.kill();
+                    continue;
+                }
+                Job::Observation(_) | Job::Rows { .. } => self.settings.usual_query_bytes + beside,
             };
             if worker.process.resident_bytes().is_some_and(|bytes| bytes > most) {
                 worker.process.end_over_memory();

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use assets::outcome::{Failure, FailureClass};
 use plugins::kind::{KindSet, ObserveContext};
 use plugins::lakehouse::Lake;
+use plugins::query::first_rows;
 use plugins::step::{StepOrder, StepReport};
 use plugins::step_run::{Cancellation, StepEnvironment, execute};
 use tokio::io::AsyncWriteExt;
@@ -116,6 +117,17 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
                     // A daemon that is gone needs no answer.
                     say.send(Sentence {
                         message: FromWorker::Observed { result },
+                        heard: None,
+                    })
+                    .ok();
+                });
+            }
+            ToWorker::Rows(order) => {
+                let (say, lake) = (worker.say.clone(), worker.lake.clone());
+                tokio::spawn(async move {
+                    let result = first_rows(&lake, &order).await;
+                    say.send(Sentence {
+                        message: FromWorker::Rows { result },
                         heard: None,
                     })
                     .ok();

@@ -58,6 +58,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let mut asked = stopping.clone();
         let routes = routes::all(WebState {
+            standing: Arc::new(super::standing::Standing::new(&self.engine)),
             engine: self.engine,
             guard: self.guard,
             hooks: super::hooks::Hooks::default(),

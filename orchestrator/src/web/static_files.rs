@@ -47,12 +47,26 @@ pub static SCRIPT: StaticFile = StaticFile::new(
     "text/javascript; charset=utf-8",
     include_str!("../../static/app.js"),
 );
+/// How assets, the graph and models look beside that.
+pub static ASSETS_STYLE: StaticFile = StaticFile::new(
+    "assets.css",
+    "text/css; charset=utf-8",
+    include_str!("../../static/assets.css"),
+);
+/// What their pages do beside that.
+pub static ASSETS_SCRIPT: StaticFile = StaticFile::new(
+    "assets.js",
+    "text/javascript; charset=utf-8",
+    include_str!("../../static/assets.js"),
+);
 /// A pond.
 pub static ICON: StaticFile = StaticFile::new("icon.svg", "image/svg+xml", include_str!("../../static/icon.svg"));
 
+static ALL: [&StaticFile; 5] = [&STYLE, &SCRIPT, &ASSETS_STYLE, &ASSETS_SCRIPT, &ICON];
+
 /// `GET /static/{hash}/{name}`
 pub async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
-    let found = [&STYLE, &SCRIPT, &ICON].into_iter().find(|file| file.name == name);
+    let found = ALL.into_iter().find(|file| file.name == name);
     match found {
         // Another hash is a page of another release in an open tab: it gets today's file, and does not keep it.
         Some(file) => {
@@ -78,7 +92,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_from_other_hosts_and_nothing_is_built_from_strings() {
-        for file in [&STYLE, &SCRIPT, &ICON] {
+        for file in ALL {
             let text = file.text.replace("http://www.w3.org/2000/svg", "");
             for foreign in [
                 "http:",

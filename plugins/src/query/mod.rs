@@ -6,6 +6,7 @@
 mod catalog;
 mod damage;
 mod error;
+mod first_rows;
 mod local_time;
 mod memory;
 mod one_way;
@@ -14,5 +15,6 @@ mod session;
 
 pub use catalog::{QueryTable, TableResolver};
 pub use error::{QueryError, engine_error};
+pub use first_rows::{RowsOrder, first_rows};
 pub use render::{RenderError, Rendered, ResultFormat, render};
 pub use session::{AsOf, QueryOptions, QuerySession, parameter};
