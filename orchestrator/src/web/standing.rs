@@ -1,13 +1,16 @@
 //! How every asset stands, kept from one page to the next: with ten thousand assets and a million partitions it is too much to
 //! find out for each.
 //!
-//! Committed events tell which assets may stand otherwise than before: those that they are about, and those that read them. Only
-//! these are looked at again. What follows from the time of day alone (a new day of a set, say) is seen after at most a minute.
+//! Committed events tell which assets may stand otherwise than before: those that they are about, and those that read them; so
+//! does an edit of the project. Only these are looked at again, and never so long at a time that the driver would have to wait. What
+//! follows from the time of day alone (a new day of a set) is seen after at most a minute.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use assets::AssetKey;
+use assets::{Asset, AssetKey};
+use jiff::Timestamp;
 use state::event::{Event, Micros, Recorded};
 use state::sqlite::queries::assets::{AssetRow, asset as asset_sums, assets};
 use tokio::sync::Mutex;
@@ -17,18 +20,20 @@ use tokio::sync::broadcast::error::TryRecvError;
 use super::WebState;
 use super::pages::{AssetLine, read};
 use super::reply::ErrorPage;
-use crate::core::{Definitions, FreshnessNow, Health, World, freshness_now};
-use crate::edge::clock;
+use crate::core::{Definitions, FreshnessNow, Health, freshness_now};
+use crate::edge::clock::{self, Stopwatch};
 use crate::edge::engine::{EngineHandle, RequestError};
 
 /// More assets than a project can have.
 const MOST_ASSETS: usize = 100_000;
 /// So long everything is taken for as it was, if no event says otherwise; lateness is told by then.
 const REST: Micros = 5_000_000;
-/// After so long everything is looked at again.
-const OLDEST: Micros = 60_000_000;
+/// After so long it is looked whether sets of partitions grew.
+const GROWN: Micros = 60_000_000;
 /// Of more assets than this the sums are read together.
 const MOST_ALONE: usize = 500;
+/// How long the driver looks at assets before it turns to what else waits.
+const SLICE: Duration = Duration::from_millis(8);
 
 /// Every asset with its state.
 pub struct Standing {
@@ -39,25 +44,16 @@ struct Kept {
     events: Receiver<Arc<Vec<Recorded>>>,
     definitions: Option<Arc<Definitions>>,
     lines: Arc<Vec<AssetLine>>,
-    /// When everything was looked at, and when anything was.
-    whole_at: Micros,
+    /// Assets that are still to be looked at.
+    touched: BTreeSet<AssetKey>,
+    /// When anything was looked at, and when the sets of partitions were.
     at: Micros,
+    grown_at: Micros,
 }
 
-/// Which assets may stand otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Touched {
-    /// These, and those that read them.
-    Assets(BTreeSet<AssetKey>),
-    All,
-}
-
-/// What was found out again.
-struct Found {
+/// What is found out each time.
+struct Now {
     definitions: Arc<Definitions>,
-    /// All assets, if everything was looked at.
-    whole: Option<Vec<AssetLine>>,
-    healths: Vec<(AssetKey, Health)>,
     freshness: HashMap<AssetKey, FreshnessNow>,
     busy: HashSet<AssetKey>,
 }
@@ -70,8 +66,9 @@ impl Standing {
                 events: engine.driver().live(),
                 definitions: None,
                 lines: Arc::default(),
-                whole_at: 0,
+                touched: BTreeSet::new(),
                 at: 0,
+                grown_at: 0,
             }),
         }
     }
@@ -79,85 +76,207 @@ impl Standing {
     /// Every asset, upstream first.
     pub async fn lines(&self, state: &WebState) -> Result<Arc<Vec<AssetLine>>, ErrorPage> {
         let mut kept = self.kept.lock().await;
-        let (touched, any) = kept.drain();
-        let now = clock::now();
+        let any = kept.drain();
+        let at = clock::now();
         let swapped = match &kept.definitions {
             Some(definitions) => !Arc::ptr_eq(definitions, &state.engine.project().definitions),
             None => true,
         };
-        if !any && !swapped && (0..REST).contains(&(now - kept.at)) {
+        if !any && !swapped && kept.touched.is_empty() && (0..REST).contains(&(at - kept.at)) {
             return Ok(Arc::clone(&kept.lines));
         }
-        let old = !(0..OLDEST).contains(&(now - kept.whole_at));
-        let touched = if swapped || old { Touched::All } else { touched };
-        let known = kept.definitions.clone();
-        let (found, touched) = state
-            .engine
-            .driver()
-            .ask(move |world, at| find(world, at, known.as_ref(), touched))
-            .await
-            .ok_or(RequestError::Stopping)?;
-        let alone = match &touched {
-            Touched::Assets(keys) if keys.len() <= MOST_ALONE => Some(keys.clone()),
-            _ => None,
-        };
-        let mut sums = read(&state.engine, move |store| match alone {
-            Some(keys) => keys
-                .iter()
-                .filter_map(|key| asset_sums(store, key).transpose())
-                .collect::<Result<Vec<AssetRow>, _>>(),
-            None => Ok(assets(store, None, MOST_ASSETS)?.rows),
-        })
-        .await?
-        .into_iter()
-        .map(|row| (row.asset.clone(), row))
-        .collect::<BTreeMap<AssetKey, AssetRow>>();
-        kept.at = now;
-        let Found {
-            definitions,
-            whole,
-            healths,
-            mut freshness,
-            busy,
-        } = found;
-        kept.definitions = Some(definitions);
-        let mut healths: HashMap<AssetKey, Health> = healths.into_iter().collect();
-        if let Some(whole) = whole {
-            kept.whole_at = now;
-            kept.lines = Arc::new(whole);
-        }
-        for line in Arc::make_mut(&mut kept.lines) {
-            if let Some(health) = healths.remove(&line.asset) {
-                line.state = health.state();
-                line.health = health;
+        let (now, looked) = loop {
+            let now = now(state).await?;
+            kept.adopt(&now.definitions);
+            if !(0..GROWN).contains(&(at - kept.grown_at)) {
+                kept.grown_at = at;
+                kept.add_grown(&now.definitions, at);
             }
+            if let Some(looked) = kept.look(state, &now.definitions).await? {
+                break (now, looked);
+            }
+        };
+        let mut sums = sums(state, looked).await?;
+        let Now {
+            mut freshness, busy, ..
+        } = now;
+        for line in Arc::make_mut(&mut kept.lines) {
             line.running = busy.contains(&line.asset);
             line.freshness = freshness.remove(&line.asset);
             if let Some(row) = sums.remove(&line.asset) {
                 line.sums = Some(row);
             }
         }
+        kept.at = at;
         Ok(Arc::clone(&kept.lines))
     }
 }
 
+/// What is cheap to find out of every asset.
+async fn now(state: &WebState) -> Result<Now, ErrorPage> {
+    let now = state.engine.driver().ask(|world, at| Now {
+        freshness: world
+            .definitions()
+            .ordered()
+            .iter()
+            .filter_map(|asset| Some((asset.key.clone(), freshness_now(world, at, asset)?)))
+            .collect(),
+        busy: world.attempts().map(|attempt| attempt.asset.clone()).collect(),
+        definitions: Arc::clone(world.definitions()),
+    });
+    Ok(now.await.ok_or(RequestError::Stopping)?)
+}
+
+/// The sums of these assets.
+async fn sums(state: &WebState, keys: BTreeSet<AssetKey>) -> Result<BTreeMap<AssetKey, AssetRow>, ErrorPage> {
+    let rows = read(&state.engine, move |store| {
+        if keys.len() > MOST_ALONE {
+            return Ok(assets(store, None, MOST_ASSETS)?.rows);
+        }
+        keys.iter()
+            .filter_map(|key| asset_sums(store, key).transpose())
+            .collect()
+    });
+    Ok(rows.await?.into_iter().map(|row| (row.asset.clone(), row)).collect())
+}
+
 impl Kept {
-    /// What the events since the last time are about, and whether there were any.
-    fn drain(&mut self) -> (Touched, bool) {
-        let mut keys = BTreeSet::new();
+    /// Takes in the events since the last time: which assets they are about. Says whether there were any.
+    fn drain(&mut self) -> bool {
         let mut any = false;
-        let mut all = false;
         loop {
             match self.events.try_recv() {
                 Ok(events) => {
                     any = true;
-                    keys.extend(events.iter().filter_map(|recorded| subject(&recorded.event)).cloned());
+                    let subjects = events.iter().filter_map(|recorded| subject(&recorded.event));
+                    self.touched.extend(subjects.cloned());
                 }
-                Err(TryRecvError::Lagged(_)) => (any, all) = (true, true),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                // Too much happened to tell what: all of it.
+                Err(TryRecvError::Lagged(_)) => {
+                    any = true;
+                    self.touched.extend(self.lines.iter().map(|line| line.asset.clone()));
+                }
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return any,
             }
         }
-        (if all { Touched::All } else { Touched::Assets(keys) }, any)
+    }
+
+    /// Takes up the definitions in force: what they do not change stands as it stood.
+    fn adopt(&mut self, definitions: &Arc<Definitions>) {
+        if self
+            .definitions
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, definitions))
+        {
+            return;
+        }
+        let before = self.definitions.replace(Arc::clone(definitions));
+        let mut known: HashMap<AssetKey, AssetLine> = self
+            .lines
+            .iter()
+            .map(|line| (line.asset.clone(), line.clone()))
+            .collect();
+        let mut lines = Vec::with_capacity(definitions.ordered().len());
+        for asset in definitions.ordered() {
+            let old = before.as_ref().and_then(|before| before.get(&asset.key));
+            let line = known.remove(&asset.key).filter(|_| old.is_some());
+            if line.is_none() || old.is_none_or(|old| old.fingerprint != asset.fingerprint || **old != **asset) {
+                self.touched.insert(asset.key.clone());
+            }
+            lines.push(line_of(asset, line));
+        }
+        self.lines = Arc::new(lines);
+    }
+
+    /// Adds the assets whose sets of partitions have grown.
+    fn add_grown(&mut self, definitions: &Definitions, at: Micros) {
+        let now = Timestamp::from_microsecond(at).unwrap_or(Timestamp::MAX);
+        for line in self.lines.iter() {
+            let partitions = definitions.get(&line.asset).and_then(|asset| asset.partitions.as_ref());
+            if partitions.is_some_and(|by| by.partitioning.count(now) != line.health.partitions) {
+                self.touched.insert(line.asset.clone());
+            }
+        }
+    }
+
+    /// Looks at what was touched and at what reads it, a slice at a time. Says what it looked at; `None` if the definitions
+    /// changed meanwhile.
+    async fn look(
+        &mut self,
+        state: &WebState,
+        definitions: &Arc<Definitions>,
+    ) -> Result<Option<BTreeSet<AssetKey>>, ErrorPage> {
+        let readers = self.touched.iter().flat_map(|key| definitions.graph().downstream(key));
+        let mut keys: BTreeSet<AssetKey> = readers.map(|asset| asset.key.clone()).collect();
+        keys.extend(self.touched.iter().cloned());
+        let all: Arc<Vec<AssetKey>> = Arc::new(keys.iter().cloned().collect());
+        let mut healths: HashMap<AssetKey, Health> = HashMap::with_capacity(all.len());
+        let mut done = 0;
+        while done < all.len() {
+            let (wanted, same) = (Arc::clone(&all), Arc::clone(definitions));
+            let slice = state.engine.driver().ask(move |world, at| {
+                if !Arc::ptr_eq(world.definitions(), &same) {
+                    return None;
+                }
+                let begun = Stopwatch::start();
+                let mut found = Vec::new();
+                let mut next = done;
+                while next < wanted.len() && (next == done || begun.elapsed() < SLICE) {
+                    let key = &wanted[next];
+                    found.extend(Health::of(world, at, key).map(|health| (key.clone(), health)));
+                    next += 1;
+                }
+                Some((found, next))
+            });
+            let Some((found, next)) = slice.await.ok_or(RequestError::Stopping)? else {
+                return Ok(None);
+            };
+            healths.extend(found);
+            done = next;
+        }
+        if !healths.is_empty() {
+            for line in Arc::make_mut(&mut self.lines) {
+                if let Some(health) = healths.remove(&line.asset) {
+                    line.state = health.state();
+                    line.health = health;
+                }
+            }
+        }
+        self.touched.clear();
+        Ok(Some(keys))
+    }
+}
+
+/// A line with what is declared now, and what was known before.
+fn line_of(asset: &Asset, known: Option<AssetLine>) -> AssetLine {
+    let (health, sums) = match known {
+        Some(known) => (known.health, known.sums),
+        None => (
+            Health {
+                partitions: 0,
+                fresh: 0,
+                stale: 0,
+                missing: 0,
+                failed: 0,
+                waiting: 0,
+                reason: None,
+            },
+            None,
+        ),
+    };
+    AssetLine {
+        asset: asset.key.clone(),
+        kind: asset.kind.clone(),
+        description: asset.description.clone(),
+        owner: asset.owner.clone(),
+        tags: asset.tags.clone(),
+        partitioned: asset.partitions.as_ref().map(|by| by.name.clone()),
+        reads: asset.inputs.iter().map(|input| input.asset.clone()).collect(),
+        state: health.state(),
+        health,
+        running: false,
+        freshness: None,
+        sums,
     }
 }
 
@@ -173,58 +292,4 @@ fn subject(event: &Event) -> Option<&AssetKey> {
         Event::ModelRegistered { model, .. } | Event::AliasMoved { model, .. } => Some(model),
         _ => None,
     }
-}
-
-/// Looks at what may stand otherwise. Says how far it looked.
-fn find(world: &World, at: Micros, known: Option<&Arc<Definitions>>, touched: Touched) -> (Found, Touched) {
-    let definitions = Arc::clone(world.definitions());
-    let same = known.is_some_and(|known| Arc::ptr_eq(known, &definitions));
-    let touched = match touched {
-        Touched::Assets(keys) if same => {
-            let readers = keys.iter().flat_map(|key| definitions.graph().downstream(key));
-            let readers: Vec<AssetKey> = readers.map(|asset| asset.key.clone()).collect();
-            Touched::Assets(keys.into_iter().chain(readers).collect())
-        }
-        _ => Touched::All,
-    };
-    let ordered = definitions.ordered();
-    let (whole, healths) = match &touched {
-        Touched::All => {
-            let lines = ordered.iter().filter_map(|asset| {
-                let health = Health::of(world, at, &asset.key)?;
-                Some(AssetLine {
-                    asset: asset.key.clone(),
-                    kind: asset.kind.clone(),
-                    description: asset.description.clone(),
-                    owner: asset.owner.clone(),
-                    tags: asset.tags.clone(),
-                    partitioned: asset.partitions.as_ref().map(|by| by.name.clone()),
-                    reads: asset.inputs.iter().map(|input| input.asset.clone()).collect(),
-                    state: health.state(),
-                    health,
-                    running: false,
-                    freshness: None,
-                    sums: None,
-                })
-            });
-            (Some(lines.collect()), Vec::new())
-        }
-        Touched::Assets(keys) => {
-            let healths = keys
-                .iter()
-                .filter_map(|key| Some((key.clone(), Health::of(world, at, key)?)));
-            (None, healths.collect())
-        }
-    };
-    let freshness = ordered
-        .iter()
-        .filter_map(|asset| Some((asset.key.clone(), freshness_now(world, at, asset)?)));
-    let found = Found {
-        whole,
-        healths,
-        freshness: freshness.collect(),
-        busy: world.attempts().map(|attempt| attempt.asset.clone()).collect(),
-        definitions,
-    };
-    (found, touched)
 }

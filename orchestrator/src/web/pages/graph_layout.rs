@@ -4,20 +4,27 @@
 //! Columns are either distances from the sources or layers. A layer that stands before and behind another one (features of
 //! a gold table, and a gold table of features) gets columns in both places, so that what is read always stands to the left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Sweeps over all columns. More change little.
 const SWEEPS: usize = 8;
 
-/// Column and row of every node.
+/// What stands in a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// The box of this node.
+    Box(usize),
+    /// Edges from this node pass on their way to a column behind.
+    Lane(usize),
+}
+
+/// What stands where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// By node: column and row.
+    /// Column by column, from top to bottom.
+    pub columns: Vec<Vec<Item>>,
+    /// By node: column, and row among the boxes of that column.
     pub places: Vec<(usize, usize)>,
-    /// How many rows each column has.
-    pub columns: Vec<usize>,
-    /// How many rows the fullest column has.
-    pub rows: usize,
 }
 
 /// Columns of one layer beside each other.
@@ -128,63 +135,86 @@ fn ready(nodes: &[usize], reads: &[Vec<usize>], column: &[Option<usize>]) -> Vec
     depths.into_iter().collect()
 }
 
-/// Orders the nodes of each column.
+/// Orders what stands in each column. An edge that passes columns gets a lane in each of them, which all edges of one node
+/// share, so that it does not run behind boxes; one that leads back gets none.
 pub fn lay_out(reads: &[Vec<usize>], column_of: &[usize]) -> Layout {
     let count = reads.len();
-    let mut read_by: Vec<Vec<usize>> = vec![Vec::new(); count];
+    let mut column_of = column_of.to_vec();
+    let mut items: Vec<Item> = (0..count).map(Item::Box).collect();
+    let mut above: Vec<Vec<usize>> = vec![Vec::new(); count];
+    let mut lanes: HashMap<(usize, usize), usize> = HashMap::new();
     for (node, upstream) in reads.iter().enumerate() {
-        for above in upstream {
-            read_by[*above].push(node);
+        for source in upstream {
+            let mut last = *source;
+            for column in column_of[*source] + 1..column_of[node] {
+                last = *lanes.entry((*source, column)).or_insert_with(|| {
+                    items.push(Item::Lane(*source));
+                    column_of.push(column);
+                    above.push(vec![last]);
+                    items.len() - 1
+                });
+            }
+            above[node].push(last);
+        }
+    }
+    let mut below: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
+    for (item, upstream) in above.iter().enumerate() {
+        for other in upstream {
+            below[*other].push(item);
         }
     }
     let columns = column_of.iter().max().map_or(0, |last| last + 1);
     let mut order: Vec<Vec<usize>> = vec![Vec::new(); columns];
-    for (node, column) in column_of.iter().enumerate() {
-        order[*column].push(node);
+    for (item, column) in column_of.iter().enumerate() {
+        order[*column].push(item);
     }
-    let mut position = vec![0.0; count];
+    let mut position = vec![0.0; items.len()];
     for column in &order {
         centre(column, &mut position);
     }
-    let mut best = (crossings(reads, column_of, &position), order.clone());
+    let mut best = (crossings(&above, &column_of, &position), order.clone());
     for sweep in 0..SWEEPS {
         if best.0 == 0 {
             break;
         }
         let forth = sweep % 2 == 0;
-        let neighbours = if forth { reads } else { &read_by };
+        let neighbours = if forth { &above } else { &below };
         for step in 0..columns {
             let column = if forth { step } else { columns - 1 - step };
-            let mean = |node: usize| {
-                let near = &neighbours[node];
+            let mean = |item: usize| {
+                let near = &neighbours[item];
                 if near.is_empty() {
-                    position[node]
+                    position[item]
                 } else {
                     near.iter().map(|other| position[*other]).sum::<f64>() / near.len() as f64
                 }
             };
-            let mut keyed: Vec<(f64, usize)> = order[column].iter().map(|node| (mean(*node), *node)).collect();
+            let mut keyed: Vec<(f64, usize)> = order[column].iter().map(|item| (mean(*item), *item)).collect();
             keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-            order[column] = keyed.into_iter().map(|(_, node)| node).collect();
+            order[column] = keyed.into_iter().map(|(_, item)| item).collect();
             centre(&order[column], &mut position);
         }
-        let found = crossings(reads, column_of, &position);
+        let found = crossings(&above, &column_of, &position);
         if found < best.0 {
             best = (found, order.clone());
         }
     }
-    let order = best.1;
     let mut places = vec![(0, 0); count];
-    for (column, nodes) in order.iter().enumerate() {
-        for (row, node) in nodes.iter().enumerate() {
-            places[*node] = (column, row);
+    let columns: Vec<Vec<Item>> = best
+        .1
+        .into_iter()
+        .map(|column| column.into_iter().map(|item| items[item]).collect())
+        .collect();
+    for (number, column) in columns.iter().enumerate() {
+        let boxes = column.iter().filter_map(|item| match item {
+            Item::Box(node) => Some(*node),
+            Item::Lane(_) => None,
+        });
+        for (row, node) in boxes.enumerate() {
+            places[node] = (number, row);
         }
     }
-    Layout {
-        places,
-        rows: order.iter().map(Vec::len).max().unwrap_or(0),
-        columns: order.iter().map(Vec::len).collect(),
-    }
+    Layout { columns, places }
 }
 
 /// Positions around a common middle, so that columns of different lengths compare.
@@ -261,7 +291,7 @@ mod tests {
     fn crossing_edges_are_untangled() {
         // a, b -> d, c with a-c and b-d given in the crossing order.
         let layout = distant(&[vec![], vec![], vec![1], vec![0]]);
-        assert_eq!(layout.columns, [2, 2]);
+        assert_eq!(layout.columns.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
         let (a, b, of_b, of_a) = (
             layout.places[0].1,
             layout.places[1].1,
@@ -286,6 +316,20 @@ mod tests {
         let band = |layer, first, columns| Band { layer, first, columns };
         assert_eq!(columns, [0, 1, 3, 4, 2]);
         assert_eq!(bands, [band(0, 0, 1), band(1, 1, 2), band(2, 3, 1), band(1, 4, 1)]);
+    }
+
+    #[test]
+    fn edges_of_one_node_share_a_lane_past_other_columns() {
+        // 0 -> 1 -> 2 -> 3, and 2 and 3 read 0 too.
+        let layout = distant(&[vec![], vec![0], vec![1, 0], vec![2, 0]]);
+        let lanes = |column: usize| {
+            layout.columns[column]
+                .iter()
+                .filter(|item| **item == Item::Lane(0))
+                .count()
+        };
+        assert_eq!([lanes(0), lanes(1), lanes(2), lanes(3)], [0, 1, 1, 0]);
+        assert_eq!(layout.places, [(0, 0), (1, 0), (2, 0), (3, 0)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use assets::AssetKey;
 use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
-use state::sqlite::queries::checks::{CheckRow, Standing, history, standing};
+use state::sqlite::queries::checks::{CheckRow, Standing, history, standing_of_newest};
 
 use super::super::figures::{figure, number};
 use super::super::frame::{Frame, Section, page_clock};
@@ -22,9 +22,11 @@ use crate::web::reply::ErrorPage;
 
 const CHECKS: usize = 200;
 /// Results of each check that are drawn, and checks of which they are.
-const RESULTS: usize = 60;
+const RESULTS: usize = 40;
 const DRAWN: usize = 60;
 const ON_A_PAGE: usize = 30;
+/// Of more partitions than this, only the newest are looked at, and those that failed.
+pub(super) const PARTITIONS: usize = 1000;
 /// Results that are plotted.
 const PLOTTED: usize = 200;
 
@@ -40,7 +42,7 @@ pub struct Asked {
 pub struct ChecksFacts {
     /// The asset.
     pub asset: AssetKey,
-    /// How each check stands over all partitions.
+    /// How each check stands over all partitions; of very many, over the newest and those that failed.
     pub checks: Vec<Standing>,
     /// The last results of each, oldest first.
     pub results: BTreeMap<String, Vec<CheckTick>>,
@@ -65,7 +67,7 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Checks
     let asset = brief.asset.key.clone();
     let (check, before) = (given(asked.check.clone()), asked.before);
     let facts = read(&state.engine, move |store| {
-        let checks = standing(store, &asset, CHECKS)?;
+        let checks = standing_of_newest(store, &asset, CHECKS, PARTITIONS)?;
         let mut results = BTreeMap::new();
         for check in checks.iter().take(DRAWN) {
             let name = &check.worst.result.name;

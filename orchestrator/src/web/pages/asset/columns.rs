@@ -34,8 +34,8 @@ pub struct Asked {
 pub struct ColumnsFacts {
     /// The asset.
     pub asset: AssetKey,
-    /// The snapshot that is looked at; `None` if there is none.
-    pub snapshot: Option<i64>,
+    /// The snapshot that is looked at; `None` if there is none. A text: it is larger than the numbers of many programs.
+    pub snapshot: Option<String>,
     /// The partition that is looked at; `None` for all.
     pub partition: Option<PartitionKey>,
     /// What the table's own files tell; `None` if it was never made.
@@ -143,7 +143,8 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Column
         asset: asset.key.clone(),
         snapshot: asked
             .snapshot
-            .or(brief.pointer.as_ref().and_then(|pointer| pointer.snapshot_id)),
+            .or(brief.pointer.as_ref().and_then(|pointer| pointer.snapshot_id))
+            .map(|id| id.to_string()),
         partition,
         table: stored.as_ref().map(TableTotals::of),
         columns,

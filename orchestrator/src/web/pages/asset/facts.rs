@@ -11,7 +11,7 @@ use state::sqlite::queries::asset_history::{PartitionSize, partition_sizes, took
 use state::sqlite::queries::asset_partitions::{PartitionRow, asset_partitions};
 use state::sqlite::queries::assets::{AssetRow, asset as asset_sums};
 use state::sqlite::queries::automation::{AutomationRow, requests};
-use state::sqlite::queries::checks::{CheckRow, history as check_history, standing};
+use state::sqlite::queries::checks::{CheckRow, history as check_history, standing_of_newest};
 use state::sqlite::queries::freshness::{FreshnessChangeRow, freshness_changes};
 use state::sqlite::queries::materializations::{MaterializationRow, of_asset, of_partition};
 use state::sqlite::queries::sources::{SourceRow, source};
@@ -219,12 +219,12 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
             let made = of_partition(store, &step, None, OF_PARTITION)?.rows;
             Ok::<_, StateError>((partition, why(store, &step, TRIES)?, timed(store, made)?))
         });
-        let standing: Vec<CheckRow> = standing(store, &key, CHECKS)?
+        let newest_checks: Vec<CheckRow> = standing_of_newest(store, &key, CHECKS, super::checks::PARTITIONS)?
             .into_iter()
             .map(|check| check.worst)
             .collect();
         let mut check_results = BTreeMap::new();
-        for check in standing.iter().take(DRAWN_CHECKS) {
+        for check in newest_checks.iter().take(DRAWN_CHECKS) {
             let name = &check.result.name;
             let mut results = check_history(store, &key, name, None, RESULTS)?.rows;
             results.reverse();
@@ -238,7 +238,7 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
         Ok((
             asset_sums(store, &key)?,
             source(store, &key)?,
-            (standing, check_results, sizes, timed(store, newest)?),
+            (newest_checks, check_results, sizes, timed(store, newest)?),
             asset_partitions(store, &key, true, None, FAILED)?.rows,
             {
                 let page = of_asset(store, &key, before, MATERIALIZATIONS)?;

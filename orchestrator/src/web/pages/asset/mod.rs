@@ -30,7 +30,8 @@ pub use self::facts::{AssetFacts, facts};
 use self::facts::{Neighbour, grid_choice};
 use self::head::{AssetHead, Tab};
 use self::views::{
-    CheckView, MadeView, NeighbourView, PartitionView, RangeView, check_view, failed, made_view, partition_view, plots,
+    CheckView, MadeView, NeighbourView, PartitionView, RangeView, check_view, failed, has_figures, made_view,
+    partition_view, plots,
 };
 use super::super::WebState;
 use super::super::reply::ErrorPage;
@@ -85,6 +86,7 @@ struct AssetPage {
     declared_checks: usize,
     failures: Vec<FailureView>,
     made: Vec<MadeView>,
+    figures: bool,
     next: Option<String>,
     code: Option<Markup>,
     code_lines: usize,
@@ -198,6 +200,7 @@ pub async fn page(
             &clock,
         )
         .0,
+        figures: facts.materializations.iter().any(has_figures),
         made: facts
             .materializations
             .iter()

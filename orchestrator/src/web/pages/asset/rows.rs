@@ -215,7 +215,7 @@ pub async fn page(
             .enumerate()
             .map(|(place, (id, made))| SnapshotChoice {
                 text: format!("{}{}", clock.plain(made), if place == 0 { ", the newest" } else { "" }),
-                chosen: facts.snapshot.as_ref() == Some(&id),
+                chosen: chosen.as_ref() == Some(&id),
                 id,
             })
             .collect(),

@@ -7,11 +7,14 @@ use axum::response::Html;
 use plugins::lakehouse::{ColumnFacts, LakeError, SnapshotInfo, history, table_facts};
 use serde::{Deserialize, Serialize};
 use state::event::Micros;
+use state::ids::{AttemptId, RunId};
+use state::sqlite::queries::attempts::attempt;
+use state::sqlite::{StateError, Store};
 
 use super::super::figures::{NOTHING, bytes, number};
 use super::super::frame::{Frame, Section, page_clock};
 use super::super::markup::{Markup, query};
-use super::super::{asset_key, given, render};
+use super::super::{asset_key, given, read, render};
 use super::columns::{MOST_FILES, TableTotals};
 use super::head::{AssetHead, Brief, Tab};
 use crate::web::WebState;
@@ -58,8 +61,10 @@ pub struct SnapshotLine {
     pub at: Micros,
     /// `append`, `overwrite`, `delete` or `replace`.
     pub operation: String,
-    /// The runs that made it; none if another program did.
-    pub runs: Vec<String>,
+    /// The runs that made it; none if another program did, or if it is no longer known.
+    pub runs: Vec<RunId>,
+    #[serde(skip)]
+    attempts: Vec<AttemptId>,
     /// Rows in added files.
     pub rows_added: u64,
     /// Rows in removed files.
@@ -119,9 +124,14 @@ impl SnapshotLine {
             parent: info.parent.map(|parent| parent.to_string()),
             at: info.timestamp_ms * 1000,
             operation: info.operation.clone(),
-            runs: info.run.as_deref().map_or_else(Vec::new, |runs| {
-                runs.split(',').map(|run| run.trim().to_owned()).collect()
-            }),
+            runs: Vec::new(),
+            // What a snapshot bears is who wrote it: attempts, with commas between if they shared it.
+            attempts: info
+                .run
+                .iter()
+                .flat_map(|names| names.split(','))
+                .filter_map(|name| name.trim().parse().ok())
+                .collect(),
             rows_added: info.rows_added,
             rows_removed: info.rows_deleted,
             rows: info.rows_total,
@@ -159,6 +169,7 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
         None => 0,
     };
     let shown: Vec<SnapshotLine> = all[begin..].iter().take(ON_A_PAGE).map(SnapshotLine::of).collect();
+    let shown = read(&state.engine, move |store| with_runs(store, shown)).await?;
     let next = (all.len() > begin + ON_A_PAGE)
         .then(|| shown.last().map(|last| last.snapshot.clone()))
         .flatten();
@@ -213,6 +224,20 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
     })
 }
 
+/// Adds the runs of the attempts.
+fn with_runs(store: &Store, mut lines: Vec<SnapshotLine>) -> Result<Vec<SnapshotLine>, StateError> {
+    for line in &mut lines {
+        for id in &line.attempts {
+            if let Some(attempt) = attempt(store, id)?
+                && !line.runs.contains(&attempt.run)
+            {
+                line.runs.push(attempt.run);
+            }
+        }
+    }
+    Ok(lines)
+}
+
 /// Pairs columns by what stays when their names change.
 fn compare(before: &[ColumnFacts], after: &[ColumnFacts]) -> Vec<ColumnChange> {
     let of = |columns: &[ColumnFacts], id: i32| columns.iter().find(|column| column.column.id == id).cloned();
@@ -239,6 +264,7 @@ struct SnapshotView {
     when: Markup,
     operation: String,
     runs: Vec<String>,
+    by_others: bool,
     added: String,
     removed: String,
     rows: String,
@@ -296,7 +322,8 @@ pub async fn page(
             id: line.snapshot.clone(),
             when: clock.when(line.at),
             operation: line.operation.clone(),
-            runs: line.runs.iter().take(3).cloned().collect(),
+            by_others: line.attempts.is_empty(),
+            runs: line.runs.iter().take(3).map(ToString::to_string).collect(),
             added: signed('+', line.rows_added),
             removed: signed('−', line.rows_removed),
             rows: line.rows.map_or_else(|| NOTHING.to_owned(), number),

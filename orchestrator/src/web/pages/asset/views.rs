@@ -151,6 +151,14 @@ pub(super) fn failed<'a>(asset: &AssetKey, row: &'a PartitionRow) -> Option<Fail
     })
 }
 
+/// Whether it told of more than how large it is.
+pub(super) fn has_figures(made: &Made) -> bool {
+    made.row
+        .metadata
+        .keys()
+        .any(|name| !matches!(name.as_str(), "rows" | "bytes"))
+}
+
 pub(super) fn made_view(made: &Made, clock: &Clock) -> MadeView {
     let (took, made) = (made.took, &made.row);
     let numbers = made

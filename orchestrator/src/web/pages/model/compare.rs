@@ -6,7 +6,7 @@ use serde_json::Value;
 use state::sqlite::queries::models::ModelVersionRow;
 
 use super::super::figures::{NOTHING, figure};
-use super::version::{better, signed, text_of};
+use super::version::{better, detail as of_detail, signed, text_of};
 
 /// Two versions.
 pub(super) struct Comparison {
@@ -72,7 +72,7 @@ pub(super) fn compare(a: &ModelVersionRow, b: &ModelVersionRow) -> Comparison {
             .details
             .get(name)
             .filter(|value| !value.is_null())
-            .map_or_else(|| NOTHING.to_owned(), text_of)
+            .map_or_else(|| NOTHING.to_owned(), |value| of_detail(name, value))
     };
     let details: Vec<Line> = ["rows_train", "rows_test", "target", "split", "trees"]
         .into_iter()

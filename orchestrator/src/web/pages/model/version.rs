@@ -103,7 +103,7 @@ pub(super) fn version_view(
             Value::Object(fields) => fields
                 .iter()
                 .filter(|(name, value)| !["importance", "calibration"].contains(&name.as_str()) && !value.is_null())
-                .map(|(name, value)| (name.replace('_', " "), text_of(value)))
+                .map(|(name, value)| (name.replace('_', " "), detail(name, value)))
                 .collect(),
             _ => Vec::new(),
         },
@@ -148,6 +148,35 @@ fn share_bar(share: f64) -> Markup {
     Markup(format!(
         "<svg class=\"share\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{width:.1}\" height=\"8\"/></svg>"
     ))
+}
+
+/// A detail in a few words: columns with commas between, a split as `sched_dep_at, test from 2013-11-01`.
+pub(super) fn detail(name: &str, value: &Value) -> String {
+    match (name, value) {
+        ("features", Value::Array(features)) => {
+            let names: Vec<&str> = features.iter().filter_map(Value::as_str).collect();
+            format!("{}: {}", names.len(), names.join(", "))
+        }
+        ("split", Value::Object(split)) => {
+            let by = split.get("by").and_then(Value::as_str).unwrap_or_default();
+            match split.get("point").and_then(first_plain) {
+                Some(point) => format!("{by}, test from {point}"),
+                None => by.to_owned(),
+            }
+        }
+        _ => text_of(value),
+    }
+}
+
+/// The first text or number inside.
+fn first_plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(fields) => fields.values().find_map(first_plain),
+        Value::Array(items) => items.iter().find_map(first_plain),
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) => None,
+    }
 }
 
 /// What was told of calibration when the version was judged.
