@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use assets::outcome::{Failure, Observation, Sample};
+use assets::outcome::{Failure, Observation};
 use assets::selection::{Selection, SelectionError};
 use assets::{Asset, AssetKey};
 use futures::future::join_all;
 use plugins::lakehouse::{Lake, LakeError};
-use plugins::query::RowsOrder;
 use plugins::step::ProjectSettings;
 use state::alert::AlertMessage;
 use state::event::{OwnerMode, RunRequest};
 use state::ids::{MessageId, RunId};
 use state::sqlite::queries::attempts::open_attempts;
 use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::alerts::{Letter, Teller, deliver};
 use super::clock;
@@ -29,6 +28,7 @@ use super::environment;
 use super::folder::StateFolder;
 use super::kept_files::KeptFiles;
 use super::lineage::Lineage;
+use super::messages::{TableAnswer, TableQuestion};
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
 use super::process_figures;
@@ -512,9 +512,12 @@ impl EngineHandle {
         Ok(Some(deliver(&alert, &Letter::new(self, message, 1)).await))
     }
 
-    /// Reads some rows of a table, in a worker.
-    pub async fn rows(&self, order: RowsOrder) -> Result<Sample, Failure> {
-        self.pool.rows(order).await
+    /// Looks into a table, in a worker. At most two do so at a time, so that a page that is loaded again and again holds up nobody
+    /// else.
+    pub async fn table(&self, question: TableQuestion) -> Result<TableAnswer, Failure> {
+        static TWO_AT_A_TIME: Semaphore = Semaphore::const_new(2);
+        let _turn = TWO_AT_A_TIME.acquire().await.expect("the semaphore is never closed");
+        self.pool.table(question).await
     }
 
     /// The sensors that are kept.

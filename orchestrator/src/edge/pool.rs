@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use assets::outcome::{Failure, FailureClass, Observation, Sample};
+use assets::outcome::{Failure, FailureClass, Observation};
 use assets::{Asset, PartitionKey};
 use plugins::kind::{Kind, KindSet};
-use plugins::query::RowsOrder;
 use plugins::step::{ProjectSettings, StepOrder, StepReport};
 use state::ids::AttemptId;
 use tokio::process::ChildStdout;
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 
 use super::driver::DriverHandle;
 use super::folder::StateFolder;
-use super::messages::{FromWorker, ToWorker, WorkerSettings};
+use super::messages::{FromWorker, TableAnswer, TableQuestion, ToWorker, WorkerSettings};
 use super::processes::end_marked;
 use super::worker_process::WorkerProcess;
 use super::{clock, frame};
@@ -36,8 +35,8 @@ const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// a worker is soon replaced.
 const CANCEL_GRACE_OF_ROWS: Duration = Duration::from_secs(3);
 
-/// How long a worker may read rows for a page before it is ended: nobody looks at a page for longer before it is there.
-const ROWS_TAKEN: Duration = Duration::from_secs(20);
+/// How long a worker may look into a table for a page before it is ended: nobody waits longer for a page.
+const TABLE_TAKEN: Duration = Duration::from_secs(20);
 
 /// How long a worker may take to take an order in: one that does not read is stuck, and must not hold up the others.
 const ORDER_TAKEN: Duration = Duration::from_secs(10);
@@ -68,9 +67,9 @@ enum Message {
         previous: Option<Observation>,
         answer: oneshot::Sender<Result<Option<Observation>, Failure>>,
     },
-    Rows {
-        order: Box<RowsOrder>,
-        answer: oneshot::Sender<Result<Sample, Failure>>,
+    Table {
+        question: Box<TableQuestion>,
+        answer: oneshot::Sender<Result<TableAnswer, Failure>>,
     },
     Said(usize, FromWorker),
     Silent(usize),
@@ -130,11 +129,11 @@ impl PoolHandle {
             .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
     }
 
-    /// Reads some rows of a table, in a worker because a query over a user's data may fail in any way.
-    pub async fn rows(&self, order: RowsOrder) -> Result<Sample, Failure> {
+    /// Looks into a table, in a worker because a query over a user's data may fail in any way.
+    pub async fn table(&self, question: TableQuestion) -> Result<TableAnswer, Failure> {
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Rows {
-            order: Box::new(order),
+        self.send(Message::Table {
+            question: Box::new(question),
             answer,
         });
         answered
@@ -186,8 +185,8 @@ enum Job {
         resident_limit_bytes: u64,
     },
     Observation(oneshot::Sender<Result<Option<Observation>, Failure>>),
-    Rows {
-        answer: oneshot::Sender<Result<Sample, Failure>>,
+    Table {
+        answer: oneshot::Sender<Result<TableAnswer, Failure>>,
         deadline: Instant,
     },
 }
@@ -238,7 +237,7 @@ impl Pool {
                 }) => {
                     self.observe(asset, project, previous, answer).await;
                 }
-                Some(Message::Rows { order, answer }) => self.rows(order, answer).await,
+                Some(Message::Table { question, answer }) => self.table(question, answer).await,
                 Some(Message::Said(id, said)) => self.said(id, said),
                 Some(Message::Silent(id)) => self.silent(id),
                 Some(Message::Gone) => self.dying -= 1,
@@ -370,15 +369,15 @@ impl Pool {
         }
     }
 
-    async fn rows(&mut self, order: Box<RowsOrder>, answer: oneshot::Sender<Result<Sample, Failure>>) {
+    async fn table(&mut self, question: Box<TableQuestion>, answer: oneshot::Sender<Result<TableAnswer, Failure>>) {
         match self.take().await {
             Ok(id) => {
                 let worker = self.workers.get_mut(&id).expect("the worker was just taken");
-                worker.job = Job::Rows {
+                worker.job = Job::Table {
                     answer,
-                    deadline: Instant::now() + ROWS_TAKEN,
+                    deadline: Instant::now() + TABLE_TAKEN,
                 };
-                say(&mut worker.process, &ToWorker::Rows(order)).await;
+                say(&mut worker.process, &ToWorker::Table(question)).await;
             }
             Err(error) => {
                 let message = format!("failed to start a worker: {error}");
@@ -415,8 +414,8 @@ impl Pool {
                 }
                 worker.since = Instant::now();
             }
-            FromWorker::Rows { result } => {
-                if let Job::Rows { answer, .. } = std::mem::replace(&mut worker.job, Job::Idle) {
+            FromWorker::Table { result } => {
+                if let Job::Table { answer, .. } = std::mem::replace(&mut worker.job, Job::Idle) {
                     answer.send(result).ok();
                 }
                 worker.since = Instant::now();
@@ -481,11 +480,14 @@ impl Pool {
                 Job::Observation(answer) => {
                     answer.send(Err(failure)).ok();
                 }
-                Job::Rows { answer, deadline } if Instant::now() >= deadline => {
-                    let message = format!("reading the rows took longer than {} seconds", ROWS_TAKEN.as_secs());
+                Job::Table { answer, deadline } if Instant::now() >= deadline => {
+                    let message = format!(
+                        "looking into the table took longer than {} seconds",
+                        TABLE_TAKEN.as_secs()
+                    );
                     answer.send(Err(Failure::new(FailureClass::Timeout, message))).ok();
                 }
-                Job::Rows { answer, .. } => {
+                Job::Table { answer, .. } => {
                     answer.send(Err(failure)).ok();
                 }
             }
@@ -532,11 +534,11 @@ impl Pool {
                     }
                     *resident_limit_bytes
                 }
-                Job::Rows { deadline, .. } if now > *deadline => {
+                Job::Table { deadline, .. } if now > *deadline => {
                     worker.process.kill();
                     continue;
                 }
-                Job::Observation(_) | Job::Rows { .. } => self.settings.usual_query_bytes + beside,
+                Job::Observation(_) | Job::Table { .. } => self.settings.usual_query_bytes + beside,
             };
             if worker.process.resident_bytes().is_some_and(|bytes| bytes > most) {
                 worker.process.end_over_memory();

@@ -12,7 +12,7 @@ use crate::core::HealthState;
 /// With more boxes than this, boxes are small.
 const ROOMY: usize = 120;
 /// Up to this width a drawing shrinks with the window.
-const WIDEST_THAT_FITS: usize = 1800;
+const WIDEST_THAT_FITS: usize = 1500;
 const MARGIN: usize = 12;
 /// Room for the names of layers.
 const HEAD: usize = 26;
@@ -40,7 +40,7 @@ const TALL: Measures = Measures {
     height: 44,
     column: 232,
     row: 58,
-    fits: 18,
+    fits: 16,
     two_lines: true,
     around: true,
 };
@@ -50,7 +50,7 @@ const ROOMY_ROWS: Measures = Measures {
     height: 30,
     column: 216,
     row: 40,
-    fits: 17,
+    fits: 15,
     two_lines: false,
     around: true,
 };

@@ -37,7 +37,8 @@ const LATEST: &str = concat!(
       ORDER BY c.name LIMIT ?2"
 );
 
-// The newest try of each partition, published or not; of each check the worst of these.
+// The newest try of each partition, published or not; of each check the worst of these. A CROSS JOIN is the order in which to
+// look: the other way round every result that the asset ever had is read.
 const STANDING: &str = concat!(
     "WITH newest AS (
          SELECT ended FROM (
@@ -45,18 +46,19 @@ const STANDING: &str = concat!(
              WHERE asset = ?1 ORDER BY partition DESC LIMIT ?3)
          UNION
          SELECT failed_seq FROM (
-             SELECT failed_seq FROM asset_partition WHERE asset = ?1 AND failed = 1 ORDER BY partition DESC LIMIT ?3)
+             SELECT failed_seq FROM asset_partition INDEXED BY asset_partition_by_failed
+             WHERE asset = ?1 AND failed = 1 ORDER BY partition DESC LIMIT ?3)
      ),
      ranked AS (
          SELECT c.seq AS at_seq, c.ordinal AS at_ordinal,
              count(*) OVER (PARTITION BY name) AS partitions,
              sum(1 - passed) OVER (PARTITION BY name) AS failing,
              row_number() OVER (PARTITION BY name ORDER BY passed, severity, seq DESC) AS place
-         FROM newest JOIN check_result c ON c.seq = newest.ended AND c.asset = ?1
+         FROM newest CROSS JOIN check_result c ON c.seq = newest.ended AND c.asset = ?1
      )
      SELECT ",
     columns!(),
-    ", partitions, failing FROM ranked JOIN check_result ON seq = at_seq AND ordinal = at_ordinal
+    ", partitions, failing FROM ranked CROSS JOIN check_result ON seq = at_seq AND ordinal = at_ordinal
      WHERE place = 1 ORDER BY name LIMIT ?2"
 );
 

@@ -1,7 +1,6 @@
 //! `/assets/{key}/rows`: rows of a table as a person looks at them: some of a snapshot, of all of it or of one partition.
 //!
-//! A worker reads them: the daemon runs no query. At most two are read at a time, so that a page that is loaded again and again
-//! holds up nobody else.
+//! A worker reads them: the daemon runs no query.
 
 use askama::Template;
 use assets::outcome::Sample;
@@ -12,13 +11,13 @@ use axum::response::Html;
 use plugins::lakehouse::{columns, history};
 use plugins::query::RowsOrder;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use super::super::figures::number;
 use super::super::frame::{Frame, Section, page_clock};
 use super::super::markup::query;
 use super::super::{asset_key, given, render};
 use super::head::{AssetHead, Brief, Tab};
+use crate::edge::messages::{TableAnswer, TableQuestion};
 use crate::web::WebState;
 use crate::web::reply::ErrorPage;
 
@@ -29,8 +28,6 @@ const MOST_SKIPPED: u64 = 1_000_000;
 const SNAPSHOTS: usize = 40;
 /// Bytes that the query may hold: it only passes rows on.
 const MEMORY_BYTES: u64 = 256 << 20;
-
-static TWO_AT_A_TIME: Semaphore = Semaphore::const_new(2);
 
 /// What is asked. Empty fields of a form are no values.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -131,9 +128,9 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<(RowsF
         most: ON_A_PAGE + 1,
         memory_bytes: MEMORY_BYTES,
     };
-    let _turn = TWO_AT_A_TIME.acquire().await.expect("the semaphore is never closed");
-    match state.engine.rows(order).await {
-        Ok(Sample { columns, mut rows }) => {
+    match state.engine.table(TableQuestion::Rows(order)).await {
+        Ok(TableAnswer::Changes(_)) => facts.failure = Some("an answer to another question".to_owned()),
+        Ok(TableAnswer::Rows(Sample { columns, mut rows })) => {
             if rows.len() as u64 > ON_A_PAGE {
                 rows.truncate(ON_A_PAGE as usize);
                 facts.next = Some(skip + ON_A_PAGE);

@@ -5,6 +5,7 @@ use assets::AssetKey;
 use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use plugins::lakehouse::{ColumnFacts, LakeError, SnapshotInfo, history, table_facts};
+use plugins::query::{ChangesOrder, RowChanges};
 use serde::{Deserialize, Serialize};
 use state::event::Micros;
 use state::ids::{AttemptId, RunId};
@@ -17,10 +18,13 @@ use super::super::markup::{Markup, query};
 use super::super::{asset_key, given, read, render};
 use super::columns::{MOST_FILES, TableTotals};
 use super::head::{AssetHead, Brief, Tab};
+use crate::edge::messages::{TableAnswer, TableQuestion};
 use crate::web::WebState;
 use crate::web::reply::ErrorPage;
 
 const ON_A_PAGE: usize = 40;
+/// Bytes that a worker may hold to compare rows.
+const MEMORY_BYTES: u64 = 1 << 30;
 
 /// What is asked. Empty fields of a form are no values.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -31,6 +35,8 @@ pub struct Asked {
     since: Option<String>,
     /// Snapshots before this one.
     before: Option<i64>,
+    /// Count rows by their key too; a worker reads both snapshots for it.
+    rows: Option<String>,
 }
 
 /// The answer.
@@ -88,6 +94,10 @@ pub struct Changes {
     pub after: TableTotals,
     /// Column by column: those of the newer one, then those that went.
     pub columns: Vec<ColumnChange>,
+    /// What became of the rows, by their key, if that was asked too.
+    pub rows: Option<RowChanges>,
+    /// Why it could not be told.
+    pub failure: Option<String>,
 }
 
 /// What became of a column.
@@ -204,7 +214,13 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
                 ),
                 None => None,
             };
+            let mut counted = (None, None);
+            if let (Some(since), Some(_)) = (since, given(asked.rows.clone())) {
+                counted = count_rows(state, brief, since, wanted).await;
+            }
             Some(Changes {
+                rows: counted.0,
+                failure: counted.1,
                 since: since.map(|since| since.to_string()),
                 snapshot: wanted.to_string(),
                 columns: compare(before.as_ref().map_or(&[][..], |facts| &facts.columns), &after.columns),
@@ -222,6 +238,35 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
         changes,
         asset,
     })
+}
+
+/// Has a worker count what became of the rows: the counts, or why there are none.
+async fn count_rows(
+    state: &WebState,
+    brief: &Brief,
+    since: i64,
+    snapshot: i64,
+) -> (Option<RowChanges>, Option<String>) {
+    let asset = &brief.asset;
+    let Some(pointer) = brief.pointer.clone().filter(|_| !asset.key_columns.is_empty()) else {
+        return (
+            None,
+            Some("the asset declares no `key`, by which rows are told apart".to_owned()),
+        );
+    };
+    let order = ChangesOrder {
+        asset: asset.key.clone(),
+        pointer,
+        since,
+        snapshot,
+        key: asset.key_columns.clone(),
+        memory_bytes: MEMORY_BYTES,
+    };
+    match state.engine.table(TableQuestion::Changes(order)).await {
+        Ok(TableAnswer::Changes(changes)) => (Some(changes), None),
+        Ok(TableAnswer::Rows(_)) => (None, Some("an answer to another question".to_owned())),
+        Err(failure) => (None, Some(failure.message)),
+    }
 }
 
 /// Adds the runs of the attempts.
@@ -286,6 +331,12 @@ struct ChangesView {
     columns: Vec<ChangeView>,
     same: usize,
     measured: bool,
+    /// What became of rows, and of columns in them.
+    rows: Option<Vec<(&'static str, String)>>,
+    row_columns: Vec<(String, String)>,
+    failure: Option<String>,
+    /// Where rows are counted by their key.
+    count_href: Option<String>,
 }
 
 #[derive(Template)]
@@ -342,7 +393,10 @@ pub async fn page(
                 query(&[("before", Some(next.clone()))])
             )
         }),
-        changes: facts.changes.as_ref().map(changes_view),
+        changes: facts
+            .changes
+            .as_ref()
+            .map(|changes| changes_view(changes, &facts.asset, !brief.asset.key_columns.is_empty())),
     })
 }
 
@@ -354,7 +408,7 @@ fn signed(sign: char, rows: u64) -> String {
     }
 }
 
-fn changes_view(changes: &Changes) -> ChangesView {
+fn changes_view(changes: &Changes, asset: &AssetKey, has_key: bool) -> ChangesView {
     let none = TableTotals {
         rows: 0,
         files: 0,
@@ -394,6 +448,35 @@ fn changes_view(changes: &Changes) -> ChangesView {
         columns: columns.into_iter().filter(|column| column.other).collect(),
         same,
         measured,
+        rows: changes.rows.as_ref().map(|rows| {
+            vec![
+                ("added", number(rows.added)),
+                ("removed", number(rows.removed)),
+                ("changed", number(rows.changed)),
+                ("the same", number(rows.same)),
+            ]
+        }),
+        row_columns: changes.rows.as_ref().map_or_else(Vec::new, |rows| {
+            let mut columns: Vec<(&String, u64)> = rows.columns.iter().map(|(name, count)| (name, *count)).collect();
+            columns.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            columns
+                .into_iter()
+                .map(|(name, count)| (name.clone(), number(count)))
+                .collect()
+        }),
+        failure: changes.failure.clone(),
+        count_href: changes
+            .since
+            .as_ref()
+            .filter(|_| has_key && changes.rows.is_none() && changes.failure.is_none())
+            .map(|since| {
+                let pairs = [
+                    ("snapshot", Some(changes.snapshot.clone())),
+                    ("since", Some(since.clone())),
+                    ("rows", Some("count".to_owned())),
+                ];
+                format!("/assets/{asset}/snapshots{}#changes", query(&pairs))
+            }),
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn compare(a: &ModelVersionRow, b: &ModelVersionRow) -> Comparison {
             .filter(|value| !value.is_null())
             .map_or_else(|| NOTHING.to_owned(), |value| of_detail(name, value))
     };
-    let details: Vec<Line> = ["rows_train", "rows_test", "target", "split", "trees"]
+    let details: Vec<Line> = ["rows_train", "rows_test", "target", "split"]
         .into_iter()
         .map(|name| plain(name.replace('_', " "), detail(a, name), detail(b, name)))
         .filter(|line| line.a != NOTHING || line.b != NOTHING)
@@ -97,10 +97,11 @@ pub(super) fn compare(a: &ModelVersionRow, b: &ModelVersionRow) -> Comparison {
     let mut features: Vec<&String> = of_b.iter().chain(&of_a).map(|(feature, _)| feature).collect();
     let mut seen = BTreeSet::new();
     features.retain(|feature| seen.insert(*feature));
-    let importance = features
-        .into_iter()
-        .take(15)
-        .map(|feature| plain(feature.clone(), share(&of_a, feature), share(&of_b, feature)));
+    let importance = features.into_iter().take(15).map(|feature| Line {
+        // Shares always differ a little.
+        differs: false,
+        ..plain(feature.clone(), share(&of_a, feature), share(&of_b, feature))
+    });
     let mut parts = vec![
         ("Metrics", metrics.collect::<Vec<_>>()),
         ("Parameters", parameters.collect()),

@@ -160,7 +160,7 @@ pub(super) fn detail(name: &str, value: &Value) -> String {
         ("split", Value::Object(split)) => {
             let by = split.get("by").and_then(Value::as_str).unwrap_or_default();
             match split.get("point").and_then(first_plain) {
-                Some(point) => format!("{by}, test from {point}"),
+                Some(point) => format!("{by}, test from {}", point.trim_end_matches("T00:00:00")),
                 None => by.to_owned(),
             }
         }
