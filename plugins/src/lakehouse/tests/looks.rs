@@ -63,7 +63,7 @@ async fn a_column_that_came_later_is_null_in_older_files() {
         .map(|field| field.name().clone())
         .collect();
     for (name, column) in names.iter().zip(later.columns()) {
-        columns.push((name, Arc::clone(column)));
+        columns.push((name.as_str(), Arc::clone(column)));
     }
     world.publish_days(&["2013-03-02"], &[batch(columns)]).await;
     let table = world.open().await.unwrap();
