@@ -88,8 +88,12 @@ struct Answer {
 
 impl Daemon {
     fn start() -> Self {
+        Self::start_with(FILES)
+    }
+
+    fn start_with(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for (path, text) in FILES {
+        for (path, text) in files {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
@@ -192,7 +196,12 @@ impl Daemon {
 
     /// Presses the button of the overview and waits for the run to end.
     fn materialize(&self) -> String {
-        let pressed = self.post(&format!("/runs?form={}", self.form_token()), "selection=*");
+        self.materialize_so("selection=*")
+    }
+
+    /// The same with other fields of the form.
+    fn materialize_so(&self, fields: &str) -> String {
+        let pressed = self.post(&format!("/runs?form={}", self.form_token()), fields);
         assert_eq!(pressed.status, 303, "{}", pressed.body);
         let place = pressed
             .head
@@ -467,6 +476,104 @@ fn twins_of_the_pages_of_assets_tell_the_same() {
     settings.add_filter(r#""reason": "never made; [^"]*""#, r#""reason": "never made; …""#);
     settings.set_prepend_module_to_snapshot(false);
     settings.bind(|| insta::assert_snapshot!("twins_of_assets", serde_json::to_string_pretty(&answers).unwrap()));
+}
+
+const MODEL_FILES: &[(&str, &str)] = &[
+    (
+        "millpond.toml",
+        "[project]\nname = \"models\"\n\n[lakehouse]\nwarehouse = \"lake\"\n",
+    ),
+    (
+        "assets/all.toml",
+        r#"
+[asset.gold.sample]
+kind = "sql"
+sql = "SELECT value AS id, value % 7 AS x, value % 7 + value % 3 > 4 AS y FROM generate_series(1, 400)"
+
+[asset.models.tiny]
+kind = "training"
+from = "gold.sample"
+target = "y"
+features = ["x"]
+trainer = { algorithm = "logistic_regression" }
+split = { by = "id", test_share = 0.25 }
+
+[asset.predictions.tiny]
+kind = "inference"
+model = "models.tiny@champion"
+from = "gold.sample"
+keep = ["id"]
+"#,
+    ),
+];
+
+#[test]
+fn models_are_compared_promoted_and_rolled_back() {
+    let daemon = Daemon::start_with(MODEL_FILES);
+    daemon.materialize_so("selection=%2Bmodels.tiny");
+    let page = daemon.page("/models/models.tiny");
+    for fact in [
+        "the last 25 % test",
+        "Importance of features",
+        "class=\"calibration\"",
+        "predictions.tiny",
+        "by champion",
+    ] {
+        assert!(has(&page, fact), "{fact:?}:\n{page}");
+    }
+    let ask = daemon.page("/models/models.tiny/promote?version=1");
+    assert!(
+        has(&ask, "champion</b> points nowhere yet.") && has(&ask, "predictions.tiny"),
+        "{ask}"
+    );
+    let promote = |body: &str| {
+        let path = format!("/models/models.tiny/promote?form={}", daemon.form_token());
+        daemon.post(&path, body)
+    };
+    let moved = promote("alias=champion&version=1&reason=%3Cb%3Egood%3C%2Fb%3E");
+    assert!(
+        moved.head.contains("location: /models/models.tiny#moves"),
+        "{}",
+        moved.head
+    );
+    daemon.materialize_so("selection=models.tiny&force=on");
+    assert_eq!(promote("alias=champion&version=2").status, 303);
+    assert_eq!(promote("alias=champion&version=3").status, 422);
+    assert_eq!(promote("version=1").status, 422);
+    let page = daemon.page("/models/models.tiny?a=1&b=2");
+    for fact in [
+        "roll back to 1",
+        "page: &lt;b&gt;good&lt;/b&gt;",
+        "Version 2 beside version 1",
+        "/models/models.tiny/promote?alias=champion&amp;version=1",
+    ] {
+        assert!(has(&page, fact), "{fact:?}:\n{page}");
+    }
+    let ask = daemon.page("/models/models.tiny/promote?alias=champion&version=1");
+    assert!(
+        has(&ask, "<h1>Roll back</h1>") && has(&ask, "Version 1 beside version 2"),
+        "{ask}"
+    );
+    let back = Command::new(env!("CARGO_BIN_EXE_millpond"))
+        .args(["--project", daemon.folder.path().to_str().unwrap(), "promote"])
+        .args(["models.tiny", "previous", "champion", "--reason", "worse on Sundays"])
+        .output()
+        .unwrap();
+    assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stderr));
+    let twin = daemon.json("/api/v1/models/models.tiny");
+    let reasons: Vec<&str> = twin["alias_moves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|moved| moved["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["api: worse on Sundays", "page", "page: <b>good</b>"]);
+    assert_eq!(twin["alias_moves"][0]["to"], 1);
+    // What it predicts is told by the version that predicted it.
+    daemon.materialize_so("selection=predictions.tiny");
+    let twin = daemon.json("/api/v1/models/models.tiny");
+    assert_eq!(twin["predictions"][0]["versions"][0]["version"], 1);
+    assert_eq!(twin["predictions"][0]["versions"][0]["rows"], 400);
 }
 
 #[test]

@@ -159,9 +159,12 @@ pub(super) fn detail(name: &str, value: &Value) -> String {
         }
         ("split", Value::Object(split)) => {
             let by = split.get("by").and_then(Value::as_str).unwrap_or_default();
-            match split.get("point").and_then(first_plain) {
-                Some(point) => format!("{by}, test from {}", point.trim_end_matches("T00:00:00")),
-                None => by.to_owned(),
+            let point = split.get("point");
+            let share = point.and_then(|point| point.get("share")).and_then(Value::as_f64);
+            match (share, point.and_then(first_plain)) {
+                (Some(share), _) => format!("{by}, the last {:.0} % test", share * 100.0),
+                (None, Some(point)) => format!("{by}, test from {}", point.trim_end_matches("T00:00:00")),
+                (None, None) => by.to_owned(),
             }
         }
         _ => text_of(value),
@@ -222,6 +225,18 @@ mod tests {
         );
         assert_eq!(importance(&json!({ "a": 0.2, "b": 0.8 }))[0].0, "b");
         assert!(importance(&json!(null)).is_empty());
+    }
+
+    #[test]
+    fn a_split_is_told_in_words() {
+        let split = |point: Value| detail("split", &json!({ "by": "at", "point": point }));
+        assert_eq!(
+            split(json!({ "time": { "local": "2013-11-01T00:00:00", "zone": "UTC" } })),
+            "at, test from 2013-11-01"
+        );
+        assert_eq!(split(json!({ "number": 150.5 })), "at, test from 150.5");
+        assert_eq!(split(json!({ "share": 0.25 })), "at, the last 25 % test");
+        assert_eq!(detail("features", &json!(["a", "b"])), "2: a, b");
     }
 
     #[test]
