@@ -88,7 +88,8 @@ pub fn bars(name: &str, points: &[Option<Point>]) -> Option<Markup> {
         return None;
     }
     let mut svg = format!(
-        "<svg class=\"bars\" viewBox=\"0 0 {} {TALL}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+        "<svg class=\"bars\" width=\"{}\" height=\"56\" viewBox=\"0 0 {} {TALL}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+        (points.len() * 14).min(1100),
         points.len() * 4,
         escape(format!("{name}: {} values, at most {}", known.len(), figure(high)))
     );
@@ -154,7 +155,7 @@ pub fn calibration(bins: &[CalibrationBin]) -> Option<Markup> {
         write!(
             dots,
             "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"{:.1}\"><title>{}</title></circle>",
-            2.0 + 5.0 * (bin.rows as f64 / most).sqrt(),
+            1.0 + 2.5 * (bin.rows as f64 / most).sqrt(),
             escape(format!(
                 "predicted {}, observed {} ({} rows)",
                 figure(bin.predicted),

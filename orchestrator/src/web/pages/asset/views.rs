@@ -346,7 +346,8 @@ pub(super) fn plots(plotted: &[Made], clock: &Clock) -> Vec<Plot> {
         .collect();
     for name in names {
         let value = |made: &Made| made.row.metadata.get(name).and_then(serde_json::Value::as_f64);
-        found.push(line(name, &points(&value, &figure), &figure));
+        // What never changes tells nothing over time.
+        found.push(line(name, &points(&value, &figure), &figure).filter(|plot| plot.range.is_some()));
     }
     found.into_iter().flatten().take(MOST).collect()
 }
