@@ -5,11 +5,13 @@
 //! | `facts`, `views` | `/assets/{key}` itself: what is known, and how it is shown |
 //! | `columns` | `/assets/{key}/columns`: types, nulls, ranges, and where each comes from |
 //! | `rows` | `/assets/{key}/rows`: the first rows of a snapshot or a partition |
+//! | `changes` | what changed from one snapshot to another |
 //! | `snapshots` | `/assets/{key}/snapshots`: what was, and what changed between two |
 //! | `checks` | `/assets/{key}/checks`: what each check found over time |
 //! | `origins` | where columns come from, from asset to asset |
 //! | `head` | what stands above all of them |
 
+mod changes;
 pub mod checks;
 pub mod columns;
 mod facts;
