@@ -213,6 +213,10 @@ impl Measure {
 fn text_of(value: &Datum) -> String {
     match value.literal() {
         PrimitiveLiteral::String(text) => text.clone(),
-        _ => value.to_string(),
+        // Parquet keeps a smallest zero as the negative one.
+        _ => match value.to_string() {
+            zero if zero == "-0" => "0".to_owned(),
+            text => text,
+        },
     }
 }

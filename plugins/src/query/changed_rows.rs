@@ -127,7 +127,7 @@ fn query(key: &[String], compared: &[&str]) -> String {
     let join: Vec<String> = key.iter().map(|name| format!("b.{0} = a.{0}", quoted(name))).collect();
     let differs: Vec<String> = compared
         .iter()
-        .map(|name| format!("b.{0} IS DISTINCT FROM a.{0}", quoted(name)))
+        .map(|name| format!("(b.{0} IS DISTINCT FROM a.{0})", quoted(name)))
         .collect();
     let both = "b.there_before AND a.there_after";
     let any = if differs.is_empty() {
