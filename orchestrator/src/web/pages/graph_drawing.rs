@@ -57,7 +57,7 @@ const ROOMY_ROWS: Measures = Measures {
 const SMALL: Measures = Measures {
     width: 168,
     height: 22,
-    column: 216,
+    column: 268,
     row: 28,
     fits: 20,
     two_lines: false,
@@ -222,7 +222,7 @@ fn draw_node(
         }
         None => (
             match measures.two_lines || !facts.bands.is_empty() {
-                true => format!("{} assets", number(node.assets as u64)),
+                true => pile_in_words(node),
                 false => format!("{}: {}", node.layer, number(node.assets as u64)),
             },
             unfold(&node.layer),
@@ -300,18 +300,28 @@ fn draw_node(
     }
 }
 
+/// `200 assets`, or how many of them are in the worst state, where not all are: `3 of 200 stale`.
+fn pile_in_words(node: &Node) -> String {
+    let all = number(node.assets as u64);
+    match node.states.last_key_value() {
+        Some((worst, count)) if *count < node.assets => format!("{} of {all} {}", number(*count as u64), word(*worst)),
+        _ => format!("{all} assets"),
+    }
+}
+
+fn word(state: HealthState) -> &'static str {
+    match state {
+        HealthState::Missing => "never made",
+        other => other.as_str(),
+    }
+}
+
 fn states_in_words(node: &Node) -> String {
     let words: Vec<String> = node
         .states
         .iter()
         .rev()
-        .map(|(state, count)| {
-            let word = match state {
-                HealthState::Missing => "never made",
-                other => other.as_str(),
-            };
-            format!("{} {word}", number(*count as u64))
-        })
+        .map(|(state, count)| format!("{} {}", number(*count as u64), word(*state)))
         .collect();
     words.join(", ")
 }
