@@ -1,6 +1,6 @@
 //! What is known of one asset, for its page and the page's twin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use assets::{Asset, AssetKey, AssetPartition, InputRole, ModelReference, PartitionKey};
@@ -18,6 +18,7 @@ use state::sqlite::queries::sources::{SourceRow, source};
 use state::sqlite::queries::why::{WhyFacts, why};
 use state::sqlite::{StateError, Store};
 
+use super::super::assets_state::kept_lines;
 use super::super::partition_states::{PartitionState, PartitionStates, RangeRow, Reason, find};
 use super::super::{asset_key, given, grid, read};
 use super::Asked;
@@ -161,14 +162,12 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
             let asset = Arc::clone(definitions.get(&wanted)?);
             let health = Health::of(world, at, &wanted)?;
             let running = |key: &AssetKey| world.attempts().any(|attempt| attempt.asset == *key);
-            let neighbour = |other: &Arc<Asset>, mapping: String| {
-                let state = Health::of(world, at, &other.key).map_or(HealthState::Missing, |health| health.state());
-                Neighbour {
-                    asset: other.key.clone(),
-                    mapping,
-                    state,
-                    running: running(&other.key),
-                }
+            let neighbour = |other: &Arc<Asset>, mapping: String| Neighbour {
+                asset: other.key.clone(),
+                mapping,
+                // Told below: to find it out here would take as long as the whole page.
+                state: HealthState::Missing,
+                running: running(&other.key),
             };
             let reads = asset.inputs.iter().filter_map(|input| {
                 let mapping = match &input.role {
@@ -202,9 +201,10 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
         })
         .await
         .ok_or(RequestError::Stopping)?;
-    let Some((health, running, found, reads, read_by, (freshness, automation), asset)) = found else {
+    let Some((health, running, found, mut reads, mut read_by, (freshness, automation), asset)) = found else {
         return Err(no_asset(state, &key).await);
     };
+    tell_states(state, reads.iter_mut().chain(&mut read_by)).await?;
     let partition = chosen_partition(&asset, asked)?;
     let before = asked.before;
     let states = found.partitions;
@@ -313,6 +313,24 @@ fn word_of(states: Option<&PartitionStates>, key: Option<&PartitionKey>, health:
         }
         _ => health.state().as_str(),
     }
+}
+
+/// Adds the states of neighbours.
+async fn tell_states<'n>(
+    state: &WebState,
+    neighbours: impl Iterator<Item = &'n mut Neighbour>,
+) -> Result<(), ErrorPage> {
+    let mut waiting: HashMap<AssetKey, Vec<&mut Neighbour>> = HashMap::new();
+    for neighbour in neighbours {
+        waiting.entry(neighbour.asset.clone()).or_default().push(neighbour);
+    }
+    let lines = kept_lines(state).await?;
+    for line in lines.iter() {
+        for neighbour in waiting.remove(&line.asset).into_iter().flatten() {
+            neighbour.state = line.state;
+        }
+    }
+    Ok(())
 }
 
 /// There is no such asset; perhaps another is meant.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use assets::outcome::TablePointer;
 use assets::{Asset, AssetKey};
 
+use super::super::assets_state::kept_lines;
 use super::super::markup::Markup;
 use super::super::tone::asset_state;
 use super::facts::no_asset;
-use crate::core::{Health, HealthState};
+use crate::core::HealthState;
 use crate::edge::engine::RequestError;
 use crate::web::WebState;
 use crate::web::reply::ErrorPage;
@@ -83,20 +84,23 @@ impl Brief {
         let found = state
             .engine
             .driver()
-            .ask(move |world, at| {
-                Some(Self {
-                    asset: Arc::clone(world.definitions().get(&wanted)?),
-                    pointer: world.pointer(&wanted).cloned(),
-                    state: Health::of(world, at, &wanted)?.state(),
-                    running: world.attempts().any(|attempt| attempt.asset == wanted),
-                })
+            .ask(move |world, _| {
+                let asset = Arc::clone(world.definitions().get(&wanted)?);
+                Some((asset, world.pointer(&wanted).cloned()))
             })
             .await
             .ok_or(RequestError::Stopping)?;
-        match found {
-            Some(brief) => Ok(brief),
-            None => Err(no_asset(state, key).await),
-        }
+        let Some((asset, pointer)) = found else {
+            return Err(no_asset(state, key).await);
+        };
+        let lines = kept_lines(state).await?;
+        let line = lines.iter().find(|line| line.asset == *key);
+        Ok(Self {
+            asset,
+            pointer,
+            state: line.map_or(HealthState::Missing, |line| line.state),
+            running: line.is_some_and(|line| line.running),
+        })
     }
 
     /// The head of one of those pages.
