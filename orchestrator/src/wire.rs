@@ -189,6 +189,17 @@ pub enum SensorLooked {
 pub struct AliasBody {
     /// The version that the alias is to point to.
     pub version: u64,
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Who moved an alias and why, as it is recorded: `cli`, `page: worse on Sundays`.
+pub fn moved_by(by: &str, reason: Option<&str>) -> String {
+    match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
+        Some(reason) => format!("{by}: {reason}"),
+        None => by.to_owned(),
+    }
 }
 
 /// Body and answer of `/api/v1/log-level`.

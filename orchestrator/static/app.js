@@ -71,7 +71,6 @@ async function refresh() {
         const fresh = page.getElementById(part.id);
         if (fresh) morph(part, fresh);
       }
-      highlight();
       document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));
     }
   } catch {
@@ -130,26 +129,6 @@ document.addEventListener("visibilitychange", () => {
     listen();
   }
 });
-
-// ---- The graph: what an asset reads and who reads it, while one points at it.
-
-function highlight() {
-  const graph = document.querySelector("[data-graph]");
-  if (!graph) return;
-  const lit = graph.dataset.lit;
-  for (const edge of graph.querySelectorAll(".edge")) {
-    edge.classList.toggle("lit", Boolean(lit) && (edge.dataset.from === lit || edge.dataset.to === lit));
-  }
-}
-
-for (const graph of document.querySelectorAll("[data-graph]")) {
-  const light = (event) => {
-    const node = event.target.closest("[data-node]");
-    graph.dataset.lit = node ? node.dataset.node : "";
-    highlight();
-  };
-  for (const kind of ["pointerover", "focusin", "focusout", "pointerleave"]) graph.addEventListener(kind, light);
-}
 
 // ---- How long ago, as time passes. The words are those of the server.
 

@@ -13,6 +13,7 @@ use assets::check::Check;
 use assets::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use assets::kind::{CompileContext, CompiledKind, KindCompiler, KindDescription, OtherAsset};
 use assets::outcome::{CheckResult, Failure, Observation, SourceFile, StagedModel};
+use assets::sql::{ColumnOrigins, ColumnsOf};
 use assets::table::{TableReader, TableSpec};
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
@@ -84,6 +85,12 @@ pub trait Kind: Send + Sync {
     /// Checks that follow from the kind itself; they run beside the declared ones.
     fn own_checks(&self, _asset: &Asset) -> Vec<Check> {
         Vec::new()
+    }
+
+    /// Where the columns of its rows come from, read from its declaration. `columns_of` says which columns other assets have.
+    /// `None` for kinds whose rows are made by something that nobody can look into.
+    fn column_origins(&self, _asset: &Asset, _columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {
+        None
     }
 
     /// Looks at what lies outside the lakehouse: `None` for kinds that read nothing there.

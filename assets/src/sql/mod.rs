@@ -1,14 +1,16 @@
 //! Queries as the declarations hold them: one plain query, its tables, its parameters and its reduced text.
 //!
-//! `depth` judges the tokens before the parser sees them, `tables` walks the tree, `query` joins both and makes reports.
-//! Nothing here knows columns or types: that is the business of the engine that runs the query.
+//! `depth` judges the tokens before the parser sees them, `tables` walks the tree, `query` joins both and makes reports, `origins`
+//! tells where columns come from. Nothing here knows types: that is the business of the engine that runs the query.
 
 mod depth;
+mod origins;
 mod place;
 mod query;
 mod tables;
 
 pub use depth::{DeepQuery, too_deep};
+pub use origins::{AssetColumn, ColumnOrigin, ColumnOrigins, ColumnsOf, column_origins};
 pub(crate) use query::{Origin, QueryText, Surroundings, parse};
 pub use query::{Query, TableReference};
 

@@ -259,7 +259,7 @@ impl Visitor for Walk<'_> {
 }
 
 /// A name as the engine reads it: lowercase unless quoted.
-fn plain_name(ident: &Ident) -> String {
+pub(super) fn plain_name(ident: &Ident) -> String {
     if ident.quote_style.is_some() {
         ident.value.clone()
     } else {

@@ -237,9 +237,8 @@ impl Remote {
     }
 
     /// Points an alias at a version.
-    pub async fn promote(&self, model: &AssetKey, alias: &str, version: u64) -> Result<serde_json::Value, Stop> {
+    pub async fn promote(&self, model: &AssetKey, alias: &str, body: &AliasBody) -> Result<serde_json::Value, Stop> {
         let path = format!("/models/{model}/aliases/{alias}");
-        self.answer(self.request(Method::POST, &path).json(&AliasBody { version }))
-            .await
+        self.answer(self.request(Method::POST, &path).json(body)).await
     }
 }

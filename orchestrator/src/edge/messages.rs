@@ -1,7 +1,8 @@
 //! What the daemon and a worker say to each other.
 
 use assets::Asset;
-use assets::outcome::{Failure, Observation};
+use assets::outcome::{Failure, Observation, Sample};
+use plugins::query::{ChangesOrder, RowChanges, RowsOrder};
 use plugins::step::{ProjectSettings, StepOrder, StepReport};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub enum ToWorker {
         /// What was seen the last time.
         previous: Option<Observation>,
     },
+    /// Look into a table for a page.
+    Table(Box<TableQuestion>),
     /// Stop what you are doing, and say `Ended` for it.
     Cancel,
 }
@@ -51,4 +54,29 @@ pub enum FromWorker {
         /// What is there, or why it could not be seen.
         result: Result<Option<Observation>, Failure>,
     },
+    /// The answer to `Table`.
+    Table {
+        /// What was asked, or why it cannot be told.
+        result: Result<TableAnswer, Failure>,
+    },
+}
+
+/// What a page asks of a table's rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableQuestion {
+    /// Some of them.
+    Rows(RowsOrder),
+    /// What became of them between two snapshots.
+    Changes(ChangesOrder),
+}
+
+/// The answer to each question.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableAnswer {
+    /// The rows.
+    Rows(Sample),
+    /// The counts.
+    Changes(RowChanges),
 }

@@ -46,7 +46,7 @@ pub mod fsck;
 pub mod kept_files;
 mod lineage;
 pub mod log;
-mod messages;
+pub mod messages;
 pub mod opened;
 mod order;
 mod pool;

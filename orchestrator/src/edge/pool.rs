@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::driver::DriverHandle;
 use super::folder::StateFolder;
-use super::messages::{FromWorker, ToWorker, WorkerSettings};
+use super::messages::{FromWorker, TableAnswer, TableQuestion, ToWorker, WorkerSettings};
 use super::processes::end_marked;
 use super::worker_process::WorkerProcess;
 use super::{clock, frame};
@@ -34,6 +34,9 @@ const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// The same for all other work, which is dropped where it stands. A join that is far from its next row does not notice, and
 /// a worker is soon replaced.
 const CANCEL_GRACE_OF_ROWS: Duration = Duration::from_secs(3);
+
+/// How long a worker may look into a table for a page before it is ended: nobody waits longer for a page.
+const TABLE_TAKEN: Duration = Duration::from_secs(20);
 
 /// How long a worker may take to take an order in: one that does not read is stuck, and must not hold up the others.
 const ORDER_TAKEN: Duration = Duration::from_secs(10);
@@ -63,6 +66,10 @@ enum Message {
         project: ProjectSettings,
         previous: Option<Observation>,
         answer: oneshot::Sender<Result<Option<Observation>, Failure>>,
+    },
+    Table {
+        question: Box<TableQuestion>,
+        answer: oneshot::Sender<Result<TableAnswer, Failure>>,
     },
     Said(usize, FromWorker),
     Silent(usize),
@@ -122,6 +129,18 @@ impl PoolHandle {
             .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
     }
 
+    /// Looks into a table, in a worker because a query over a user's data may fail in any way.
+    pub async fn table(&self, question: TableQuestion) -> Result<TableAnswer, Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Table {
+            question: Box::new(question),
+            answer,
+        });
+        answered
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
+    }
+
     /// Workers that start from now on may use this much. Idle ones that may use something else are sent home.
     pub fn reconfigure(&self, settings: PoolSettings) {
         self.send(Message::Reconfigure(settings));
@@ -166,6 +185,10 @@ enum Job {
         resident_limit_bytes: u64,
     },
     Observation(oneshot::Sender<Result<Option<Observation>, Failure>>),
+    Table {
+        answer: oneshot::Sender<Result<TableAnswer, Failure>>,
+        deadline: Instant,
+    },
 }
 
 struct Pool {
@@ -214,6 +237,7 @@ impl Pool {
                 }) => {
                     self.observe(asset, project, previous, answer).await;
                 }
+                Some(Message::Table { question, answer }) => self.table(question, answer).await,
                 Some(Message::Said(id, said)) => self.said(id, said),
                 Some(Message::Silent(id)) => self.silent(id),
                 Some(Message::Gone) => self.dying -= 1,
@@ -345,6 +369,23 @@ impl Pool {
         }
     }
 
+    async fn table(&mut self, question: Box<TableQuestion>, answer: oneshot::Sender<Result<TableAnswer, Failure>>) {
+        match self.take().await {
+            Ok(id) => {
+                let worker = self.workers.get_mut(&id).expect("the worker was just taken");
+                worker.job = Job::Table {
+                    answer,
+                    deadline: Instant::now() + TABLE_TAKEN,
+                };
+                say(&mut worker.process, &ToWorker::Table(question)).await;
+            }
+            Err(error) => {
+                let message = format!("failed to start a worker: {error}");
+                answer.send(Err(Failure::new(FailureClass::Io, message))).ok();
+            }
+        }
+    }
+
     async fn cancel(&mut self, attempt: &AttemptId) {
         for worker in self.workers.values_mut() {
             if let Job::Steps {
@@ -369,6 +410,12 @@ impl Pool {
         match said {
             FromWorker::Observed { result } => {
                 if let Job::Observation(answer) = std::mem::replace(&mut worker.job, Job::Idle) {
+                    answer.send(result).ok();
+                }
+                worker.since = Instant::now();
+            }
+            FromWorker::Table { result } => {
+                if let Job::Table { answer, .. } = std::mem::replace(&mut worker.job, Job::Idle) {
                     answer.send(result).ok();
                 }
                 worker.since = Instant::now();
@@ -433,6 +480,16 @@ impl Pool {
                 Job::Observation(answer) => {
                     answer.send(Err(failure)).ok();
                 }
+                Job::Table { answer, deadline } if Instant::now() >= deadline => {
+                    let message = format!(
+                        "looking into the table took longer than {} seconds",
+                        TABLE_TAKEN.as_secs()
+                    );
+                    answer.send(Err(Failure::new(FailureClass::Timeout, message))).ok();
+                }
+                Job::Table { answer, .. } => {
+                    answer.send(Err(failure)).ok();
+                }
             }
             if let Some(messages) = messages {
                 messages.send(Message::Gone).ok();
@@ -477,7 +534,11 @@ impl Pool {
                     }
                     *resident_limit_bytes
                 }
-                Job::Observation(_) => self.settings.usual_query_bytes + beside,
+                Job::Table { deadline, .. } if now > *deadline => {
+                    worker.process.kill();
+                    continue;
+                }
+                Job::Observation(_) | Job::Table { .. } => self.settings.usual_query_bytes + beside,
             };
             if worker.process.resident_bytes().is_some_and(|bytes| bytes > most) {
                 worker.process.end_over_memory();

@@ -13,13 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use assets::outcome::{Failure, FailureClass};
 use plugins::kind::{KindSet, ObserveContext};
 use plugins::lakehouse::Lake;
+use plugins::query::{changed_rows, first_rows};
 use plugins::step::{StepOrder, StepReport};
 use plugins::step_run::{Cancellation, StepEnvironment, execute};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
-use super::messages::{FromWorker, ToWorker, WorkerSettings};
+use super::messages::{FromWorker, TableAnswer, TableQuestion, ToWorker, WorkerSettings};
 use super::processes::{Processes, adopt_orphans, end_marked};
 use super::worker_process::limit_memory;
 use super::{clock, fault, frame};
@@ -117,6 +118,20 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
                     // A daemon that is gone needs no answer.
                     say.send(Sentence {
                         message: FromWorker::Observed { result },
+                        heard: None,
+                    })
+                    .ok();
+                });
+            }
+            ToWorker::Table(question) => {
+                let (say, lake) = (worker.say.clone(), worker.lake.clone());
+                tokio::spawn(async move {
+                    let result = match *question {
+                        TableQuestion::Rows(order) => first_rows(&lake, &order).await.map(TableAnswer::Rows),
+                        TableQuestion::Changes(order) => changed_rows(&lake, &order).await.map(TableAnswer::Changes),
+                    };
+                    say.send(Sentence {
+                        message: FromWorker::Table { result },
                         heard: None,
                     })
                     .ok();

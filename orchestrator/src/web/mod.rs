@@ -14,6 +14,7 @@
 //! | `routes` | every path, in one list |
 //! | `api` | JSON: submit, cancel, promote, events, and the pages' twins |
 //! | `live` | server-sent events |
+//! | `standing` | how every asset stands, kept from one page to the next |
 //! | `metrics` | figures for Prometheus |
 //! | `pages` | one file per page |
 //! | `preferences` | light or dark, and whose clock |
@@ -30,6 +31,7 @@ mod preferences;
 mod reply;
 mod routes;
 mod server;
+mod standing;
 mod static_files;
 
 pub use server::{Server, Serving};
@@ -45,6 +47,8 @@ pub struct WebState {
     pub engine: EngineHandle,
     /// Who may ask.
     guard: Arc<guard::Guard>,
+    /// How every asset stands.
+    standing: Arc<standing::Standing>,
     /// How busy the sensors are that are told of events.
     hooks: hooks::Hooks,
     /// Grids of runs that are over.

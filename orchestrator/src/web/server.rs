@@ -57,14 +57,19 @@ impl Server {
     pub fn start(self) -> Serving {
         let (stop, stopping) = watch::channel(false);
         let mut asked = stopping.clone();
-        let routes = routes::all(WebState {
+        let state = WebState {
+            standing: Arc::new(super::standing::Standing::new(&self.engine)),
             engine: self.engine,
             guard: self.guard,
             hooks: super::hooks::Hooks::default(),
             grids: super::pages::run_grid::Kept::default(),
             queries: super::pages::query::Room::default(),
             stopping,
-        });
+        };
+        // Nobody waits for it: the first page finds it done, or well on its way.
+        let early = state.clone();
+        tokio::spawn(async move { early.standing.lines(&early).await.map(drop) });
+        let routes = routes::all(state);
         let task = tokio::spawn(async move {
             let serve = axum::serve(self.listener, routes).with_graceful_shutdown(async move {
                 // A sender that is gone asks for the same.

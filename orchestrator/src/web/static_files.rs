@@ -47,6 +47,18 @@ pub static SCRIPT: StaticFile = StaticFile::new(
     "text/javascript; charset=utf-8",
     include_str!("../../static/app.js"),
 );
+/// How assets, the graph and models look beside that.
+pub static ASSETS_STYLE: StaticFile = StaticFile::new(
+    "assets.css",
+    "text/css; charset=utf-8",
+    include_str!("../../static/assets.css"),
+);
+/// What their pages do beside that.
+pub static ASSETS_SCRIPT: StaticFile = StaticFile::new(
+    "assets.js",
+    "text/javascript; charset=utf-8",
+    include_str!("../../static/assets.js"),
+);
 /// How what is under way looks: runs, backfills, logs, queries.
 pub static RUNNING: StaticFile = StaticFile::new(
     "running.css",
@@ -78,7 +90,18 @@ pub static QUERY: StaticFile = StaticFile::new(
     include_str!("../../static/query.js"),
 );
 /// All of them.
-const ALL: [&StaticFile; 8] = [&STYLE, &SCRIPT, &ICON, &RUNNING, &KEYS, &LOG, &BACKFILL, &QUERY];
+const ALL: [&StaticFile; 10] = [
+    &STYLE,
+    &SCRIPT,
+    &ICON,
+    &ASSETS_STYLE,
+    &ASSETS_SCRIPT,
+    &RUNNING,
+    &KEYS,
+    &LOG,
+    &BACKFILL,
+    &QUERY,
+];
 
 /// The address of a file, by its name.
 pub fn path_of(name: &str) -> &'static str {

@@ -199,7 +199,12 @@ impl Daemon {
 
     /// Presses the button of the overview and waits for the run to end.
     fn materialize(&self) -> String {
-        let pressed = self.post(&format!("/runs?form={}", self.form_token()), "selection=*");
+        self.materialize_so("selection=*")
+    }
+
+    /// The same with other fields of the form.
+    fn materialize_so(&self, fields: &str) -> String {
+        let pressed = self.post(&format!("/runs?form={}", self.form_token()), fields);
         assert_eq!(pressed.status, 303, "{}", pressed.body);
         let place = pressed
             .head
@@ -256,12 +261,46 @@ fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
                 "no fifth day",
                 "&lt;img src=x&gt;",
                 "1 failing row",
-                "SELECT CAST(",
+                "class=\"sql-word\">CAST</i>(",
+                "?from=2013-01-05#partitions",
             ],
         ),
         (
             "/assets/gold.labels".to_owned(),
-            vec!["/assets/reports.log", "SELECT 'a' AS label"],
+            vec!["/assets/reports.log", "class=\"sql-text\">'a'</i>"],
+        ),
+        (
+            "/assets?layer=bronze&sort=rows&q=that+fails".to_owned(),
+            vec!["1 of 3", "bronze.days", "layer=bronze&amp;sort=rows"],
+        ),
+        (
+            "/assets/bronze.days?from=2013-01-02".to_owned(),
+            vec![
+                "choose the last one",
+                "/assets/bronze.days?from=2013-01-02&amp;to=2013-01-04#backfill",
+            ],
+        ),
+        (
+            "/assets/bronze.days/columns?column=label".to_owned(),
+            vec![
+                "string",
+                "2013-01-10",
+                "'&lt;img src=x&gt;'",
+                "Where <code>label</code> comes from",
+            ],
+        ),
+        (
+            "/assets/bronze.days/rows?partition=2013-01-04".to_owned(),
+            vec!["&lt;img src=x&gt;", "rows 1 to 1", "2013-01-04"],
+        ),
+        ("/assets/reports.log/rows".to_owned(), vec!["The asset was never made."]),
+        (
+            "/assets/bronze.days/snapshots".to_owned(),
+            vec!["now</span>", "Show what changed", "+"],
+        ),
+        (
+            "/assets/bronze.days/checks?check=no+fifth+day".to_owned(),
+            vec!["1 of 10 did not pass", "1 failing row", "partition=2013-01-05"],
         ),
         ("/runs".to_owned(), vec!["failed", "page"]),
         (
@@ -270,10 +309,7 @@ fn facts(run: &str) -> Vec<(String, Vec<&'static str>)> {
         ),
         (
             "/graph".to_owned(),
-            vec![
-                "data-node=\"gold.labels\"",
-                "data-from=\"gold.labels\" data-to=\"reports.log\"",
-            ],
+            vec!["href=\"/assets/gold.labels\"", "data-edge=", "/graph?fold=gold"],
         ),
         ("/models".to_owned(), vec!["No model yet"]),
         (
@@ -394,6 +430,13 @@ fn pages_say_what_is_the_case_without_javascript() {
     );
     for (path, status) in [
         ("/assets/gold.lables", 404),
+        ("/assets/gold.lables/columns", 404),
+        ("/assets/gold.labels/columns?column=lable", 404),
+        ("/assets/gold.labels/rows?snapshot=1", 404),
+        ("/assets/gold.labels/snapshots?snapshot=1", 404),
+        ("/assets/bronze.days/rows?partition=2014-01-01", 404),
+        ("/assets?sort=odd", 400),
+        ("/graph?focus=gold.lables", 404),
         ("/runs/run_000000000000", 404),
         ("/schedules?schedule=leap_days", 404),
         ("/sensors?sensor=landings", 404),
@@ -404,6 +447,142 @@ fn pages_say_what_is_the_case_without_javascript() {
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.body.contains("href=\"/\""), "{path} has a way back");
     }
+}
+
+#[test]
+fn twins_of_the_pages_of_assets_tell_the_same() {
+    let daemon = Daemon::start();
+    daemon.materialize();
+    let answers: serde_json::Map<String, Value> = [
+        "/api/v1/assets?layer=bronze",
+        "/api/v1/assets?limit=1&after=bronze.days",
+        "/api/v1/assets/bronze.days/columns?column=label",
+        "/api/v1/assets/bronze.days/rows?partition=2013-01-04",
+        "/api/v1/assets/bronze.days/rows?partition=2013-01-04&skip=1",
+        "/api/v1/assets/gold.labels/snapshots",
+        "/api/v1/assets/bronze.days/checks",
+        "/api/v1/graph?focus=gold.labels&up=0",
+        "/api/v1/graph?fold=gold,bronze",
+    ]
+    .into_iter()
+    .map(|path| {
+        let mut answer = daemon.json(path);
+        // Partitions are made beside each other and end in any order.
+        if let Some(results) = answer
+            .pointer_mut("/results/no fifth day")
+            .and_then(Value::as_array_mut)
+        {
+            results.sort_by_key(|result| result["partition"].as_str().unwrap().to_owned());
+        }
+        (path.to_owned(), answer)
+    })
+    .collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"run_[0-9a-z]{12}", "run_…");
+    settings.add_filter(r#""(\w*at|at)": \d{16}"#, r#""$1": "…""#);
+    settings.add_filter(r#""(snapshot|current)": "\d+""#, r#""$1": "…""#);
+    settings.add_filter(r#""(snapshot|bytes|last_seq|seq)": \d+"#, r#""$1": "…""#);
+    settings.add_filter(r#""reason": "never made; [^"]*""#, r#""reason": "never made; …""#);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!("twins_of_assets", serde_json::to_string_pretty(&answers).unwrap()));
+}
+
+const MODEL_FILES: &[(&str, &str)] = &[
+    (
+        "millpond.toml",
+        "[project]\nname = \"models\"\n\n[lakehouse]\nwarehouse = \"lake\"\n",
+    ),
+    (
+        "assets/all.toml",
+        r#"
+[asset.gold.sample]
+kind = "sql"
+sql = "SELECT value AS id, value % 7 AS x, value % 7 + value % 3 > 4 AS y FROM generate_series(1, 400)"
+
+[asset.models.tiny]
+kind = "training"
+from = "gold.sample"
+target = "y"
+features = ["x"]
+trainer = { algorithm = "logistic_regression" }
+split = { by = "id", test_share = 0.25 }
+
+[asset.predictions.tiny]
+kind = "inference"
+model = "models.tiny@champion"
+from = "gold.sample"
+keep = ["id"]
+"#,
+    ),
+];
+
+#[test]
+fn models_are_compared_promoted_and_rolled_back() {
+    let daemon = Daemon::with(MODEL_FILES);
+    daemon.materialize_so("selection=%2Bmodels.tiny");
+    let page = daemon.page("/models/models.tiny");
+    for fact in [
+        "the last 25 % test",
+        "Importance of features",
+        "class=\"calibration\"",
+        "predictions.tiny",
+        "by champion",
+    ] {
+        assert!(has(&page, fact), "{fact:?}:\n{page}");
+    }
+    let ask = daemon.page("/models/models.tiny/promote?version=1");
+    assert!(
+        has(&ask, "champion</b> points nowhere yet.") && has(&ask, "predictions.tiny"),
+        "{ask}"
+    );
+    let promote = |body: &str| {
+        let path = format!("/models/models.tiny/promote?form={}", daemon.form_token());
+        daemon.post(&path, body)
+    };
+    let moved = promote("alias=champion&version=1&reason=%3Cb%3Egood%3C%2Fb%3E");
+    assert!(
+        moved.head.contains("location: /models/models.tiny#moves"),
+        "{}",
+        moved.head
+    );
+    daemon.materialize_so("selection=models.tiny&force=on");
+    assert_eq!(promote("alias=champion&version=2").status, 303);
+    assert_eq!(promote("alias=champion&version=3").status, 422);
+    assert_eq!(promote("version=1").status, 422);
+    let page = daemon.page("/models/models.tiny?a=1&b=2");
+    for fact in [
+        "roll back to 1",
+        "page: &lt;b&gt;good&lt;/b&gt;",
+        "Version 2 beside version 1",
+        "/models/models.tiny/promote?alias=champion&amp;version=1",
+    ] {
+        assert!(has(&page, fact), "{fact:?}:\n{page}");
+    }
+    let ask = daemon.page("/models/models.tiny/promote?alias=champion&version=1");
+    assert!(
+        has(&ask, "<h1>Roll back</h1>") && has(&ask, "Version 1 beside version 2"),
+        "{ask}"
+    );
+    let back = Command::new(env!("CARGO_BIN_EXE_millpond"))
+        .args(["--project", daemon.folder.path().to_str().unwrap(), "promote"])
+        .args(["models.tiny", "previous", "champion", "--reason", "worse on Sundays"])
+        .output()
+        .unwrap();
+    assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stderr));
+    let twin = daemon.json("/api/v1/models/models.tiny");
+    let reasons: Vec<&str> = twin["alias_moves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|moved| moved["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["api: worse on Sundays", "page", "page: <b>good</b>"]);
+    assert_eq!(twin["alias_moves"][0]["to"], 1);
+    // What it predicts is told by the version that predicted it.
+    daemon.materialize_so("selection=predictions.tiny");
+    let twin = daemon.json("/api/v1/models/models.tiny");
+    assert_eq!(twin["predictions"][0]["versions"][0]["version"], 1);
+    assert_eq!(twin["predictions"][0]["versions"][0]["rows"], 400);
 }
 
 #[test]

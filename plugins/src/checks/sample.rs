@@ -12,24 +12,31 @@ pub const SAMPLE_ROWS: usize = 10;
 const VALUE_CHARACTERS: usize = 200;
 
 /// Collects the first rows that are offered.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SampleOfRows {
     columns: Vec<String>,
     rows: Vec<Vec<Option<String>>>,
+    most: usize,
 }
 
 impl SampleOfRows {
     /// An empty sample of rows with this schema.
     pub fn new(schema: &Schema) -> Self {
+        Self::of_at_most(schema, SAMPLE_ROWS)
+    }
+
+    /// An empty sample for another number of rows.
+    pub fn of_at_most(schema: &Schema, most: usize) -> Self {
         Self {
             columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
             rows: Vec::new(),
+            most,
         }
     }
 
     /// Whether more rows would be ignored.
     pub fn is_full(&self) -> bool {
-        self.rows.len() >= SAMPLE_ROWS
+        self.rows.len() >= self.most
     }
 
     /// Adds row `row` of `batch`, unless the sample is full. A value that cannot be shown as text becomes a note.
@@ -47,10 +54,15 @@ impl SampleOfRows {
 
     /// The sample; `None` if no row was added.
     pub fn finish(self) -> Option<Sample> {
-        (!self.rows.is_empty()).then_some(Sample {
+        (!self.rows.is_empty()).then_some(self.all())
+    }
+
+    /// The sample, with or without rows.
+    pub fn all(self) -> Sample {
+        Sample {
             columns: self.columns,
             rows: self.rows,
-        })
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use assets::asset::Asset;
 use assets::check::Check;
 use assets::kind::{CompileContext, CompiledKind};
 use assets::outcome::Failure;
+use assets::sql::{ColumnOrigins, ColumnsOf, column_origins};
 use assets::table::{TableReader, TableSpec};
 use async_trait::async_trait;
 
@@ -46,6 +47,11 @@ impl Kind for Features {
 
     fn own_checks(&self, asset: &Asset) -> Vec<Check> {
         checks::own_checks(asset)
+    }
+
+    fn column_origins(&self, asset: &Asset, columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {
+        let config: FeaturesConfig = serde_json::from_value(asset.config.clone()).ok()?;
+        column_origins(&config.query.sql, columns_of)
     }
 
     async fn materialize(&self, context: &StepContext<'_>) -> Result<Output, Failure> {

@@ -6,15 +6,17 @@
 
 mod compile;
 mod materialize;
+mod origins;
 mod spec;
 
 pub use compile::InferenceConfig;
 
-use assets::AssetKey;
 use assets::diagnostic::DiagnosticSink;
 use assets::kind::{CompileContext, CompiledKind, OtherAsset};
 use assets::outcome::Failure;
+use assets::sql::{ColumnOrigins, ColumnsOf};
 use assets::table::{TableReader, TableSpec};
+use assets::{Asset, AssetKey};
 use async_trait::async_trait;
 
 use crate::kind::{Kind, Output};
@@ -54,6 +56,10 @@ impl Kind for Inference {
         sink: &DiagnosticSink,
     ) {
         compile::link(compiled, others, sink);
+    }
+
+    fn column_origins(&self, asset: &Asset, _columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {
+        origins::column_origins(asset)
     }
 
     async fn materialize(&self, context: &StepContext<'_>) -> Result<Output, Failure> {

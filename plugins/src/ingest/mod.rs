@@ -14,14 +14,17 @@ mod failure;
 mod materialize;
 mod observe;
 mod options;
+mod origins;
 mod quarantine;
 mod route;
 mod spec;
 
 pub use compile::{IngestConfig, PARTITION_PLACEHOLDER};
 
+use assets::Asset;
 use assets::kind::{CompileContext, CompiledKind};
 use assets::outcome::{Failure, Observation};
+use assets::sql::{ColumnOrigins, ColumnsOf};
 use assets::table::{TableReader, TableSpec};
 use async_trait::async_trait;
 
@@ -52,6 +55,10 @@ impl Kind for Ingest {
 
     fn batching(&self) -> Batching {
         Batching::Together
+    }
+
+    fn column_origins(&self, asset: &Asset, _columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {
+        origins::column_origins(asset)
     }
 
     async fn observe(&self, context: ObserveContext<'_>) -> Result<Option<Observation>, Failure> {

@@ -20,10 +20,12 @@
 //! | `staging`, `encode`, `data_file` | rows to staged Parquet files and their metrics |
 //! | `commit`, `manifests` | staged files to a new version of the table |
 //! | `history` | snapshots, and rows per partition |
+//! | `columns` | columns of a snapshot: types, nulls, ranges |
 //! | `partition_column` | which column tells a row's partition |
 //! | `error` | what can go wrong, and which class of failure that is |
 
 mod cache;
+mod columns;
 mod commit;
 mod data_file;
 mod encode;
@@ -44,6 +46,7 @@ mod table;
 mod tests;
 mod verify;
 
+pub use columns::{ColumnFacts, TableColumn, TableFacts, columns, table_facts};
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use error::{LakeError, SchemaDifference};
 pub use history::{PartitionRows, SnapshotInfo, history, partition_rows, snapshot_as_of};

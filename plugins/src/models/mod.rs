@@ -49,6 +49,6 @@ pub use feature::{Feature, FeatureKind, default_features};
 pub use gradient_boosting::GradientBoosting;
 pub use linear::{LinearRegression, LogisticRegression};
 pub use matrix::{Task, TrainingMatrix};
-pub use metrics::{METRICS, Metric, MetricError, evaluate};
+pub use metrics::{CalibrationBin, METRICS, Metric, MetricError, calibration, evaluate};
 pub use settings::{Parameter, ParameterRange, Setting, SettingProblem};
 pub use train::{Trained, TrainingSpec, train, train_unless};

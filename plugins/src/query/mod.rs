@@ -4,8 +4,10 @@
 //! console the newest pointers. Results stream; memory is bounded and spills to a folder of the caller's.
 
 mod catalog;
+mod changed_rows;
 mod damage;
 mod error;
+mod first_rows;
 mod local_time;
 mod memory;
 mod one_way;
@@ -13,6 +15,8 @@ mod render;
 mod session;
 
 pub use catalog::{QueryTable, TableResolver};
+pub use changed_rows::{ChangesOrder, RowChanges, changed_rows};
 pub use error::{QueryError, engine_error};
+pub use first_rows::{RowsOrder, first_rows};
 pub use render::{RenderError, Rendered, ResultFormat, render};
 pub use session::{AsOf, QueryOptions, QuerySession, parameter};

@@ -12,8 +12,10 @@ pub(crate) use compile::{compile_query, query_inputs};
 pub(crate) use materialize::run_query;
 pub(crate) use spec::SQL_FIELD;
 
+use assets::Asset;
 use assets::kind::{CompileContext, CompiledKind};
 use assets::outcome::Failure;
+use assets::sql::{ColumnOrigins, ColumnsOf, column_origins};
 use assets::table::{TableReader, TableSpec};
 use async_trait::async_trait;
 
@@ -40,6 +42,11 @@ impl Kind for Sql {
 
     fn compile(&self, table: &TableReader<'_>, context: &mut CompileContext<'_>) -> Option<CompiledKind> {
         compile::compile(table, context)
+    }
+
+    fn column_origins(&self, asset: &Asset, columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {
+        let config: QueryConfig = serde_json::from_value(asset.config.clone()).ok()?;
+        column_origins(&config.sql, columns_of)
     }
 
     fn may_make_together(&self) -> bool {

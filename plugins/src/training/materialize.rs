@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::part::{Parts, parts};
 use super::{TrainingConfig, rows, store};
 use crate::kind::{Extras, Output, Product};
-use crate::models::{METRICS, Metric, Trained, Trainer, TrainingSpec, train_unless};
+use crate::models::{METRICS, Metric, Trained, Trainer, TrainingSpec, calibration, train_unless};
 use crate::step_run::{Cancellation, StepContext};
 
 /// Threads that one training may take.
@@ -130,7 +130,7 @@ impl Work {
                 &self.config,
                 &trained,
                 &spec.features,
-                targets.len(),
+                (&targets, &predictions),
                 self.parts.left_out,
             ),
         })
@@ -202,7 +202,7 @@ fn details(
     config: &TrainingConfig,
     trained: &Trained,
     features: &[String],
-    rows_test: usize,
+    (targets, predictions): (&[f64], &[f64]),
     left_out: usize,
 ) -> Value {
     let summary = &trained.artifact.summary;
@@ -216,10 +216,13 @@ fn details(
     details.insert("features".to_owned(), json!(features));
     details.insert("importance".to_owned(), Value::Array(importance));
     details.insert("rows_train".to_owned(), json!(summary.rows));
-    details.insert("rows_test".to_owned(), json!(rows_test));
+    details.insert("rows_test".to_owned(), json!(targets.len()));
     details.insert("rows_without_target".to_owned(), json!(summary.dropped_rows));
     details.insert("rows_without_part".to_owned(), json!(left_out));
     details.insert("split".to_owned(), json!(config.split));
+    if let Some(bins) = calibration(trained.artifact.task, targets, predictions) {
+        details.insert("calibration".to_owned(), json!(bins));
+    }
     if let Some(trees) = summary.trees {
         details.insert("trees".to_owned(), json!(trees));
     }

@@ -12,17 +12,19 @@ mod compile;
 mod config;
 mod link;
 mod materialize;
+mod origins;
 mod output;
 mod spec;
 
 pub use config::{FeatureColumns, JoinedBy, Labels, TrainingSetConfig};
 pub(crate) use link::label_columns;
 
-use assets::AssetKey;
 use assets::diagnostic::DiagnosticSink;
 use assets::kind::{CompileContext, CompiledKind, OtherAsset};
 use assets::outcome::Failure;
+use assets::sql::{ColumnOrigins, ColumnsOf};
 use assets::table::{TableReader, TableSpec};
+use assets::{Asset, AssetKey};
 use async_trait::async_trait;
 
 use crate::kind::{Kind, Output};
@@ -57,6 +59,10 @@ impl Kind for TrainingSet {
         sink: &DiagnosticSink,
     ) {
         link::link(compiled, others, sink);
+    }
+
+    fn column_origins(&self, asset: &Asset, columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {
+        origins::column_origins(asset, columns_of)
     }
 
     async fn materialize(&self, context: &StepContext<'_>) -> Result<Output, Failure> {

@@ -12,16 +12,7 @@ use crate::point_in_time::FeatureColumn;
 pub(super) fn taken(features: &FeatureColumns, joined: &JoinedBy, schema: &Schema) -> Result<Vec<String>, Failure> {
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let Some(columns) = &features.columns else {
-        let joins = |name: &str| {
-            joined.timestamp == name
-                || joined.created.as_deref() == Some(name)
-                || joined.entity.iter().any(|column| column == name)
-        };
-        return Ok(names
-            .into_iter()
-            .filter(|name| !joins(name))
-            .map(str::to_owned)
-            .collect());
+        return Ok(not_joined_by(joined, names.into_iter()));
     };
     match columns.iter().find(|column| !names.contains(&column.as_str())) {
         Some(missing) => Err(Failure::new(
@@ -34,6 +25,16 @@ pub(super) fn taken(features: &FeatureColumns, joined: &JoinedBy, schema: &Schem
         )),
         None => Ok(columns.clone()),
     }
+}
+
+/// All of these columns but those that the rows are joined by.
+pub(super) fn not_joined_by<'c>(joined: &JoinedBy, columns: impl Iterator<Item = &'c str>) -> Vec<String> {
+    let joins = |name: &str| {
+        joined.timestamp == name
+            || joined.created.as_deref() == Some(name)
+            || joined.entity.iter().any(|column| column == name)
+    };
+    columns.filter(|name| !joins(name)).map(str::to_owned).collect()
 }
 
 /// Names for the taken columns of each asset, by the asset's plain name: a name that occurs more than once, among the columns of the

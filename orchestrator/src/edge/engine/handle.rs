@@ -12,13 +12,14 @@ use state::alert::AlertMessage;
 use state::event::RunRequest;
 use state::ids::{MessageId, RunId};
 use state::sqlite::{StateError, Store};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::super::alerts::{Letter, deliver};
 use super::super::definitions::{DefinitionsState, Look};
 use super::super::driver::DriverHandle;
 use super::super::environment;
 use super::super::folder::StateFolder;
+use super::super::messages::{TableAnswer, TableQuestion};
 use super::super::opened::OpenedProject;
 use super::super::pool::PoolHandle;
 use super::super::sensors::{Looked, SensorsHandle};
@@ -278,6 +279,14 @@ impl EngineHandle {
         };
         let message = AlertMessage::test(MessageId::from_bits(environment::seed()), name, at);
         Ok(Some(deliver(&alert, &Letter::new(self, message, 1)).await))
+    }
+
+    /// Looks into a table, in a worker. At most two do so at a time, so that a page that is loaded again and again holds up nobody
+    /// else.
+    pub async fn table(&self, question: TableQuestion) -> Result<TableAnswer, Failure> {
+        static TWO_AT_A_TIME: Semaphore = Semaphore::const_new(2);
+        let _turn = TWO_AT_A_TIME.acquire().await.expect("the semaphore is never closed");
+        self.pool.table(question).await
     }
 
     /// The sensors that are kept.

@@ -13,7 +13,7 @@ use super::super::pages::read;
 use super::super::reply::ErrorJson;
 use crate::core::Answer;
 use crate::edge::retry::{Retry, retry};
-use crate::wire::{AliasBody, RunAnswer, RunBody};
+use crate::wire::{AliasBody, RunAnswer, RunBody, moved_by};
 
 /// `POST /api/v1/runs`
 pub async fn submit_run(
@@ -95,7 +95,12 @@ pub async fn move_alias(
         .map_err(|error: assets::key::KeyError| ErrorJson::not_found(error.to_string()))?;
     match state
         .engine
-        .promote(model.clone(), alias.clone(), body.version, "api".to_owned())
+        .promote(
+            model.clone(),
+            alias.clone(),
+            body.version,
+            moved_by("api", body.reason.as_deref()),
+        )
         .await?
     {
         Answer::Promoted { from } => Ok(Json(

@@ -5,8 +5,8 @@ use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
 use super::super::pages::{
-    alerts, asset, assets, automation, backfill, backfill_new, backfills, log, model, models, overview, run, runs,
-    schedules, sensors, stream,
+    alerts, asset, assets, automation, backfill, backfill_new, backfills, graph, log, model, models, overview, run,
+    runs, schedules, sensors, stream,
 };
 use super::super::reply::ErrorJson;
 
@@ -15,7 +15,7 @@ pub async fn overview(State(state): State<WebState>) -> Result<Json<overview::Ov
     Ok(Json(overview::facts(&state).await?))
 }
 
-/// `GET /api/v1/assets?q=…&state=…`
+/// `GET /api/v1/assets?q=…&state=…&layer=…&kind=…&owner=…&tag=…&sort=…&after=…&limit=…`
 pub async fn list_assets(
     State(state): State<WebState>,
     Query(asked): Query<assets::Asked>,
@@ -30,6 +30,50 @@ pub async fn show_asset(
     Query(asked): Query<asset::Asked>,
 ) -> Result<Json<asset::AssetFacts>, ErrorJson> {
     Ok(Json(asset::facts(&state, &key, &asked).await?))
+}
+
+/// `GET /api/v1/assets/{key}/columns?column=…&partition=…&snapshot=…`
+pub async fn show_columns(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Query(asked): Query<asset::columns::Asked>,
+) -> Result<Json<asset::columns::ColumnsFacts>, ErrorJson> {
+    Ok(Json(asset::columns::facts(&state, &key, &asked).await?))
+}
+
+/// `GET /api/v1/assets/{key}/rows?partition=…&snapshot=…&skip=…`
+pub async fn show_rows(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Query(asked): Query<asset::rows::Asked>,
+) -> Result<Json<asset::rows::RowsFacts>, ErrorJson> {
+    Ok(Json(asset::rows::facts(&state, &key, &asked).await?))
+}
+
+/// `GET /api/v1/assets/{key}/snapshots?snapshot=…&since=…&before=…`
+pub async fn show_snapshots(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Query(asked): Query<asset::snapshots::Asked>,
+) -> Result<Json<asset::snapshots::SnapshotsFacts>, ErrorJson> {
+    Ok(Json(asset::snapshots::facts(&state, &key, &asked).await?))
+}
+
+/// `GET /api/v1/assets/{key}/checks?check=…&before=…`
+pub async fn show_checks(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Query(asked): Query<asset::checks::Asked>,
+) -> Result<Json<asset::checks::ChecksFacts>, ErrorJson> {
+    Ok(Json(asset::checks::facts(&state, &key, &asked).await?))
+}
+
+/// `GET /api/v1/graph?focus=…&up=…&down=…&fold=…&columns=…`
+pub async fn show_graph(
+    State(state): State<WebState>,
+    Query(asked): Query<graph::Asked>,
+) -> Result<Json<graph::GraphFacts>, ErrorJson> {
+    Ok(Json(graph::facts(&state, &asked).await?))
 }
 
 /// `GET /api/v1/runs?status=…&asset=…&before=…`

@@ -1,20 +1,15 @@
 //! Every asset with its state: what the overview, the list and the graph have in common.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use assets::AssetKey;
 use serde::Serialize;
-use state::sqlite::queries::assets::{AssetRow, assets};
+use state::sqlite::queries::assets::AssetRow;
 
 use super::super::WebState;
 use super::super::reply::ErrorPage;
-use super::read;
 use super::tone::Tone;
-use crate::core::{FreshnessNow, Health, HealthState, freshness_now};
-use crate::edge::engine::RequestError;
-
-/// More assets than a project can have.
-const MOST_ASSETS: usize = 100_000;
+use crate::core::{FreshnessNow, Health, HealthState};
 
 /// One asset in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,40 +53,12 @@ impl AssetLine {
 
 /// Every asset, upstream first.
 pub async fn asset_lines(state: &WebState) -> Result<Vec<AssetLine>, ErrorPage> {
-    let mut lines = state
-        .engine
-        .driver()
-        .ask(|world, at| {
-            let busy: BTreeSet<&AssetKey> = world.attempts().map(|attempt| &attempt.asset).collect();
-            let lines = world.definitions().ordered().iter().filter_map(|asset| {
-                let health = Health::of(world, at, &asset.key)?;
-                Some(AssetLine {
-                    asset: asset.key.clone(),
-                    kind: asset.kind.clone(),
-                    description: asset.description.clone(),
-                    owner: asset.owner.clone(),
-                    tags: asset.tags.clone(),
-                    partitioned: asset.partitions.as_ref().map(|by| by.name.clone()),
-                    reads: asset.inputs.iter().map(|input| input.asset.clone()).collect(),
-                    state: health.state(),
-                    health,
-                    running: busy.contains(&asset.key),
-                    freshness: freshness_now(world, at, asset),
-                    sums: None,
-                })
-            });
-            lines.collect::<Vec<_>>()
-        })
-        .await
-        .ok_or(RequestError::Stopping)?;
-    let rows = read(&state.engine, |store| assets(store, None, MOST_ASSETS))
-        .await?
-        .rows;
-    let mut sums: BTreeMap<AssetKey, AssetRow> = rows.into_iter().map(|row| (row.asset.clone(), row)).collect();
-    for line in &mut lines {
-        line.sums = sums.remove(&line.asset);
-    }
-    Ok(lines)
+    Ok(kept_lines(state).await?.as_ref().clone())
+}
+
+/// The same, shared with other pages.
+pub async fn kept_lines(state: &WebState) -> Result<Arc<Vec<AssetLine>>, ErrorPage> {
+    state.standing.lines(state).await
 }
 
 /// The layers in the order of their first asset, each with its assets in theirs.

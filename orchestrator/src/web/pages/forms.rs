@@ -13,7 +13,7 @@ use state::ids::RunId;
 use super::super::WebState;
 use super::super::reply::ErrorPage;
 use super::markup::query;
-use super::{asset_key, given, read, run_id};
+use super::{given, read, run_id};
 use crate::core::Answer;
 use crate::edge::retry::{Retry, retry as again};
 use crate::wire::{RunAnswer, RunBody};
@@ -206,39 +206,6 @@ async fn paused(state: &WebState, run: &str, pause: bool, back: &Back) -> Result
     match state.engine.pause_run(run.clone(), pause).await? {
         Answer::Paused { .. } => Ok(back.to(&run, &[])),
         Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::CONFLICT, reasons.join("; "))),
-        _ => Err(ErrorPage::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "an answer to another question",
-        )),
-    }
-}
-
-/// Which version an alias is to mean.
-#[derive(Debug, Deserialize)]
-pub struct Promote {
-    version: u64,
-    alias: String,
-}
-
-/// `POST /models/{key}/promote`
-pub async fn promote(
-    State(state): State<WebState>,
-    Path(model): Path<String>,
-    Form(form): Form<Promote>,
-) -> Result<Response, ErrorPage> {
-    let model = asset_key(&model)?;
-    match state
-        .engine
-        .promote(
-            model.clone(),
-            form.alias.trim().to_owned(),
-            form.version,
-            "page".to_owned(),
-        )
-        .await?
-    {
-        Answer::Promoted { .. } => Ok(Redirect::to(&format!("/models/{model}")).into_response()),
-        Answer::Refused { reasons } => Err(ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, reasons.join("; "))),
         _ => Err(ErrorPage::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "an answer to another question",

@@ -6,7 +6,7 @@
 //! | file | page |
 //! |---|---|
 //! | `overview` | `/` |
-//! | `assets`, `asset` | `/assets`, `/assets/{key}` |
+//! | `assets`, `asset` | `/assets`, `/assets/{key}` and what is beside it |
 //! | `runs`, `run`, `log` | `/runs`, `/runs/{id}` and the log on it |
 //! | `run_attempts`, `run_log`, `run_data` | parts of a run's page |
 //! | `backfills`, `backfill`, `backfill_new` | `/backfills`, `/backfills/{id}`, `/backfills/new` |
@@ -20,10 +20,11 @@
 //! | `automation` | `/automation` and its buttons; automation and freshness on other pages |
 //! | `alerts` | `/alerts` and its button |
 //! | `definitions` | `/definitions`: what is in force, and the mistakes of what is not |
-//! | `graph`, `graph_layout` | `/graph` |
+//! | `graph`, `graph_layout`, `graph_drawing` | `/graph` |
 //! | `frame` | what is around every page |
 //! | `assets_state`, `partition_states` | states of assets and of their partitions |
-//! | `tone`, `grid`, `gantt`, `day` | states, partitions, attempts and the last 24 hours drawn |
+//! | `tone`, `grid`, `gantt`, `day`, `plots` | states, partitions, attempts, the last 24 hours and numbers drawn |
+//! | `highlight` | SQL with its words coloured |
 //! | `console` | lines of a log made harmless |
 //! | `failures` | why steps failed |
 //! | `figures`, `markup` | numbers and times for people; text and HTML |
@@ -46,14 +47,17 @@ pub mod forms;
 mod frame;
 mod gantt;
 pub mod graph;
+mod graph_drawing;
 mod graph_layout;
 mod grid;
+mod highlight;
 pub mod log;
 mod markup;
 pub mod model;
 pub mod models;
 pub mod overview;
 mod partition_states;
+mod plots;
 pub mod query;
 mod request;
 pub mod run;
@@ -76,6 +80,7 @@ use axum::response::Html;
 use state::ids::RunId;
 use state::sqlite::{StateError, Store};
 
+pub use self::assets_state::AssetLine;
 use super::reply::ErrorPage;
 use super::{preferences, static_files};
 use crate::edge::engine::EngineHandle;

@@ -4,6 +4,7 @@
 
 mod commits;
 mod damage;
+mod looks;
 mod partitions;
 mod queries;
 mod scans;

@@ -5,9 +5,12 @@
 mod accuracy;
 mod auc;
 mod brier;
+mod calibration;
 mod log_loss;
 mod mae;
 mod rmse;
+
+pub use calibration::{CalibrationBin, calibration};
 
 use assets::diagnostic::closest;
 

@@ -1,6 +1,6 @@
 //! Metrics against sums by hand, and AUC against its definition.
 
-use super::super::{METRICS, Metric, MetricError, Task, evaluate};
+use super::super::{METRICS, Metric, MetricError, Task, calibration, evaluate};
 use super::data::Uniform;
 
 #[track_caller]
@@ -106,4 +106,25 @@ fn each_task_has_its_metrics() {
         .map(|metric| metric.name)
         .collect();
     assert_eq!(better, ["auc", "accuracy"]);
+}
+
+#[test]
+fn calibration_groups_rows_by_their_predictions() {
+    // Twenty rows, 0.05 to 1: the upper half came true.
+    let predictions: Vec<f64> = (1..=20).map(|number| f64::from(number) / 20.0).collect();
+    let targets: Vec<f64> = (1..=20).map(|number| f64::from(u8::from(number > 10))).collect();
+    let bins = calibration(Task::Binary, &targets, &predictions).unwrap();
+    assert_eq!(bins.len(), 10);
+    assert!(bins.iter().all(|bin| bin.rows == 2), "{bins:?}");
+    assert_eq!(
+        bins.iter().map(|bin| bin.observed).collect::<Vec<_>>(),
+        [0., 0., 0., 0., 0., 1., 1., 1., 1., 1.]
+    );
+    assert!((bins[0].predicted - 0.075).abs() < 1e-12, "{bins:?}");
+    // Equal predictions are never torn apart.
+    let equal = calibration(Task::Binary, &[0.0, 1.0, 1.0, 0.0, 1.0], &[0.5; 5]).unwrap();
+    assert_eq!((equal.len(), equal[0].rows), (1, 5));
+    assert!((equal[0].observed - 0.6).abs() < 1e-12);
+    assert_eq!(calibration(Task::Regression, &[1.0], &[1.0]), None);
+    assert_eq!(calibration(Task::Binary, &[], &[]), None);
 }

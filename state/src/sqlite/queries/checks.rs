@@ -37,21 +37,29 @@ const LATEST: &str = concat!(
       ORDER BY c.name LIMIT ?2"
 );
 
-// The newest try of each partition, published or not; of each check the worst of these.
+// The newest try of each partition, published or not; of each check the worst of these. A CROSS JOIN is the order in which to
+// look: the other way round every result that the asset ever had is read.
 const STANDING: &str = concat!(
     "WITH newest AS (
-         SELECT CASE failed WHEN 1 THEN failed_seq ELSE seq END AS ended FROM asset_partition WHERE asset = ?1
+         SELECT ended FROM (
+             SELECT CASE failed WHEN 1 THEN failed_seq ELSE seq END AS ended FROM asset_partition
+             WHERE asset = ?1 ORDER BY partition DESC LIMIT ?3)
+         UNION
+         SELECT failed_seq FROM (
+             SELECT failed_seq FROM asset_partition INDEXED BY asset_partition_by_failed
+             WHERE asset = ?1 AND failed = 1 ORDER BY partition DESC LIMIT ?3)
      ),
      ranked AS (
-         SELECT check_result.*,
+         SELECT c.seq AS at_seq, c.ordinal AS at_ordinal,
              count(*) OVER (PARTITION BY name) AS partitions,
              sum(1 - passed) OVER (PARTITION BY name) AS failing,
              row_number() OVER (PARTITION BY name ORDER BY passed, severity, seq DESC) AS place
-         FROM newest JOIN check_result ON check_result.seq = newest.ended AND check_result.asset = ?1
+         FROM newest CROSS JOIN check_result c ON c.seq = newest.ended AND c.asset = ?1
      )
      SELECT ",
     columns!(),
-    ", partitions, failing FROM ranked WHERE place = 1 ORDER BY name LIMIT ?2"
+    ", partitions, failing FROM ranked CROSS JOIN check_result ON seq = at_seq AND ordinal = at_ordinal
+     WHERE place = 1 ORDER BY name LIMIT ?2"
 );
 
 const HISTORY: &str = concat!(
@@ -141,9 +149,23 @@ impl CheckRow {
 /// How each check of an asset stands, by name, for at most `limit` checks. A partition whose newest try failed stands with
 /// what was found then, though readers see older rows.
 pub fn standing(store: &Store, asset: &AssetKey, limit: usize) -> Result<Vec<Standing>, StateError> {
+    standing_of_newest(store, asset, limit, usize::MAX)
+}
+
+/// The same over the newest `partitions` by key and as many of those that failed.
+pub fn standing_of_newest(
+    store: &Store,
+    asset: &AssetKey,
+    limit: usize,
+    partitions: usize,
+) -> Result<Vec<Standing>, StateError> {
     let mut statement = store.connection.prepare_cached(STANDING)?;
     collect(
-        statement.query(params![asset.as_str(), value::integer(limit as u64)])?,
+        statement.query(params![
+            asset.as_str(),
+            value::integer(limit as u64),
+            value::integer(partitions as u64)
+        ])?,
         |row| {
             Ok(Standing {
                 worst: CheckRow::of(row)?,

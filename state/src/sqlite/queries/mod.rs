@@ -9,6 +9,7 @@
 //! | `run_steps` | the steps of a run |
 //! | `attempts` | the attempts of a run, with their log files; one attempt |
 //! | `assets` | every asset with its sums; one asset |
+//! | `asset_history` | how large each partition is, and how long materializations took |
 //! | `asset_partitions` | where each partition of an asset stands |
 //! | `materializations` | the history of an asset or a partition |
 //! | `checks` | the newest result of each check, the history of one, the results of one step |
@@ -25,6 +26,7 @@
 //! Tables and their pointers are in [`super::catalog`].
 
 pub mod alerts;
+pub mod asset_history;
 pub mod asset_partitions;
 pub mod assets;
 pub mod attempts;

@@ -4,13 +4,14 @@
 //! the newest partitions, and the bar is made of ranges.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use assets::partition::{Grain, Partitioning};
 use assets::{AssetKey, PartitionKey};
 use jiff::civil::Date;
 
 use super::figures::number;
-use super::markup::{Markup, encode, escape};
+use super::markup::{Markup, encode, escape, query};
 use super::partition_states::{PartitionState, PartitionStates};
 use super::tone::{Tone, in_words};
 
@@ -41,8 +42,78 @@ pub struct Grid {
     pub legend: Vec<Markup>,
 }
 
-/// Draws the partitions of `asset`; of days the year `year`, or the last one.
-pub fn draw(asset: &AssetKey, states: &PartitionStates, selected: Option<&PartitionKey>, year: Option<i16>) -> Grid {
+/// What is asked of a drawing.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The partition that is told about.
+    pub selected: Option<PartitionKey>,
+    /// The first partition of a stretch that is being chosen.
+    pub from: Option<PartitionKey>,
+    /// Its last, once it is chosen too.
+    pub to: Option<PartitionKey>,
+    /// Of days this year; without it that of the chosen partition, or the last one.
+    pub year: Option<i16>,
+}
+
+impl Choice {
+    /// Indexes of the stretch that is chosen so far.
+    fn stretch(&self, states: &PartitionStates) -> Option<Range<usize>> {
+        let index = |key: &PartitionKey| states.partitioning().index_of(key);
+        let from = index(self.from.as_ref()?)?;
+        let to = self.to.as_ref().map_or(Some(from), index)?;
+        Some(from.min(to)..from.max(to) + 1)
+    }
+}
+
+/// The years that have partitions, and the one to show.
+fn years(states: &PartitionStates, choice: &Choice) -> (Vec<i16>, Option<i16>) {
+    let year_at = |index: usize| date_of(&states.partitioning().key_at(index)?).map(Date::year);
+    let last = states.count().checked_sub(1);
+    let (Some(first), Some(last)) = (year_at(0), last.and_then(year_at)) else {
+        return (Vec::new(), None);
+    };
+    let years: Vec<i16> = (first..=last).collect();
+    let of_key = |key: &Option<PartitionKey>| key.as_ref().and_then(date_of).map(Date::year);
+    let wanted = choice
+        .year
+        .or_else(|| of_key(&choice.selected))
+        .or_else(|| of_key(&choice.to))
+        .or_else(|| of_key(&choice.from));
+    let shown = wanted.filter(|year| years.contains(year)).unwrap_or(last);
+    (years, Some(shown))
+}
+
+/// Indexes of the partitions that a drawing shows one by one.
+pub fn shown(states: &PartitionStates, choice: &Choice) -> Range<usize> {
+    let count = states.count();
+    match states.partitioning() {
+        Partitioning::Time(time) if time.grain == Grain::Day => {
+            let (_, Some(year)) = years(states, choice) else {
+                return 0..0;
+            };
+            let begin = |year: i16| {
+                let first = Date::new(year, 1, 1).ok()?;
+                let key = PartitionKey::new(&first.to_string()).ok()?;
+                states.partitioning().index_of(&key)
+            };
+            let end = begin(year + 1).map_or(count, |end| end.min(count));
+            begin(year).unwrap_or(0).min(end)..end
+        }
+        Partitioning::Time(time) => {
+            let width = row_width(time.grain);
+            count.saturating_sub(MOST_CELLS).next_multiple_of(width).min(count)..count
+        }
+        Partitioning::Fixed(_) => 0..count.min(MOST_CELLS),
+    }
+}
+
+/// How many cells stand in a row.
+fn row_width(grain: Grain) -> usize {
+    if grain == Grain::Hour { 24 } else { 40 }
+}
+
+/// Draws the partitions of `asset`.
+pub fn draw(asset: &AssetKey, states: &PartitionStates, choice: &Choice) -> Grid {
     let legend = states.totals();
     let legend = PartitionState::ALL
         .iter()
@@ -54,26 +125,26 @@ pub fn draw(asset: &AssetKey, states: &PartitionStates, selected: Option<&Partit
     let canvas = Canvas {
         asset,
         states,
-        selected,
+        stretch: choice.stretch(states),
+        choice,
     };
     match states.partitioning() {
         Partitioning::Time(time) if time.grain == Grain::Day => {
-            let mut years: Vec<i16> = Vec::new();
-            let last = states.count().checked_sub(1);
-            let year_at = |index: usize| date_of(&states.partitioning().key_at(index)?).map(Date::year);
-            if let (Some(first), Some(last)) = (year_at(0), last.and_then(year_at)) {
-                years.extend(first..=last);
-            }
-            let shown = year
-                .filter(|year| years.contains(year))
-                .or_else(|| years.last().copied())
-                .unwrap_or(time.start.year());
+            let (years, shown) = years(states, choice);
+            let shown = shown.unwrap_or(time.start.year());
             Grid {
                 strip: (years.len() > 1).then(|| strip(states)),
                 cells: canvas.calendar(shown),
                 caption: format!("{shown}, one square for each day"),
                 years: if years.len() > 1 {
-                    let link = |year: i16| format!("/assets/{asset}?year={year}#partitions");
+                    let link = |year: i16| {
+                        let from = choice.from.as_ref().filter(|_| choice.to.is_none());
+                        let pairs = [
+                            ("year", Some(year.to_string())),
+                            ("from", from.map(ToString::to_string)),
+                        ];
+                        format!("/assets/{asset}{}#partitions", query(&pairs))
+                    };
                     years
                         .iter()
                         .map(|year| (year.to_string(), link(*year), *year == shown))
@@ -92,13 +163,10 @@ pub fn draw(asset: &AssetKey, states: &PartitionStates, selected: Option<&Partit
             legend,
         },
         partitioning => {
-            let rows = canvas.rows(
-                if matches!(partitioning, Partitioning::Time(time) if time.grain == Grain::Hour) {
-                    24
-                } else {
-                    40
-                },
-            );
+            let rows = canvas.rows(match partitioning {
+                Partitioning::Time(time) => row_width(time.grain),
+                Partitioning::Fixed(_) => row_width(Grain::Day),
+            });
             let all = states.count() <= MOST_CELLS;
             Grid {
                 strip: (!all).then(|| strip(states)),
@@ -123,16 +191,40 @@ fn date_of(key: &PartitionKey) -> Option<Date> {
 struct Canvas<'a> {
     asset: &'a AssetKey,
     states: &'a PartitionStates,
-    selected: Option<&'a PartitionKey>,
+    choice: &'a Choice,
+    stretch: Option<Range<usize>>,
 }
 
 impl Canvas<'_> {
+    /// Where a click on a partition leads: to what is known of it or, while a stretch is being chosen, to its end.
+    fn href(&self, key: &PartitionKey) -> String {
+        match (&self.choice.from, &self.choice.to) {
+            (Some(from), None) => format!(
+                "/assets/{}?from={}&amp;to={}#backfill",
+                self.asset,
+                encode(from),
+                encode(key)
+            ),
+            _ => format!("/assets/{}?partition={}#partition", self.asset, encode(key)),
+        }
+    }
+
+    fn class(&self, index: usize, key: &PartitionKey) -> &'static str {
+        if self.choice.selected.as_ref() == Some(key) {
+            " chosen"
+        } else if self.stretch.as_ref().is_some_and(|stretch| stretch.contains(&index)) {
+            " within"
+        } else {
+            ""
+        }
+    }
+
     /// One cell as a link to its partition.
     fn cell(&self, svg: &mut String, index: usize, x: usize, y: usize) {
         let (Some(key), Some(state)) = (self.states.partitioning().key_at(index), self.states.at(index)) else {
             return;
         };
-        let selected = if self.selected == Some(&key) { " chosen" } else { "" };
+        let selected = self.class(index, &key);
         // What is wrong differs in shape too.
         let shape = match state {
             PartitionState::Stale => format!("<path class=\"half\" d=\"M{x} {y}h{CELL}v{CELL}z\"/>"),
@@ -143,10 +235,9 @@ impl Canvas<'_> {
         };
         write!(
             svg,
-            "<a href=\"/assets/{}?partition={}#partition\"><rect class=\"cell {}{selected}\" x=\"{x}\" y=\"{y}\" width=\"{CELL}\" \
+            "<a href=\"{}\"><rect class=\"cell {}{selected}\" x=\"{x}\" y=\"{y}\" width=\"{CELL}\" \
              height=\"{CELL}\" rx=\"2\"><title>{} {}</title></rect>{shape}</a>",
-            self.asset,
-            encode(&key),
+            self.href(&key),
             Tone::from(state).class(),
             escape(&key),
             state.word(),
@@ -237,10 +328,9 @@ impl Canvas<'_> {
             };
             write!(
                 list,
-                "<li><a class=\"chip{}\" href=\"/assets/{}?partition={}#partition\" title=\"{} {}\">{}{}</a></li>",
-                if self.selected == Some(&key) { " chosen" } else { "" },
-                self.asset,
-                encode(&key),
+                "<li><a class=\"chip{}\" href=\"{}\" title=\"{} {}\">{}{}</a></li>",
+                self.class(index, &key),
+                self.href(&key),
                 escape(&key),
                 state.word(),
                 Tone::from(state).mark(),
@@ -320,88 +410,4 @@ fn strip(states: &PartitionStates) -> Markup {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::partition_states::tests::days;
-    use super::*;
-
-    fn asset() -> AssetKey {
-        "silver.flights".parse().unwrap()
-    }
-
-    #[test]
-    fn a_year_is_a_calendar() {
-        let states = days((0..365).map(|day| {
-            if day == 40 {
-                PartitionState::Failed
-            } else {
-                PartitionState::Fresh
-            }
-        }));
-        let grid = draw(&asset(), &states, None, None);
-        assert_eq!(grid.cells.0.matches("<a ").count(), 365);
-        assert!(grid.cells.0.contains("<title>2013-02-10 failed</title>"));
-        assert!(
-            grid.cells.0.contains("aria-label=\"partitions: 364 fresh, 1 failed\""),
-            "{}",
-            &grid.cells.0[..200]
-        );
-        // 1 January 2013 was a Tuesday: first column, second row.
-        let first = grid.cells.0.split("<a ").nth(1).unwrap();
-        assert!(
-            first.contains(&format!("x=\"{LEFT}\" y=\"{}\"", TOP + PITCH)),
-            "{first}"
-        );
-        assert!(grid.strip.is_none() && grid.years.is_empty());
-    }
-
-    #[test]
-    fn many_partitions_stay_light() {
-        let states = days((0..10_000).map(|day| PartitionState::ALL[day % 6]));
-        let grid = draw(&asset(), &states, None, Some(2020));
-        assert_eq!(grid.cells.0.matches("<a ").count(), 366, "2020 is a leap year");
-        let strip = grid.strip.unwrap().0;
-        assert_eq!(strip.matches("<rect").count(), MOST_PIECES);
-        assert!(
-            strip.len() + grid.cells.0.len() < 140_000,
-            "{}",
-            strip.len() + grid.cells.0.len()
-        );
-        assert!(grid.years.iter().any(|(year, _, shown)| year == "2020" && *shown));
-    }
-
-    #[test]
-    fn keys_that_look_like_markup_are_text() {
-        let key = |text: &str| PartitionKey::new(text).unwrap();
-        let set = Partitioning::Fixed(vec![key("a\"><script>"), key("b&c/d")]);
-        let states = PartitionStates::new(set, [PartitionState::Fresh, PartitionState::Missing]);
-        let grid = draw(&asset(), &states, None, None).cells.0;
-        assert!(
-            !grid.contains("<script>") && grid.contains("a&quot;&gt;&lt;script&gt;"),
-            "{grid}"
-        );
-        assert!(grid.contains("?partition=b%26c%2Fd#partition"), "{grid}");
-    }
-
-    #[test]
-    fn hours_come_in_rows_of_a_day() {
-        let start = jiff::civil::date(2013, 1, 1).at(0, 0, 0, 0);
-        let hours = assets::partition::TimePartitions {
-            grain: Grain::Hour,
-            start,
-            end: None,
-            zone: "UTC".into(),
-        };
-        let states = PartitionStates::new(
-            Partitioning::Time(hours),
-            std::iter::repeat_n(PartitionState::Fresh, 1000),
-        );
-        let cells = draw(&asset(), &states, None, None).cells.0;
-        let shown = cells.matches("<a ").count();
-        assert!(shown <= MOST_CELLS && shown > MOST_CELLS - 24, "{shown}");
-        // Every row begins at midnight.
-        assert!(
-            cells.matches("<text").count() == cells.matches("T00</text>").count(),
-            "{cells}"
-        );
-    }
-}
+mod tests;
