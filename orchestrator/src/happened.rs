@@ -338,6 +338,11 @@ pub fn words(event: &Event) -> Told {
         Event::SensorPaused { sensor, by } => told(Info, None, format!("{by} paused sensor {sensor}")),
         Event::SensorResumed { sensor, by } => told(Info, None, format!("{by} resumed sensor {sensor}")),
         Event::SensorTicked { tick } => ticked(&format!("sensor {}", tick.sensor), tick.status, tick.reason.as_deref()),
+        Event::SensorForgot { sensor, ticks } => {
+            let stretches = ticks.len();
+            let what = format!("sensor {sensor} forgets what it told of long ago ({stretches} stretches of ticks)");
+            told(Debug, None, what)
+        }
         Event::Started { mode, .. } => told(Info, None, format!("millpond started ({})", mode.as_str())),
     }
 }

@@ -159,6 +159,7 @@ fn a_run_tells_what_it_made_what_that_took_and_who_tried_again() {
                 reason: "missing".into(),
             })
             .collect(),
+        definitions: None,
     };
     let made = |key: usize, rows, checks| Event::StepSucceeded {
         run: run(1),
