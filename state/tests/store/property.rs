@@ -47,12 +47,7 @@ fn universe() -> Vec<AssetPartition> {
 
 /// Some event that may follow, or `None` if the kind chosen has no candidate.
 pub(crate) fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
-    let open: Vec<RunId> = model
-        .runs
-        .iter()
-        .filter(|(_, run)| !run.status.is_terminal())
-        .map(|(id, _)| id.clone())
-        .collect();
+    let open = open_runs(model);
     let open_run = |choose: &mut Choices<'_>| choose.one(&open);
     let in_hand = [StepStatus::Running, StepStatus::Publishing];
     match choose.below(25) {
@@ -266,6 +261,11 @@ pub(crate) fn next_event(model: &Model, choose: &mut Choices<'_>) -> Option<Even
     }
 }
 
+fn open_runs(model: &Model) -> Vec<RunId> {
+    let open = model.runs.iter().filter(|(_, run)| !run.status.is_terminal());
+    open.map(|(id, _)| id.clone()).collect()
+}
+
 /// Something that may happen to a schedule.
 fn schedule_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
     let schedule = ["hourly", "nightly"][choose.below(2)].to_owned();
@@ -298,7 +298,8 @@ fn schedule_event(model: &Model, choose: &mut Choices<'_>) -> Option<Event> {
         }
         4 => Tick {
             reason: None,
-            run: Some(choose.one(&model.runs.keys().cloned().collect::<Vec<_>>())?),
+            // A tick requests a run in the transaction that submits it: never one that may have been removed.
+            run: Some(choose.one(&open_runs(model))?),
             ..tick(&schedule, at + 1_000, at + 1_000, TickStatus::Requested)
         },
         5 => {
