@@ -345,11 +345,21 @@ pub(super) fn verdict(
                 StepScope::Keys(keys) => {
                     let keys: Vec<Option<PartitionKey>> = keys.into_iter().map(Some).collect();
                     let changes = above.is_some_and(|above| keys.iter().any(|key| above.steps.contains(key)));
-                    // A window may reach over partitions that have no data; it may not be without any.
-                    if !changes && !keys.is_empty() && !keys.iter().any(made) {
-                        let waits =
-                            above.is_some_and(|above| keys.iter().any(|key| above.without_source.contains(key)));
-                        return Err(not_there(&input.asset, waits));
+                    // A window may reach over partitions that have no data; it may not be without any. One that lies before
+                    // the first partition sees nothing of the table, which has to be there all the same.
+                    let there = match keys.as_slice() {
+                        [] => {
+                            above.is_some_and(|above| !above.steps.is_empty())
+                                || record.is_some_and(|record| record.partitions.keys().any(made))
+                        }
+                        keys => changes || keys.iter().any(made),
+                    };
+                    if !there {
+                        let without = |above: &Planned| match keys.as_slice() {
+                            [] => !above.without_source.is_empty(),
+                            keys => keys.iter().any(|key| above.without_source.contains(key)),
+                        };
+                        return Err(not_there(&input.asset, above.is_some_and(without)));
                     }
                     changes
                 }

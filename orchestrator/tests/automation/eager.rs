@@ -1,6 +1,7 @@
 //! `eager` and `on_missing`: one run for all that follows from a change, nothing twice, nothing lost.
 
 use assets::Fingerprint;
+use assets::partition::{PartitionMapping, WindowEnd};
 use orchestrator::core::{Answer, Input, explain};
 use state::event::{Event, OwnerMode};
 
@@ -328,4 +329,21 @@ fn a_change_of_many_partitions_below_which_are_many_assets_is_one_run() {
         daemon.world.open_runs().map(|run| run.steps.len()).collect::<Vec<_>>(),
         [2400]
     );
+}
+
+#[test]
+fn a_window_before_the_first_day_waits_for_the_table_that_it_sees_nothing_of() {
+    let source = asset("bronze.a", days(), &[]);
+    let mut silver = automated(asset("silver.b", days(), &[&source]), "eager");
+    silver.inputs[0].mapping = PartitionMapping::Window {
+        length: "2 days".to_owned(),
+        ending: WindowEnd::Before,
+    };
+    let mut daemon = Daemon::start(&[source, silver], NOON);
+    assert_eq!(daemon.requested(), Vec::<String>::new());
+
+    // One day is made: the day after sees it, and the first day, which sees no day, can read the table's columns.
+    daemon.submit("bronze.a", Some(("2024-03-02", "2024-03-02")));
+    daemon.work();
+    assert_eq!(daemon.requested(), ["silver.b 2024-03-01 2024-03-03..2024-03-04"]);
 }

@@ -103,6 +103,9 @@ impl<'a> Looker<'a> {
                     if matches!(blocked, Blocked::NoSource | Blocked::WaitsFor(_)) {
                         planned.without_source.insert(partition.cloned());
                     }
+                    if matches!(blocked, Blocked::Input(_)) && self.sees_nothing(asset, partition) {
+                        waiting.insert(index);
+                    }
                     leave(index, blocked_text(&blocked));
                     continue;
                 }
@@ -213,6 +216,15 @@ impl<'a> Looker<'a> {
         let found = verdict(&self.sight, asset, partition, &self.planned, false);
         self.verdicts.borrow_mut().insert(key, found.clone());
         found
+    }
+
+    /// Whether a partition reads an input of which it sees no partition, such as a window before the first day: no change of that
+    /// input is one of what it sees, and yet it waits for the table to be there.
+    fn sees_nothing(&self, asset: &Asset, partition: Option<&PartitionKey>) -> bool {
+        asset.inputs.iter().any(|input| {
+            let scope = self.sight.scopes().of(asset, input, partition);
+            matches!(scope, StepScope::Keys(keys) if keys.is_empty())
+        })
     }
 
     /// Whether a partition is not what would be made now, be it possible to make it or not.
