@@ -16,7 +16,8 @@ use state::sqlite::queries::sensors::SensorEventRow;
 
 use super::api;
 use super::pages::{
-    alerts, automation, backfill, backfill_new, backfills, log, overview, query, run, runs, schedules, sensors, stream,
+    alerts, asset, assets, automation, backfill, backfill_new, backfills, graph, log, overview, query, run, runs,
+    schedules, sensors, stream,
 };
 use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
 
@@ -78,8 +79,23 @@ const OPERATIONS: &[Operation] = &[
         "What runs, what ran, what fails, and the state of every asset",
         of::<overview::OverviewFacts>,
     ),
-    Operation::get("/api/v1/assets", "The assets", object),
-    Operation::get("/api/v1/assets/{key}", "One asset", object),
+    Operation::get("/api/v1/assets", "The assets", object).query(of::<assets::Asked>),
+    Operation::get("/api/v1/assets/{key}", "One asset", object).query(of::<asset::Asked>),
+    Operation::get(
+        "/api/v1/assets/{key}/columns",
+        "Its columns: types, nulls, ranges, and where each comes from",
+        object,
+    )
+    .query(of::<asset::columns::Asked>),
+    Operation::get("/api/v1/assets/{key}/rows", "Some of its rows", object).query(of::<asset::rows::Asked>),
+    Operation::get(
+        "/api/v1/assets/{key}/snapshots",
+        "Its snapshots, and what changed between two of them",
+        object,
+    )
+    .query(of::<asset::snapshots::Asked>),
+    Operation::get("/api/v1/assets/{key}/checks", "What its checks found", object).query(of::<asset::checks::Asked>),
+    Operation::get("/api/v1/graph", "Which asset reads which", object).query(of::<graph::Asked>),
     Operation::get("/api/v1/runs", "Runs, newest first", of::<runs::RunsFacts>).query(of::<runs::Asked>),
     Operation::post("/api/v1/runs", "Ask for a run", of::<RunAnswer>).body(of::<RunBody>),
     Operation::get(

@@ -27,7 +27,7 @@ const MOST_ON_A_PAGE: usize = 1000;
 const MOST_CHOICES: usize = 200;
 
 /// What is asked. Empty fields of a form are no values.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     q: Option<String>,
     state: Option<String>,

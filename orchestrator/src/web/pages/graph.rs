@@ -29,7 +29,7 @@ const AROUND: usize = 2;
 const MOST_AROUND: usize = 50;
 
 /// What is asked. Empty fields of a form are no values.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// Only what is around this asset.
     focus: Option<String>,

@@ -31,7 +31,7 @@ pub(super) const PARTITIONS: usize = 1000;
 const PLOTTED: usize = 200;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     check: Option<String>,
     before: Option<i64>,

@@ -22,7 +22,7 @@ use crate::web::reply::ErrorPage;
 pub(super) const MOST_FILES: u64 = 20_000;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     partition: Option<String>,
     column: Option<String>,

@@ -52,7 +52,7 @@ use super::{given, highlight, render};
 const FAILED_SHOWN: usize = 5;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     partition: Option<String>,
     year: Option<i16>,

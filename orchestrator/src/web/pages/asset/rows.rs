@@ -30,7 +30,7 @@ const SNAPSHOTS: usize = 40;
 const MEMORY_BYTES: u64 = 256 << 20;
 
 /// What is asked. Empty fields of a form are no values.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     partition: Option<String>,
     snapshot: Option<String>,

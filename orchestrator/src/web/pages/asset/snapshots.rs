@@ -24,7 +24,7 @@ use crate::web::reply::ErrorPage;
 const ON_A_PAGE: usize = 40;
 
 /// What is asked. Empty fields of a form are no values.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     /// What changed with this snapshot.
     snapshot: Option<String>,
