@@ -9,6 +9,9 @@ use super::terminal::{Terminal, count, table};
 use super::{Exit, Stop};
 use crate::core::{ImpactedAsset, impact};
 
+/// Inputs that are named in one line; the rest is counted.
+const MOST_NAMED: usize = 2;
+
 /// Show everything that was built on a partition: tables, models, predictions, and how to repair them.
 #[derive(Args)]
 pub struct Impact {
@@ -59,7 +62,12 @@ impl Impact {
 }
 
 fn row(asset: &ImpactedAsset, terminal: &Terminal) -> Vec<String> {
-    let through: Vec<&str> = asset.through.iter().map(assets::AssetKey::as_str).collect();
+    let mut through: Vec<String> = asset.through.iter().map(ToString::to_string).collect();
+    if through.len() > MOST_NAMED {
+        let more = through.len() - MOST_NAMED;
+        through.truncate(MOST_NAMED);
+        through.push(format!("{more} more"));
+    }
     vec![
         format!("  {}", terminal.bold(asset.asset.as_str())),
         asset.kind.clone(),
