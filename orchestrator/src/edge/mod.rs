@@ -18,6 +18,7 @@
 //! | `lineage` | tells other tools what ran (OpenLineage) |
 //! | `sensors` | looks at what sensors watch |
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
+//! | `own_process` | how workers and queries are started |
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `query_process`, `console`, `queried` | a query of the console, seen from the daemon and from inside; what it reads |
 //! | `reserve` | space that is kept for a full disk |
@@ -49,6 +50,7 @@ pub mod log;
 pub mod messages;
 pub mod opened;
 mod order;
+mod own_process;
 mod pool;
 pub mod process_figures;
 pub mod processes;

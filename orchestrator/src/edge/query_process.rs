@@ -2,17 +2,16 @@
 //! waits for a result stops the query.
 
 use std::io;
-use std::process::Stdio;
 
 use assets::outcome::{Failure, FailureClass};
 use bytes::Bytes;
 use futures::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 use tokio::task::JoinHandle;
 
 use super::console::{QueryFailure, QueryOrder};
-use super::environment;
+use super::own_process::own_process;
 use super::queried::Scratch;
 
 /// Bytes of standard error that are kept.
@@ -37,16 +36,7 @@ impl RunningQuery {
     /// # Errors
     /// The process cannot be started.
     pub async fn start(order: &QueryOrder, scratch: Option<Scratch>) -> io::Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "the door to a query of our own")]
-        let mut command = Command::new(environment::own_program()?);
-        command
-            .arg("console")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command.spawn()?;
+        let mut child = own_process("console")?.spawn()?;
         let mut orders = child.stdin.take().expect("standard input was asked for");
         let output = child.stdout.take().expect("standard output was asked for");
         let errors = child.stderr.take().expect("standard error was asked for");

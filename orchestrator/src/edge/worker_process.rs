@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
-use super::environment;
+use super::own_process::own_process;
 
 /// Lines of a worker's standard error that are kept to tell why it ended.
 const LAST_WORDS: usize = 30;
@@ -37,17 +37,7 @@ pub struct WorkerProcess {
 impl WorkerProcess {
     /// Starts one. What its libraries write to standard error goes to `log` and is kept for [`WorkerProcess::ended`].
     pub fn start(log: &Path) -> io::Result<(Self, ChildStdout)> {
-        #[expect(clippy::disallowed_methods, reason = "the door to our own workers")]
-        let mut command = Command::new(environment::own_program()?);
-        // Its own process group: Ctrl-C at a terminal reaches the daemon, which then stops the workers in good order.
-        command
-            .arg("worker")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command.spawn()?;
+        let mut child = own_process("worker")?.spawn()?;
         let pid = child.id().expect("a child that was not waited for has an id");
         let orders = child.stdin.take().expect("standard input was asked for");
         let reports = child.stdout.take().expect("standard output was asked for");
