@@ -40,7 +40,7 @@ pub struct StepOrder {
     pub memory_bytes: u64,
     /// Log file of the attempt, absolute.
     pub log_file: String,
-    /// A folder of the attempt's own for spill files and the like, absolute; removed by the owner afterwards.
+    /// A folder for spill files and the like, absolute: the worker's own, made by its owner, empty of files between two orders.
     pub scratch: String,
 }
 
@@ -142,5 +142,8 @@ pub enum StepReport {
         rows: u64,
     },
     /// Nothing more comes for this order.
-    Ended,
+    Ended {
+        /// What the last step has staged: told with the end, so that its owner can store both at once.
+        staged: Vec<Staged>,
+    },
 }

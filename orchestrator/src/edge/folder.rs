@@ -14,7 +14,7 @@ use state::ids::{AttemptId, RunId};
 /// openlineage.json  up to where lineage was told
 /// restored.json what the last restore found
 /// reserve       nothing: space that is given up when the disk is full
-/// scratch/      spill files of attempts under way; emptied at every start
+/// scratch/      a folder for each worker: spill files of attempts under way; removed with the worker, and at every start
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFolder {
@@ -54,9 +54,9 @@ impl StateFolder {
         self.path.join("logs").join("workers").join(format!("{worker}.log"))
     }
 
-    /// The scratch folder of an attempt.
-    pub fn scratch(&self, attempt: &str) -> PathBuf {
-        self.scratch_root().join(attempt)
+    /// The scratch folder of a worker.
+    pub fn scratch(&self, worker: usize) -> PathBuf {
+        self.scratch_root().join(worker.to_string())
     }
 
     /// All scratch folders.

@@ -77,7 +77,8 @@ pub fn order(
             .log_file(&start.run, &start.attempt)
             .to_string_lossy()
             .into_owned(),
-        scratch: folder.scratch(start.attempt.as_str()).to_string_lossy().into_owned(),
+        // The pool knows which worker takes it.
+        scratch: String::new(),
         asset: (*start.asset).clone(),
     }
 }

@@ -299,11 +299,14 @@ impl Pool {
         Ok(id)
     }
 
-    async fn work(&mut self, attempt: AttemptId, order: StepOrder) {
-        let taken = match std::fs::create_dir_all(&order.scratch) {
-            Ok(()) => self.take().await,
-            Err(error) => Err(error),
-        };
+    async fn work(&mut self, attempt: AttemptId, mut order: StepOrder) {
+        let taken = self.take().await.and_then(|id| {
+            let scratch = self.folder.scratch(id);
+            // Someone who cleans up may have removed it under a warm worker.
+            std::fs::create_dir_all(&scratch)?;
+            order.scratch = scratch.to_string_lossy().into_owned();
+            Ok(id)
+        });
         let result = match taken {
             Ok(id) => {
                 let worker = self.workers.get_mut(&id).expect("the worker was just taken");
@@ -445,10 +448,16 @@ impl Pool {
                         });
                     }
                     StepReport::Progress { partition, rows } => self.driver.progress(attempt, partition, rows),
-                    StepReport::Ended => {
+                    StepReport::Ended { staged } => {
                         worker.job = Job::Idle;
                         worker.since = Instant::now();
-                        self.driver.send(Input::AttemptEnded { attempt });
+                        let last = staged.into_iter().map(|staged| Input::Staged {
+                            attempt: attempt.clone(),
+                            staged: Box::new(staged),
+                        });
+                        let mut inputs: Vec<Input> = last.collect();
+                        inputs.push(Input::AttemptEnded { attempt });
+                        self.driver.send_all(inputs);
                     }
                 }
             }
@@ -461,8 +470,14 @@ impl Pool {
         self.dying += 1;
         let driver = self.driver.clone();
         let messages = self.messages.upgrade();
+        let scratch = self.folder.scratch(id);
         tokio::spawn(async move {
             let failure = worker.process.ended().await;
+            if let Err(error) = std::fs::remove_dir_all(&scratch)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, folder = %scratch.display(), "failed to remove the scratch folder of a worker");
+            }
             match worker.job {
                 Job::Idle => {}
                 Job::Steps {

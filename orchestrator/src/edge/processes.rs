@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,11 +23,13 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal as UnixSignal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 use plugins::command::{MARK_VARIABLE, Pipe, ProcessDoor, ProcessEnd, ProcessOrder, RunningProcess, Signal};
 use state::ids::AttemptId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+
+use super::environment;
 
 /// How many looks in a row must find nothing: one that forks while it is looked for is met by a later look.
 const QUIET_LOOKS: usize = 2;
@@ -88,8 +91,9 @@ impl ProcessDoor for Processes {
 
 fn spawn(order: &ProcessOrder, input: Stdio) -> io::Result<Running> {
     #[expect(clippy::disallowed_methods, reason = "this is the door to other programs")]
-    let mut command = Command::new(&order.program);
+    let mut command = Command::new(in_path(order).as_deref().unwrap_or(Path::new(&order.program)));
     command
+        .arg0(&order.program)
         .args(&order.arguments)
         .current_dir(&order.working_directory)
         .envs(&order.environment)
@@ -110,6 +114,22 @@ fn spawn(order: &ProcessOrder, input: Stdio) -> io::Result<Running> {
         mark: order.mark.clone(),
         ended: false,
     })
+}
+
+/// Where the program is. The system would look for it too, once for each folder of the path and within the new process, which a
+/// small step notices.
+fn in_path(order: &ProcessOrder) -> Option<PathBuf> {
+    if order.program.contains('/') {
+        return None;
+    }
+    let own = || environment::variable("PATH");
+    let path = order.environment.get("PATH").cloned().or_else(own)?;
+    // A relative folder in the path is one of the new process, which has its own working directory.
+    let folders = path.split(':').map(Path::new);
+    folders
+        .take_while(|folder| folder.is_absolute())
+        .map(|folder| folder.join(&order.program))
+        .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
 }
 
 /// How a short program ended, and what it wrote.

@@ -1,6 +1,6 @@
 //! The kind `command`: any program, over the Dagster Pipes protocol.
 //!
-//! The program is told of its step by a context file (`protocol.rs`), finds its inputs as Parquet files, and leaves its rows as
+//! The program is told of its step by a context in its environment (`protocol.rs`), finds its inputs as Parquet files, and leaves its rows as
 //! Parquet files in its output folder. What it reports becomes metadata, checks and a data version; what it prints goes to the
 //! step's log. A program that knows nothing of the protocol works too: its exit code decides.
 //!

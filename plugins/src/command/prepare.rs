@@ -11,9 +11,13 @@ use serde_json::{Value, json};
 
 use super::CommandConfig;
 use super::process::ProcessOrder;
-use super::protocol::{PipesContext, TextRange, variables};
+use super::protocol::{ContextPlace, PipesContext, TextRange, variables};
 use crate::step::OrderedPartition;
-use crate::step_run::{StepContext, of_io};
+use crate::step_run::{StepContext, of_io, scratch};
+
+/// Bytes of a context that a program is told in its environment; a longer one is a file. The system has a limit of its own
+/// (128 KiB for a variable on Linux), and the environment is copied at each start of a process.
+const LARGEST_IN_A_VARIABLE: usize = 16 * 1024;
 
 /// One program, ready to start.
 pub(super) struct Prepared {
@@ -32,15 +36,8 @@ pub(super) async fn prepare(
     context: &StepContext<'_>,
     partitions: &[OrderedPartition],
 ) -> Result<Prepared, Failure> {
-    let folder = context.scratch().join("command");
-    let output = folder.join("output");
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(of_io("empty the folder of an earlier try", &error));
-        }
-        _ => {}
-    }
-    std::fs::create_dir_all(&output).map_err(|error| of_io("make the output folder", &error))?;
+    let (folder, output) =
+        scratch::for_a_program(context.scratch()).map_err(|error| of_io("make the output folder", &error))?;
     let order = context.order();
     let asset = format!("{}/{}", order.asset.key.layer(), order.asset.key.name());
     let extras = json!({
@@ -54,12 +51,17 @@ pub(super) async fn prepare(
         "partition_keys": partitions.iter().filter_map(|partition| partition.key.as_ref()).collect::<Vec<_>>(),
     });
     let told = pipes_context(context, partitions, &asset, extras);
-    let (context_file, messages) = (folder.join("context.json"), folder.join("messages.jsonl"));
-    let bytes = serde_json::to_vec(&told).expect("a context has a JSON form");
-    std::fs::write(&context_file, bytes).map_err(|error| of_io("write the context", &error))?;
-    std::fs::write(&messages, b"").map_err(|error| of_io("make the messages file", &error))?;
+    let told = serde_json::to_value(&told).expect("a context has a JSON form");
+    let told = if told.to_string().len() <= LARGEST_IN_A_VARIABLE {
+        ContextPlace::Here(told)
+    } else {
+        let file = folder.join("context.json");
+        std::fs::write(&file, told.to_string()).map_err(|error| of_io("write the context", &error))?;
+        ContextPlace::File(text(&file)?.to_owned())
+    };
+    let messages = folder.join("messages.jsonl");
     let mut environment = config.env.clone();
-    environment.extend(variables(text(&context_file)?, text(&messages)?));
+    environment.extend(variables(told, text(&messages)?));
     let mark = match partitions {
         [OrderedPartition { key: Some(key), .. }] => format!("{}@{key}", order.attempt),
         _ => order.attempt.clone(),

@@ -154,10 +154,22 @@ pub(super) fn encoded(parameters: &Value) -> String {
     STANDARD.encode(zlib.finish().expect("writing to memory does not fail"))
 }
 
-/// The two variables that tell a program where its context and its messages are.
-pub(super) fn variables(context: &str, messages: &str) -> [(String, String); 2] {
+/// Where a program finds its context.
+pub(super) enum ContextPlace {
+    /// In the variable itself.
+    Here(Value),
+    /// In a file.
+    File(String),
+}
+
+/// The two variables that tell a program its context and where its messages go. The file of messages is the program's to make.
+pub(super) fn variables(context: ContextPlace, messages: &str) -> [(String, String); 2] {
+    let context = match context {
+        ContextPlace::Here(context) => json!({ "data": context }),
+        ContextPlace::File(path) => json!({ "path": path }),
+    };
     [
-        (CONTEXT_VARIABLE.to_owned(), encoded(&json!({ "path": context }))),
+        (CONTEXT_VARIABLE.to_owned(), encoded(&context)),
         (MESSAGES_VARIABLE.to_owned(), encoded(&json!({ "path": messages }))),
     ]
 }
@@ -198,13 +210,24 @@ mod tests {
 
     #[test]
     fn the_variables_are_base64_of_zlib_of_json() {
-        let [(name, value), _] = variables("/tmp/context.json", "/tmp/messages.jsonl");
-        assert_eq!(name, "DAGSTER_PIPES_CONTEXT");
-        let mut json = String::new();
-        flate2::read::ZlibDecoder::new(&STANDARD.decode(value).unwrap()[..])
-            .read_to_string(&mut json)
-            .unwrap();
-        assert_eq!(json, r#"{"path":"/tmp/context.json"}"#);
+        for (place, expected) in [
+            (
+                ContextPlace::File("/tmp/context.json".to_owned()),
+                r#"{"path":"/tmp/context.json"}"#,
+            ),
+            (
+                ContextPlace::Here(json!({ "run_id": "r" })),
+                r#"{"data":{"run_id":"r"}}"#,
+            ),
+        ] {
+            let [(name, value), _] = variables(place, "/tmp/messages.jsonl");
+            assert_eq!(name, "DAGSTER_PIPES_CONTEXT");
+            let mut json = String::new();
+            flate2::read::ZlibDecoder::new(&STANDARD.decode(value).unwrap()[..])
+                .read_to_string(&mut json)
+                .unwrap();
+            assert_eq!(json, expected);
+        }
     }
 
     /// Lines as the published Python client 1.x writes them.

@@ -179,7 +179,7 @@ impl<'a> StepContext<'a> {
         self.shell.order.seed
     }
 
-    /// A folder of the attempt's own, removed afterwards by its owner.
+    /// A folder of the worker's own, emptied when the order is over.
     pub fn scratch(&self) -> &Path {
         Path::new(&self.shell.order.scratch)
     }

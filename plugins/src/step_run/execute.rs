@@ -6,30 +6,34 @@ use std::sync::Arc;
 
 use assets::PartitionKey;
 use assets::check::Check;
-use assets::outcome::{Failure, FailureClass};
+use assets::outcome::{Failure, FailureClass, Staged};
 use tokio::task::JoinHandle;
 
 use super::compute::{Computed, compute};
 use super::finish::finish;
 use super::session::{SessionsToLend, StepSession};
-use super::{Cancellation, StepEnvironment, StepLog, of_io, panic};
+use super::{Cancellation, StepEnvironment, StepLog, of_io, panic, scratch};
 use crate::kind::{Batching, Kind};
 use crate::step::{OrderedPartition, StepOrder, StepReport};
 
 /// Partitions that may be finished (synced, checked) while the next one computes. Each holds its files open and no rows.
 const FINISHING: usize = 2;
 
-/// Works through an order. Whatever happens is told by reports; the last of them is [`StepReport::Ended`].
+/// Works through an order. Whatever happens is told by reports; the last of them is [`StepReport::Ended`], with what the last
+/// step has staged.
 pub async fn execute(order: StepOrder, environment: StepEnvironment) {
     let reports = Reports {
         environment: environment.clone(),
     };
     let order = Arc::new(order);
-    match Shell::open(Arc::clone(&order), environment.clone()) {
+    let staged = match Shell::open(Arc::clone(&order), environment.clone()) {
         Ok(shell) => shell.run().await,
-        Err(failure) => reports.all_failed(&order.partitions, &failure),
-    }
-    reports.send(StepReport::Ended);
+        Err(failure) => {
+            reports.all_failed(&order.partitions, &failure);
+            Vec::new()
+        }
+    };
+    reports.send(StepReport::Ended { staged });
 }
 
 /// What all partitions of one order share.
@@ -86,14 +90,16 @@ impl Shell {
         })
     }
 
-    async fn run(self) {
+    /// Returns what the last unit has staged; everything else is reported.
+    async fn run(self) -> Vec<Staged> {
         let order = Arc::clone(&self.order);
         let units: Vec<&[OrderedPartition]> = match self.kind.batching() {
             Batching::Each if !order.asset.rules.together => order.partitions.chunks(1).collect(),
             Batching::Each | Batching::Together => vec![&order.partitions],
         };
-        let mut finishing: VecDeque<JoinHandle<()>> = VecDeque::new();
-        for unit in units {
+        let mut finishing: VecDeque<JoinHandle<Vec<Staged>>> = VecDeque::new();
+        let last = units.len().saturating_sub(1);
+        for (at, unit) in units.into_iter().enumerate() {
             if self.environment.cancel.is_canceled() {
                 self.reports.all_failed(unit, &Cancellation::failure());
                 continue;
@@ -110,27 +116,48 @@ impl Shell {
                         ended(finishing.pop_front()).await;
                     }
                     let (shell, unit) = (self.clone(), unit.to_vec());
-                    finishing.push_back(tokio::spawn(async move { shell.finish(&unit, computed).await }));
+                    finishing.push_back(tokio::spawn(async move {
+                        let staged = shell.finish(&unit, computed).await;
+                        if at == last {
+                            return staged;
+                        }
+                        shell.report(staged);
+                        Vec::new()
+                    }));
                 }
             }
         }
+        let mut of_the_last = Vec::new();
         while !finishing.is_empty() {
-            ended(finishing.pop_front()).await;
+            of_the_last = ended(finishing.pop_front()).await;
+        }
+        if let Err(error) = scratch::clear(Path::new(&self.order.scratch)) {
+            self.log.warn(format!("failed to empty the scratch folder: {error}"));
         }
         self.log.close();
+        of_the_last
     }
 
-    async fn finish(&self, unit: &[OrderedPartition], computed: Computed) {
+    async fn finish(&self, unit: &[OrderedPartition], computed: Computed) -> Vec<Staged> {
         match panic::catching(self.environment.cancel.or(finish(self, unit, computed))).await {
-            Err(failure) => self.failed(unit, &failure),
-            Ok(staged) => {
-                for staged in staged {
-                    self.log.of_partition(staged.partition.as_ref()).info(summary(&staged));
-                    self.reports.send(StepReport::Staged {
-                        staged: Box::new(staged),
-                    });
-                }
+            Err(failure) => {
+                self.failed(unit, &failure);
+                Vec::new()
             }
+            Ok(staged) => {
+                for staged in &staged {
+                    self.log.of_partition(staged.partition.as_ref()).info(summary(staged));
+                }
+                staged
+            }
+        }
+    }
+
+    fn report(&self, staged: Vec<Staged>) {
+        for staged in staged {
+            self.reports.send(StepReport::Staged {
+                staged: Box::new(staged),
+            });
         }
     }
 
@@ -155,13 +182,13 @@ impl Shell {
     }
 }
 
-/// Waits for a finishing partition. Its failures and panics were reported by itself.
-async fn ended(task: Option<JoinHandle<()>>) {
-    if let Some(task) = task
-        && let Err(error) = task.await
-    {
+/// Waits for a finishing unit: what it has staged and did not report. Its failures and panics were reported by itself.
+async fn ended(task: Option<JoinHandle<Vec<Staged>>>) -> Vec<Staged> {
+    let Some(task) = task else { return Vec::new() };
+    task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a finishing step did not report");
-    }
+        Vec::new()
+    })
 }
 
 /// Where reports go.
@@ -195,7 +222,7 @@ impl Reports {
     }
 }
 
-fn summary(staged: &assets::outcome::Staged) -> String {
+fn summary(staged: &Staged) -> String {
     let failed: Vec<&str> = staged
         .checks
         .iter()

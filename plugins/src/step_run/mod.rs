@@ -20,6 +20,7 @@ mod finish;
 mod log;
 mod panic;
 mod parameters;
+pub(crate) mod scratch;
 mod session;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::processes::{cost, millpond};
+use super::processes::{self, cost, millpond};
 use super::{BenchError, Measured, Settings, median};
 
 const ASSETS: usize = 10_000;
@@ -23,13 +23,13 @@ pub(super) fn megabytes(settings: &Settings) -> Result<Measured, BenchError> {
 fn measure(settings: &Settings) -> Result<(f64, f64), BenchError> {
     let folder = tempfile::tempdir()?;
     write_project(folder.path(), ASSETS / settings.divide)?;
-    let (mut seconds, mut peak) = (Vec::new(), 0.0_f64);
+    let (mut each, mut peak) = (Vec::new(), 0.0_f64);
     for _ in 0..ROUNDS {
-        let cost = cost(millpond(folder.path(), &["check", "--quiet"]))?;
-        seconds.push(cost.seconds);
-        peak = peak.max(cost.peak_mb);
+        let check = || millpond(folder.path(), &["check", "--quiet"]);
+        each.push(processes::seconds(check())?);
+        peak = peak.max(cost(check())?.peak_mb);
     }
-    Ok((median(seconds), peak))
+    Ok((median(each), peak))
 }
 
 /// Files of 100 assets; asset n reads n - 1 and n / 2.

@@ -5,7 +5,7 @@
 )]
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -41,6 +41,11 @@ pub(super) fn cost(mut command: Command) -> Result<Cost, BenchError> {
     let output = child.wait_with_output()?;
     let seconds = started.elapsed().as_secs_f64();
     let peak_mb = sampler.stop();
+    succeeded(&command, &output)?;
+    Ok(Cost { seconds, peak_mb })
+}
+
+fn succeeded(command: &Command, output: &Output) -> Result<(), BenchError> {
     if !output.status.success() {
         return Err(format!(
             "{command:?} ended with {}: {}",
@@ -49,7 +54,7 @@ pub(super) fn cost(mut command: Command) -> Result<Cost, BenchError> {
         )
         .into());
     }
-    Ok(Cost { seconds, peak_mb })
+    Ok(())
 }
 
 /// The end of what a program said: its summary stands there.
@@ -58,9 +63,52 @@ fn last_lines(text: &str) -> String {
     lines[lines.len().saturating_sub(5)..].join("\n")
 }
 
-/// Seconds of a command; see [`cost`].
-pub(super) fn seconds(command: Command) -> Result<f64, BenchError> {
-    Ok(cost(command)?.seconds)
+/// Seconds of a command, which nobody watches meanwhile: whoever counts the pages of a process holds it up.
+pub(super) fn seconds(mut command: Command) -> Result<f64, BenchError> {
+    let started = Instant::now();
+    let output = command.output()?;
+    let seconds = started.elapsed().as_secs_f64();
+    succeeded(&command, &output)?;
+    Ok(seconds)
+}
+
+/// What a sync takes longer on the disk that [`on_a_slow_disk`] pretends.
+pub(super) const SLOWER: Duration = Duration::from_millis(4);
+
+/// The same command with every sync of it and of what it starts made longer, by `strace`, which has to be installed: a disk that
+/// syncs at the speed of one that is really there, on a machine whose disk does not.
+pub(super) fn on_a_slow_disk(command: &Command) -> Command {
+    let mut slow = Command::new("strace");
+    slow.args([
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fsync,fdatasync",
+        "-e",
+    ])
+    .arg(format!("inject=fsync,fdatasync:delay_exit={}", SLOWER.as_micros()))
+    .arg(command.get_program())
+    .args(command.get_args())
+    .env("NO_COLOR", "1")
+    .stdin(Stdio::null())
+    .stdout(Stdio::null())
+    .stderr(Stdio::piped());
+    slow
+}
+
+/// Seconds of starting a program that does nothing and waiting for it, so many times by so many threads at once, for each.
+pub(super) fn one_program(times: usize, threads: usize) -> Result<f64, BenchError> {
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let run = || (0..times / threads).try_for_each(|_| Command::new("/bin/true").status().map(drop));
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        all.into_iter()
+            .try_for_each(|thread| thread.join().expect("it does not panic"))
+    })?;
+    Ok(started.elapsed().as_secs_f64() / (times / threads * threads) as f64)
 }
 
 /// Watches a process tree from a thread of its own.

@@ -6,16 +6,35 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::processes::{millpond, one_fsync, seconds};
+use super::processes::{SLOWER, millpond, on_a_slow_disk, one_fsync, one_program, seconds};
 use super::{BenchError, Measured, Settings, median};
 
 const CHAIN: usize = 200;
 const ROUNDS: usize = 3;
+/// Steps on a slow disk.
+const SLOW_CHAIN: usize = 60;
+
+/// Whose syncs.
+#[derive(Clone, Copy)]
+enum Disk {
+    /// This machine's.
+    Own,
+    /// One that takes [`SLOWER`] more.
+    Slow,
+}
 
 /// Steps that each wait for the one before.
 pub(super) fn no_op_chain(settings: &Settings) -> Result<Measured, BenchError> {
-    let project = |folder: &Path, steps| write_project(folder, steps, |at| no_op(at, at.checked_sub(1)));
-    against_fsync(CHAIN / settings.divide, project)
+    against_fsync(CHAIN / settings.divide, chain_of_no_ops, Disk::Own)
+}
+
+/// The same where syncs take milliseconds. Needs `strace`.
+pub(super) fn no_op_chain_slow_disk(_: &Settings) -> Result<Measured, BenchError> {
+    against_fsync(SLOW_CHAIN, chain_of_no_ops, Disk::Slow)
+}
+
+fn chain_of_no_ops(folder: &Path, steps: usize) -> Result<(), BenchError> {
+    write_project(folder, steps, |at| no_op(at, at.checked_sub(1)))
 }
 
 /// Sixteen at a time, layer after layer.
@@ -31,22 +50,33 @@ pub(super) fn no_op_wide(settings: &Settings) -> Result<Measured, BenchError> {
         Ok(std::fs::write(path, text)?)
     };
     let fsync = one_fsync(folder.path())?;
-    let each = per_step(steps, project)?;
-    let remark = format!("fsync {:.2} ms", fsync * 1e3);
+    let each = per_step(steps, project, Disk::Own)?;
+    let program = one_program(steps, 16)?;
+    let remark = format!(
+        "fsync {:.2} ms, starting the program alone {:.2} ms",
+        fsync * 1e3,
+        program * 1e3
+    );
     Ok(Measured::against_limit(each * 1e3, 0.5, remark))
 }
 
 /// A chain of tables of one row: files, snapshot, pointer and state, all synced.
 pub(super) fn small_table_chain(settings: &Settings) -> Result<Measured, BenchError> {
-    let project = |folder: &Path, steps| {
-        write_project(folder, steps, |at| match at.checked_sub(1) {
-            None => "kind = \"sql\"\nsql = \"SELECT 1 AS id, 2.5 AS value\"\n".to_owned(),
-            Some(before) => {
-                format!("kind = \"sql\"\nsql = \"SELECT id, value + 1 AS value FROM chain.a{before:04}\"\n")
-            }
-        })
-    };
-    against_fsync(CHAIN / settings.divide, project)
+    against_fsync(CHAIN / settings.divide, chain_of_tables, Disk::Own)
+}
+
+/// The same where syncs take milliseconds. Needs `strace`.
+pub(super) fn small_table_chain_slow_disk(_: &Settings) -> Result<Measured, BenchError> {
+    against_fsync(SLOW_CHAIN, chain_of_tables, Disk::Slow)
+}
+
+fn chain_of_tables(folder: &Path, steps: usize) -> Result<(), BenchError> {
+    write_project(folder, steps, |at| match at.checked_sub(1) {
+        None => "kind = \"sql\"\nsql = \"SELECT 1 AS id, 2.5 AS value\"\n".to_owned(),
+        Some(before) => {
+            format!("kind = \"sql\"\nsql = \"SELECT id, value + 1 AS value FROM chain.a{before:04}\"\n")
+        }
+    })
 }
 
 fn no_op(_: usize, after: Option<usize>) -> String {
@@ -72,10 +102,15 @@ fn write_project(folder: &Path, steps: usize, asset: impl Fn(usize) -> String) -
 fn against_fsync(
     steps: usize,
     project: impl Fn(&Path, usize) -> Result<(), BenchError>,
+    disk: Disk,
 ) -> Result<Measured, BenchError> {
     let folder = tempfile::tempdir()?;
-    let fsync = one_fsync(folder.path())?;
-    let each = per_step(steps, project)?;
+    let longer = match disk {
+        Disk::Own => 0.0,
+        Disk::Slow => SLOWER.as_secs_f64(),
+    };
+    let fsync = one_fsync(folder.path())? + longer;
+    let each = per_step(steps, project, disk)?;
     Ok(Measured {
         ours: each * 1e3,
         peer: fsync * 1e3,
@@ -84,7 +119,11 @@ fn against_fsync(
 }
 
 /// Median seconds of a step.
-fn per_step(steps: usize, project: impl Fn(&Path, usize) -> Result<(), BenchError>) -> Result<f64, BenchError> {
+fn per_step(
+    steps: usize,
+    project: impl Fn(&Path, usize) -> Result<(), BenchError>,
+    disk: Disk,
+) -> Result<f64, BenchError> {
     let mut each = Vec::new();
     // All stay until the end: some file systems are slow to make files while those of a removed folder are still remembered.
     let folders = (0..ROUNDS)
@@ -92,8 +131,15 @@ fn per_step(steps: usize, project: impl Fn(&Path, usize) -> Result<(), BenchErro
         .collect::<Result<Vec<_>, _>>()?;
     for folder in &folders {
         project(folder.path(), steps)?;
-        let first = seconds(millpond(folder.path(), &["materialize", "*"]))?;
-        let nothing = seconds(millpond(folder.path(), &["materialize", "*"]))?;
+        let materialize = || {
+            let command = millpond(folder.path(), &["materialize", "*"]);
+            match disk {
+                Disk::Own => command,
+                Disk::Slow => on_a_slow_disk(&command),
+            }
+        };
+        let first = seconds(materialize())?;
+        let nothing = seconds(materialize())?;
         each.push((first - nothing).max(0.0) / steps as f64);
     }
     Ok(median(each))

@@ -222,7 +222,8 @@ pub(crate) async fn outcome(mut receiver: mpsc::UnboundedReceiver<StepReport>) -
         match report {
             StepReport::Staged { staged } => result = Some(Ok(*staged)),
             StepReport::Failed { failure, .. } => result = Some(Err(failure)),
-            StepReport::Started { .. } | StepReport::Progress { .. } | StepReport::Ended => {}
+            StepReport::Ended { staged } => result = result.or_else(|| staged.into_iter().next().map(Ok)),
+            StepReport::Started { .. } | StepReport::Progress { .. } => {}
         }
     }
     result.expect("every step is reported")

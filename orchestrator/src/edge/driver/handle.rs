@@ -22,6 +22,8 @@ pub(super) type Question = Box<dyn FnOnce(&World, Micros) + Send>;
 
 pub(super) enum Message {
     Input(Box<Input>),
+    /// Decided and committed together.
+    Inputs(Vec<Input>),
     Request(Box<dyn FnOnce(RequestId) -> Input + Send>, oneshot::Sender<Answer>),
     Ask(Question),
     /// The project was read again; answered once it is in force.
@@ -59,6 +61,11 @@ impl DriverHandle {
     pub fn send(&self, input: Input) {
         // The driver ends only when the program does; what happens after that is found at the next start.
         self.messages.send(Message::Input(Box::new(input))).ok();
+    }
+
+    /// Several things happened at once.
+    pub(in crate::edge) fn send_all(&self, inputs: Vec<Input>) {
+        self.messages.send(Message::Inputs(inputs)).ok();
     }
 
     /// Asks for something and waits for the answer, which comes after the commit that says so. `None`: millpond is stopping.

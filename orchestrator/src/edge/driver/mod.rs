@@ -40,6 +40,8 @@ use handle::{EndTold, LIVE_EVENTS, Message};
 const LARGEST_GROUP: usize = 4096;
 /// How long to wait before a commit is tried again after the disk was full or another program held the store.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How long the end of an attempt may wait for something to be committed with.
+const LONGEST_HELD: Duration = Duration::from_millis(20);
 /// Longest sleep without a look at the time of day, which goes on while a machine sleeps.
 const SLICE: Duration = Duration::from_secs(1);
 
@@ -124,6 +126,7 @@ impl DriverSeat {
             log,
             received: self.received,
             put_off: VecDeque::new(),
+            held: Held::default(),
         };
         driver.load()?;
         driver.drop_versions();
@@ -167,6 +170,17 @@ struct Driver {
     received: Receiver<Message>,
     /// What arrived while a commit waited for space.
     put_off: VecDeque<Message>,
+    held: Held,
+}
+
+/// What the world knows and the store does not yet: ends of attempts, of which nobody hears before they are committed. They need
+/// not be synced by themselves, since what was staged with them is about to be.
+#[derive(Default)]
+struct Held {
+    /// To decide them again should the world have to be loaded again.
+    inputs: Vec<Input>,
+    events: Vec<Recorded>,
+    since: Option<Stopwatch>,
 }
 
 /// The first wait for a retry that ends.
@@ -237,8 +251,17 @@ impl Driver {
             }
             match self.received.try_recv() {
                 Ok(message) => return Ok(Some(message)),
-                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Disconnected) => {
+                    self.let_go()?;
+                    return Ok(None);
+                }
                 Err(TryRecvError::Empty) => {}
+            }
+            if let Some(since) = self.held.since {
+                match self.received.recv_timeout(LONGEST_HELD.saturating_sub(since.elapsed())) {
+                    Ok(message) => return Ok(Some(message)),
+                    Err(_) => self.let_go()?,
+                }
             }
             let at = self.at();
             let wait = self.retention.turn(
@@ -270,6 +293,7 @@ impl Driver {
             while let Some(message) = next {
                 match message {
                     Message::Input(input) => inputs.push(*input),
+                    Message::Inputs(several) => inputs.extend(several),
                     Message::Request(input, answer) => {
                         self.next_request += 1;
                         self.requests.insert(self.next_request, answer);
@@ -298,6 +322,9 @@ impl Driver {
                 };
             }
             self.take(inputs)?;
+            if stop || !questions.is_empty() || !swapped.is_empty() {
+                self.let_go()?;
+            }
             if !swapped.is_empty() {
                 self.drop_versions();
             }
@@ -321,18 +348,21 @@ impl Driver {
         if inputs.is_empty() {
             return Ok(());
         }
-        let again = inputs.clone();
+        self.held.inputs.extend(inputs.iter().cloned());
         match self.decide_and_commit(inputs) {
             Err(DriverError::Commit(CommitError::PointerConflict { table, .. })) => {
                 tracing::warn!(%table, "another program wrote this table; its newest version is taken as the base");
+                let again = std::mem::take(&mut self.held).inputs;
                 self.load()?;
                 for input in again {
                     if let Err(DriverError::Commit(CommitError::PointerConflict { .. })) =
                         self.decide_and_commit(vec![input.clone()])
                     {
+                        self.held = Held::default();
                         self.load()?;
                         self.decide_and_commit(vec![input])?;
                     }
+                    self.let_go()?;
                 }
                 Ok(())
             }
@@ -359,16 +389,44 @@ impl Driver {
             events.extend(decided.events);
             effects.extend(decided.effects);
         }
-        self.commit(&events)?;
-        self.forget(&events);
+        let can_wait = |recorded: &Recorded| matches!(recorded.event, Event::AttemptEnded { .. });
+        let goes_before = |effect: &Effect| matches!(effect, Effect::Prepare { .. });
+        let told = if !events.is_empty() && events.iter().all(can_wait) && effects.iter().all(goes_before) {
+            self.held.events.extend(events);
+            self.held.since.get_or_insert_with(Stopwatch::start);
+            Vec::new()
+        } else {
+            let events = [std::mem::take(&mut self.held.events), events].concat();
+            self.commit(&events)?;
+            self.held = Held::default();
+            self.forget(&events);
+            events
+        };
         for effect in effects {
             self.act(effect);
         }
+        self.tell(told);
+        Ok(())
+    }
+
+    /// Commits what was held.
+    fn let_go(&mut self) -> Result<(), DriverError> {
+        let held = std::mem::take(&mut self.held);
+        if held.events.is_empty() {
+            return Ok(());
+        }
+        // Ends of attempts move no table's pointer, so nothing can refuse them.
+        self.commit(&held.events)?;
+        self.forget(&held.events);
+        self.tell(held.events);
+        Ok(())
+    }
+
+    fn tell(&self, events: Vec<Recorded>) {
         if !events.is_empty() {
             // Nobody may be listening.
             self.handle.live.send(Arc::new(events)).ok();
         }
-        Ok(())
     }
 
     /// Commits; waits while there is no space, and answers questions meanwhile.
@@ -454,12 +512,6 @@ impl Driver {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .remove(attempt);
-                    let scratch = self.parts.folder.scratch(attempt.as_str());
-                    if let Err(error) = std::fs::remove_dir_all(&scratch)
-                        && error.kind() != std::io::ErrorKind::NotFound
-                    {
-                        tracing::warn!(%error, folder = %scratch.display(), "failed to empty a scratch folder");
-                    }
                 }
                 Event::RunEnded { .. } => {
                     let world = &self.world;

@@ -286,12 +286,13 @@ async fn collect(mut receiver: mpsc::UnboundedReceiver<StepReport>) -> Outcome {
         match &report {
             StepReport::Staged { staged } => outcome.staged.push(staged.as_ref().clone()),
             StepReport::Failed { partition, failure } => outcome.failed.push((partition.clone(), failure.clone())),
-            StepReport::Started { .. } | StepReport::Progress { .. } | StepReport::Ended => {}
+            StepReport::Ended { staged } => outcome.staged.extend(staged.iter().cloned()),
+            StepReport::Started { .. } | StepReport::Progress { .. } => {}
         }
         outcome.reports.push(report);
     }
     // Partitions that are finished side by side are reported as they end.
     outcome.staged.sort_by(|a, b| a.partition.cmp(&b.partition));
-    assert_eq!(outcome.reports.last(), Some(&StepReport::Ended));
+    assert!(matches!(outcome.reports.last(), Some(StepReport::Ended { .. })));
     outcome
 }
