@@ -247,6 +247,22 @@ pub fn words(event: &Event) -> Told {
                 None => format!("{table} was created"),
             },
         ),
+        Event::SnapshotsExpired {
+            table,
+            snapshots,
+            files,
+            bytes,
+            by,
+        } => told(
+            Info,
+            Some(table),
+            format!(
+                "{table}: {} that nobody needs any more went, with {} ({}); asked for by {by}",
+                count(*snapshots, "snapshot", "snapshots"),
+                count(*files, "file", "files"),
+                crate::figures::bytes(*bytes)
+            ),
+        ),
         Event::SourceObserved { asset, observation } => told(
             Debug,
             Some(asset),

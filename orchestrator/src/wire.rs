@@ -10,6 +10,85 @@ use state::sensor::{SensorEvent, SensorTick};
 
 use crate::core::Answer;
 
+/// Body of `POST /api/v1/gc`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GcBody {
+    /// Whose tables; all if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
+    /// Only say what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// How many seconds a version is kept after another one took its place; as `[maintenance]` says if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_seconds: Option<u64>,
+    /// How many of the newest versions are kept in any case; as `[maintenance]` says if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_snapshots: Option<u32>,
+}
+
+/// Answer of `POST /api/v1/gc`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct GcAnswer {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// By table.
+    pub tables: Vec<TendedTable>,
+}
+
+/// What went from one table, or would go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TendedTable {
+    /// The table.
+    pub table: AssetKey,
+    /// Versions there were, the current one too.
+    pub snapshots: u64,
+    /// Versions that went.
+    pub expired: u64,
+    /// Old versions that stay, and what needs them.
+    pub held: Vec<HeldSnapshot>,
+    /// Files that only the versions needed that went.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that nothing referred to.
+    pub orphans: u64,
+    /// Their bytes.
+    pub orphan_bytes: u64,
+    /// Files that could not be removed, and why.
+    pub failed: Vec<String>,
+    /// Why the table could not be judged, if it could not: nothing of it was removed.
+    pub error: Option<String>,
+}
+
+/// An old version that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HeldSnapshot {
+    /// The snapshot.
+    pub snapshot: i64,
+    /// What needs it.
+    pub needed_by: String,
+}
+
+impl TendedTable {
+    /// A table of which nothing is known yet.
+    pub fn of(table: &AssetKey) -> Self {
+        Self {
+            table: table.clone(),
+            snapshots: 0,
+            expired: 0,
+            held: Vec::new(),
+            files: 0,
+            bytes: 0,
+            orphans: 0,
+            orphan_bytes: 0,
+            failed: Vec::new(),
+            error: None,
+        }
+    }
+}
+
 /// Answer of `POST /api/v1/alerts/{alert}/test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TestAnswer {
@@ -143,6 +222,7 @@ impl From<Answer> for RunAnswer {
             },
             Answer::Paused { .. }
             | Answer::Promoted { .. }
+            | Answer::Expired { .. }
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }

@@ -398,6 +398,7 @@ impl Scenario {
             Answer::Canceling { .. }
             | Answer::Promoted { .. }
             | Answer::Ticked { .. }
+            | Answer::Expired { .. }
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
             | Answer::Sensor { .. }

@@ -191,6 +191,19 @@ pub enum Event {
         /// What it is now.
         to: TablePointer,
     },
+    /// A table was rid of snapshots that nobody needs, by the `PointerMoved` before. Their files go after this is committed.
+    SnapshotsExpired {
+        /// The table.
+        table: AssetKey,
+        /// How many snapshots.
+        snapshots: u64,
+        /// How many files only they needed.
+        files: u64,
+        /// Bytes of those files.
+        bytes: u64,
+        /// Who asked, for the record.
+        by: String,
+    },
     /// The sources of an ingest asset were looked at.
     SourceObserved {
         /// The asset.

@@ -28,7 +28,7 @@ pub(crate) use ahead::Ahead;
 pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
 pub use context::{CompileContext, ProjectText};
-pub use operations::{Daemon, Retention};
+pub use operations::{Daemon, Maintenance, Retention};
 pub(crate) use partitions::{PARTITIONS, read_partitions};
 pub(crate) use read_files::ReadFiles;
 pub(crate) use root::{ASSET_FILE, PROJECT_FILE, check_asset_file};

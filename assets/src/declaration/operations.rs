@@ -1,7 +1,12 @@
-//! `[daemon]` and `[retention]`: how a daemon ends, and how long what happened is kept.
+//! `[daemon]`, `[retention]` and `[maintenance]`: how a daemon ends, how long what happened is kept, and how long old versions of
+//! tables are.
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::schedules::read_crons;
+use crate::cron::{Cron, Repeated, Timetable};
+use crate::span::Sources;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};
 
 /// `[daemon]`
@@ -33,6 +38,56 @@ pub(super) static RETENTION: TableSpec = TableSpec {
         FieldSpec::optional("enabled", FieldType::Boolean, "`false` keeps everything for ever."),
     ],
 };
+
+/// `[maintenance]`
+pub(super) static MAINTENANCE: TableSpec = TableSpec {
+    name: "maintenance",
+    doc: "How long old versions of tables can be read. Where this is declared, the daemon removes older ones by itself, and files that \
+          nothing refers to; what a model was trained on and what a tag or branch points to stays.",
+    fields: &[
+        FieldSpec::optional(
+            "keep",
+            FieldType::Duration,
+            "How long a version can be read after another one took its place; `30 days` if left out, `1 h` at least.",
+        ),
+        FieldSpec::optional(
+            "keep_snapshots",
+            FieldType::IntegerWithin(1, 1_000_000),
+            "So many of the newest versions of each table are kept however old they are; 10 if left out.",
+        ),
+        FieldSpec::optional(
+            "cron",
+            FieldType::STRINGS,
+            "When, in the project's time zone: off the busy hours. `30 3 * * *` if left out.",
+        ),
+    ],
+};
+
+/// When maintenance happens where nothing else is said.
+const NIGHTLY: &str = "30 3 * * *";
+/// The shortest time for which old versions are kept: queries under way read them.
+const LEAST_KEPT_SECONDS: u64 = 3600;
+
+/// How long old versions of tables can be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Maintenance {
+    /// For so many seconds after another one took its place.
+    pub keep_seconds: u64,
+    /// So many of the newest are kept in any case.
+    pub keep_snapshots: u32,
+    /// When a daemon removes older ones; `None`: only when it is asked to.
+    pub timetable: Option<Timetable>,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            keep_seconds: 30 * 24 * 3600,
+            keep_snapshots: 10,
+            timetable: None,
+        }
+    }
+}
 
 /// How `millpond up` behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -88,4 +143,32 @@ pub(super) fn read_retention(root: &TableReader<'_>) -> Retention {
     retention.keep_runs = number("keep_runs").unwrap_or(retention.keep_runs);
     retention.enabled = table.boolean("enabled").unwrap_or(retention.enabled);
     retention
+}
+
+/// Reads `[maintenance]`; what is absent or wrong (and reported) has its default.
+pub(super) fn read_maintenance(root: &TableReader<'_>, zone: &str, sources: &Sources) -> Maintenance {
+    let mut maintenance = Maintenance::default();
+    let Some(table) = root.table("maintenance") else {
+        return maintenance;
+    };
+    if let Some(keep) = table.duration("keep") {
+        maintenance.keep_seconds = keep.value;
+        if keep.value < LEAST_KEPT_SECONDS {
+            table.invalid(
+                "keep",
+                "queries under way read old versions: keep them for an hour at least",
+            );
+        }
+    }
+    if let Some(number) = table.integer("keep_snapshots") {
+        maintenance.keep_snapshots = u32::try_from(number.value).unwrap_or(u32::MAX);
+    }
+    let crons = if table.has("cron") {
+        read_crons(&table, "cron", sources)
+    } else {
+        Cron::parse(NIGHTLY).ok().map(|nightly| vec![nightly])
+    };
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    maintenance.timetable = crons.map(|crons| Timetable::new(crons, zone, Repeated::default()));
+    maintenance
 }

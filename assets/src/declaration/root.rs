@@ -2,7 +2,7 @@
 
 use super::alerts::ALERT;
 use super::openlineage::OPENLINEAGE;
-use super::operations::{DAEMON, RETENTION};
+use super::operations::{DAEMON, MAINTENANCE, RETENTION};
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
 use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
@@ -40,6 +40,11 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
             "retention",
             FieldType::Table(&RETENTION),
             "How long what happened is kept.",
+        ),
+        FieldSpec::optional(
+            "maintenance",
+            FieldType::Table(&MAINTENANCE),
+            "How long old versions of tables can be read.",
         ),
         FieldSpec::optional(
             "openlineage",

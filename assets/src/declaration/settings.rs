@@ -6,11 +6,11 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::openlineage::read_openlineage;
-use super::operations::{Daemon, Retention, read_daemon, read_retention};
+use super::operations::{Daemon, Maintenance, Retention, read_daemon, read_maintenance, read_retention};
 use crate::diagnostic::{Code, Diagnostic, closest};
 use crate::key::is_name;
 use crate::openlineage::OpenLineage;
-use crate::span::Spanned;
+use crate::span::{Sources, Spanned};
 use crate::sql::STEP_PARAMETERS;
 use crate::step_rules::StepRules;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
@@ -102,12 +102,13 @@ pub(crate) struct Settings {
     pub(crate) pools: Pools,
     pub(crate) daemon: Daemon,
     pub(crate) retention: Retention,
+    pub(crate) maintenance: Maintenance,
     pub(crate) params: BTreeMap<String, Value>,
     pub(crate) openlineage: Option<OpenLineage>,
 }
 
 /// Reads the settings; what is absent or wrong (and reported) has its default.
-pub(crate) fn read_settings(root: &TableReader<'_>) -> Settings {
+pub(crate) fn read_settings(root: &TableReader<'_>, sources: &Sources) -> Settings {
     let project = root.table("project");
     let text = |name| project.as_ref().and_then(|project| project.string(name));
     let timezone = text("timezone").filter(|zone| check_zone(root, *zone));
@@ -117,11 +118,13 @@ pub(crate) fn read_settings(root: &TableReader<'_>) -> Settings {
         total_memory_bytes: execution.byte_size("total_memory").map(|bytes| bytes.value),
         rules: read_defaults(&execution),
     });
+    let timezone = timezone.map_or_else(|| "UTC".to_owned(), |zone| zone.value.to_owned());
     let name = text("name").map_or_else(String::new, |name| name.value.to_owned());
     Settings {
         openlineage: read_openlineage(root, &name),
         name,
-        timezone: timezone.map_or_else(|| "UTC".to_owned(), |zone| zone.value.to_owned()),
+        maintenance: read_maintenance(root, &timezone, sources),
+        timezone,
         warehouse: read_warehouse(root).unwrap_or_else(|| "lake".to_owned()),
         execution: execution.unwrap_or_default(),
         pools: read_pools(root),

@@ -77,7 +77,7 @@ impl Loader<'_> {
         } else {
             reader.check_known_keys();
         }
-        let settings = read_settings(&reader);
+        let settings = read_settings(&reader, self.sources);
         let mut partitions: BTreeMap<String, Option<Partitioning>> = BTreeMap::new();
         for (name, value) in reader.map("partitions") {
             let set = value
@@ -147,6 +147,7 @@ impl Loader<'_> {
             pools,
             daemon,
             retention,
+            maintenance,
             params,
             openlineage,
         } = settings;
@@ -162,6 +163,7 @@ impl Loader<'_> {
             pools,
             daemon,
             retention,
+            maintenance,
             params,
             partitions,
             schedules,

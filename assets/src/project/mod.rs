@@ -25,7 +25,7 @@ use crate::sensor::Sensor;
 use crate::span::Sources;
 use crate::step_rules::Pool;
 
-pub use crate::declaration::{Daemon, Execution, Retention};
+pub use crate::declaration::{Daemon, Execution, Maintenance, Retention};
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "millpond.toml";
@@ -50,6 +50,8 @@ pub struct Project {
     pub daemon: Daemon,
     /// How long what happened is kept.
     pub retention: Retention,
+    /// How long old versions of its tables can be read.
+    pub maintenance: Maintenance,
     /// Values that queries use as `$name`.
     pub params: BTreeMap<String, Value>,
     /// Declared sets of partitions.

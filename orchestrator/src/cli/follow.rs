@@ -187,6 +187,7 @@ impl<'a> Follower<'a> {
             | Event::StepStaged { attempt, .. } => self.attempts.contains_key(attempt),
             Event::AliasMoved { .. } => true,
             Event::PointerMoved { .. }
+            | Event::SnapshotsExpired { .. }
             | Event::SourceObserved { .. }
             | Event::ScheduleDeclared { .. }
             | Event::ScheduleRemoved { .. }

@@ -11,6 +11,7 @@ mod completions;
 mod exit;
 mod follow;
 mod fsck;
+mod gc;
 mod impact;
 mod init;
 mod log_level;
@@ -95,6 +96,7 @@ enum Command {
     Schedule(schedule::ScheduleCommand),
     Automation(automation::AutomationCommand),
     Alert(alert::AlertCommand),
+    Gc(gc::Gc),
     Fsck(fsck::Fsck),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -145,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Schedule(command) => command.run(&place, &terminal),
         Command::Automation(command) => command.run(&place, &terminal),
         Command::Alert(command) => command.run(&place, &terminal),
+        Command::Gc(command) => command.run(&place, &terminal),
         Command::Fsck(command) => command.run(&place, &terminal),
         Command::Backup(command) => command.run(&place, &terminal),
         Command::Restore(command) => command.run(&place, &terminal),

@@ -17,10 +17,13 @@ use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
 use crate::edge::folder::StateFolder;
-use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
+use crate::wire::{AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
 const WAIT_SECONDS: u64 = 20;
+
+/// How long ridding tables of old versions may take.
+const GARBAGE: Duration = Duration::from_secs(24 * 3600);
 
 /// A daemon.
 pub struct Remote {
@@ -234,6 +237,12 @@ impl Remote {
     pub async fn look(&self, sensor: &str, test: bool, deadline: Duration) -> Result<SensorLooked, Stop> {
         let path = format!("/sensors/{sensor}/tick{}", if test { "?test=true" } else { "" });
         self.answer(self.request(Method::POST, &path).timeout(deadline)).await
+    }
+
+    /// Rids tables of old versions, however long it takes.
+    pub async fn collect_garbage(&self, body: &GcBody) -> Result<GcAnswer, Stop> {
+        let request = self.request(Method::POST, "/gc").timeout(GARBAGE);
+        self.answer(request.json(body)).await
     }
 
     /// Points an alias at a version.

@@ -99,6 +99,11 @@ pub enum Answer {
         /// Where it pointed before.
         from: Option<u64>,
     },
+    /// The table shows the version without the snapshots, or has moved on meanwhile and does not.
+    Expired {
+        /// Whether it does.
+        moved: bool,
+    },
     /// What became of a tick that someone asked for.
     Ticked {
         /// The tick.

@@ -76,6 +76,21 @@ pub enum Input {
         /// Who asked, for the record.
         by: String,
     },
+    /// A version of a table without the snapshots that nobody needs is written.
+    SnapshotsExpire {
+        /// To answer it.
+        request: RequestId,
+        /// The table.
+        table: AssetKey,
+        /// The version that it was made from.
+        from: TablePointer,
+        /// The version without them.
+        to: TablePointer,
+        /// How many they are, how many files only they needed, and the bytes of those.
+        counts: (u64, u64, u64),
+        /// Who asked, for the record.
+        by: String,
+    },
     /// A schedule may be due; its sources were looked at. Nothing comes of it if it is not, so it may come too often.
     ScheduleDue {
         /// The schedule.

@@ -23,6 +23,7 @@
 //! | `query_process`, `console`, `queried` | a query of the console, seen from the daemon and from inside; what it reads |
 //! | `reserve` | space that is kept for a full disk |
 //! | `retention` | when what is too old is removed |
+//! | `maintenance` | when versions of tables that nobody needs are |
 //! | `log` | the program's own log |
 //! | `backup` | one file with the state of a moment |
 //! | `fsck` | is everything still what it says |
@@ -47,6 +48,7 @@ pub mod fsck;
 pub mod kept_files;
 mod lineage;
 pub mod log;
+pub mod maintenance;
 pub mod messages;
 pub mod opened;
 mod order;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assets::diagnostic::Diagnostics;
-use assets::project::{Daemon, Loaded, Project, Retention, load};
+use assets::project::{Daemon, Loaded, Maintenance, Project, Retention, load};
 use assets::span::Sources;
 use plugins::kind::{Batching, KINDS, KindSet};
 use plugins::step::ProjectSettings;
@@ -45,6 +45,8 @@ pub struct OpenedProject {
     pub daemon: Daemon,
     /// How long what happened is kept.
     pub retention: Retention,
+    /// How long old versions of tables can be read.
+    pub maintenance: Maintenance,
     /// What it was read from.
     pub files: Arc<KeptFiles>,
 }
@@ -157,6 +159,7 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
         orders: OrderSettings { memory_bytes },
         daemon: project.daemon,
         retention: project.retention,
+        maintenance: project.maintenance,
         settings,
         files,
     }

@@ -19,7 +19,7 @@ use super::pages::{
     alerts, asset, assets, automation, backfill, backfill_new, backfills, graph, log, overview, query, run, runs,
     schedules, sensors, stream,
 };
-use crate::wire::{AliasBody, ErrorBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
+use crate::wire::{AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
 
 /// Describes a type.
 type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -145,6 +145,12 @@ const OPERATIONS: &[Operation] = &[
         of::<stream::StreamFacts>,
     )
     .query(of::<stream::Asked>),
+    Operation::post(
+        "/api/v1/gc",
+        "Remove old versions of tables that nobody needs",
+        of::<GcAnswer>,
+    )
+    .body(of::<GcBody>),
     Operation::get("/api/v1/openapi.json", "This description", object),
     Operation::get("/api/v1/models", "The models", object),
     Operation::get("/api/v1/models/{model}", "One model and its versions", object),

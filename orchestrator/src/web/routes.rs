@@ -84,6 +84,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/query/names", get(pages::query::names))
         .route("/api/v1/log", get(api::show_stream))
         .route("/api/v1/openapi.json", get(openapi::serve))
+        .route("/api/v1/gc", post(api::collect_garbage))
         .route("/api/v1/models", get(api::list_models))
         .route("/api/v1/models/{model}", get(api::show_model))
         .route("/api/v1/models/{model}/aliases/{alias}", post(api::move_alias))

@@ -566,7 +566,7 @@ impl FreeNames {
 }
 
 /// The number that a metadata file's name begins with (`00042-….metadata.json`, `v42.metadata.json`).
-fn version_of(location: &str) -> u64 {
+pub(super) fn version_of(location: &str) -> u64 {
     let name = location.rsplit('/').next().unwrap_or(location).trim_start_matches('v');
     let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(0)

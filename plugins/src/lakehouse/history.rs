@@ -45,7 +45,7 @@ pub struct PartitionRows {
 }
 
 impl SnapshotInfo {
-    fn of(snapshot: &SnapshotRef) -> Self {
+    pub(super) fn of(snapshot: &SnapshotRef) -> Self {
         let summary = snapshot.summary();
         let number = |name: &str| {
             summary

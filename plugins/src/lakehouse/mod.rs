@@ -19,6 +19,7 @@
 //! | `schema` | Arrow to Iceberg columns, and how a table's columns may change |
 //! | `staging`, `encode`, `data_file` | rows to staged Parquet files and their metrics |
 //! | `commit`, `manifests` | staged files to a new version of the table |
+//! | `expire` | snapshots and files that nobody needs any more |
 //! | `history` | snapshots, and rows per partition |
 //! | `columns` | columns of a snapshot: types, nulls, ranges |
 //! | `partition_column` | which column tells a row's partition |
@@ -30,6 +31,7 @@ mod commit;
 mod data_file;
 mod encode;
 mod error;
+mod expire;
 mod field_ids;
 mod history;
 mod lake;
@@ -49,6 +51,9 @@ mod verify;
 pub use columns::{ColumnFacts, TableColumn, TableFacts, columns, table_facts};
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use error::{LakeError, SchemaDifference};
+pub use expire::{
+    Expiry, KeptSnapshots, RemovedFiles, UnneededFile, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
+};
 pub use history::{PartitionRows, SnapshotInfo, history, partition_rows, snapshot_as_of};
 pub use lake::Lake;
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};

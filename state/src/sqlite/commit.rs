@@ -199,6 +199,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::RunEnded { .. } => "run_ended",
         Event::PointerMoved { .. } => "pointer_moved",
         Event::SourceObserved { .. } => "source_observed",
+        Event::SnapshotsExpired { .. } => "snapshots_expired",
         Event::ModelRegistered { .. } => "model_registered",
         Event::AliasMoved { .. } => "alias_moved",
         Event::ScheduleDeclared { .. } => "schedule_declared",

@@ -318,6 +318,7 @@ impl Model {
             } => {
                 self.versions.insert((model, version), staged);
             }
+            Event::SnapshotsExpired { .. } => {}
             Event::AliasMoved {
                 model,
                 alias,

@@ -256,6 +256,7 @@ impl History {
             Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }
+            | Event::SnapshotsExpired { .. }
             | Event::FreshnessChanged { .. }
             | Event::FreshnessRemoved { .. }
             | Event::AutomationRequested { .. }

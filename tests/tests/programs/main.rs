@@ -10,6 +10,7 @@ mod bad_input;
 mod changing_files;
 mod everyday;
 mod full_disk;
+mod gc;
 mod impact;
 mod interrupt;
 mod keeping;

@@ -358,6 +358,7 @@ fn request(
         Answer::Canceling { .. }
         | Answer::Paused { .. }
         | Answer::Promoted { .. }
+        | Answer::Expired { .. }
         | Answer::Ticked { .. }
         | Answer::Schedule { .. }
         | Answer::SensorTicked { .. }

@@ -188,6 +188,7 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::SourceObserved { .. }
         | Event::ModelRegistered { .. }
         | Event::AliasMoved { .. }
+        | Event::SnapshotsExpired { .. }
         | Event::ScheduleDeclared { .. }
         | Event::ScheduleRemoved { .. }
         | Event::SchedulePaused { .. }

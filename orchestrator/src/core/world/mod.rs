@@ -144,6 +144,11 @@ impl World {
         self.pointers.get(table)
     }
 
+    /// The current version of every table.
+    pub fn pointers(&self) -> impl Iterator<Item = (&AssetKey, &TablePointer)> {
+        self.pointers.iter()
+    }
+
     /// The versions and aliases of a model.
     pub fn model(&self, key: &AssetKey) -> Option<&ModelRecord> {
         self.models.get(key)

@@ -12,7 +12,7 @@ use state::alert::AlertMessage;
 use state::event::RunRequest;
 use state::ids::{MessageId, RunId};
 use state::sqlite::{StateError, Store};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 
 use super::super::alerts::{Letter, deliver};
 use super::super::definitions::{DefinitionsState, Look};
@@ -56,6 +56,7 @@ pub struct EngineHandle {
     pub(super) draining: watch::Sender<bool>,
     pub(super) lake: Arc<Lake>,
     pub(super) sensors: SensorsHandle,
+    pub(super) tending: Arc<Mutex<()>>,
 }
 
 impl EngineHandle {
@@ -129,6 +130,11 @@ impl EngineHandle {
     /// The lake.
     pub fn lake(&self) -> &Arc<Lake> {
         &self.lake
+    }
+
+    /// Held by whoever rids tables of old versions: one at a time.
+    pub(in crate::edge) fn tending(&self) -> &Mutex<()> {
+        &self.tending
     }
 
     /// The driver.

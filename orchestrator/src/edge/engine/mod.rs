@@ -21,6 +21,7 @@ use super::driver::{DriverError, DriverHandle, DriverParts, DriverSeat};
 use super::folder::StateFolder;
 use super::kept_files::KeptFiles;
 use super::lineage::Lineage;
+use super::maintenance::Tender;
 use super::opened::OpenedProject;
 use super::pool::PoolHandle;
 use super::processes::end_left_behind;
@@ -58,6 +59,8 @@ pub struct Engine {
     teller: Option<Teller>,
     /// And lineage.
     lineage: Option<Lineage>,
+    /// And maintenance.
+    tender: Option<Tender>,
     /// Where requests to look at the definitions arrive, until someone keeps them live.
     looks: Option<mpsc::UnboundedReceiver<Look>>,
     definitions: Option<LiveDefinitions>,
@@ -128,9 +131,11 @@ impl Engine {
             draining: watch::Sender::new(false),
             lake,
             sensors: SensorsHandle::default(),
+            tending: Arc::default(),
         };
         let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
         let teller = (mode == OwnerMode::Daemon).then(|| Teller::start(handle.clone()));
+        let tender = (mode == OwnerMode::Daemon).then(|| Tender::start(handle.clone()));
         let declared = project.openlineage.clone().filter(|_| mode == OwnerMode::Daemon);
         let lineage = declared.map(|declared| Lineage::start(handle.clone(), declared));
         let sensors = (mode == OwnerMode::Daemon).then(|| SensorKeeper::start(handle.clone()));
@@ -139,6 +144,7 @@ impl Engine {
             driver: thread,
             ticker,
             teller,
+            tender,
             lineage,
             looks: Some(looks),
             definitions: None,
@@ -206,6 +212,9 @@ impl Engine {
         }
         if let Some(teller) = self.teller {
             teller.stop().await;
+        }
+        if let Some(tender) = self.tender {
+            tender.stop().await;
         }
         if let Some(lineage) = self.lineage {
             lineage.stop().await;

@@ -12,8 +12,9 @@ use super::super::WebState;
 use super::super::pages::read;
 use super::super::reply::ErrorJson;
 use crate::core::Answer;
+use crate::edge::maintenance::{MaintenanceError, tend};
 use crate::edge::retry::{Retry, retry};
-use crate::wire::{AliasBody, RunAnswer, RunBody, moved_by};
+use crate::wire::{AliasBody, GcAnswer, GcBody, RunAnswer, RunBody, moved_by};
 
 /// `POST /api/v1/runs`
 pub async fn submit_run(
@@ -81,6 +82,24 @@ async fn pause(state: &WebState, run: &str, pause: bool) -> Result<Json<Value>, 
             StatusCode::INTERNAL_SERVER_ERROR,
             "an answer to another question",
         )),
+    }
+}
+
+/// `POST /api/v1/gc`
+pub async fn collect_garbage(
+    State(state): State<WebState>,
+    Json(body): Json<GcBody>,
+) -> Result<Json<GcAnswer>, ErrorJson> {
+    // A caller that goes away does not stop it half-way.
+    let engine = state.engine.clone();
+    let task = tokio::spawn(async move { tend(&engine, &body, "api").await });
+    match task.await {
+        Ok(Ok(answer)) => Ok(Json(answer)),
+        Ok(Err(MaintenanceError::Request(error))) => Err(error.into()),
+        Ok(Err(error @ MaintenanceError::State(_))) => {
+            Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+        }
+        Err(error) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod commits;
 mod damage;
+mod expiry;
 mod looks;
 mod partitions;
 mod queries;

@@ -176,6 +176,7 @@ impl<'c> Projection<'c> {
                     inputs,
                 },
             ),
+            Event::SnapshotsExpired { .. } => Ok(()),
             Event::AliasMoved {
                 model,
                 alias,
@@ -324,6 +325,7 @@ impl<'c> Projection<'c> {
             Event::AlertEnded { line, .. } => Ok(line.run.clone()),
             Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
+            | Event::SnapshotsExpired { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
             | Event::ScheduleDeclared { .. }

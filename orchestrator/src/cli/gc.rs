@@ -1,0 +1,137 @@
+//! `millpond gc`: remove versions of tables that nobody needs any more, and files that nothing refers to.
+
+use clap::Args;
+use state::event::OwnerMode;
+use state::sqlite::Owner;
+
+use super::look::Place;
+use super::remote::Remote;
+use super::terminal::{Terminal, bytes, count, start_log};
+use super::{Exit, Stop};
+use crate::edge::engine::Engine;
+use crate::edge::folder::StateFolder;
+use crate::edge::maintenance::{MaintenanceError, tend};
+use crate::wire::{GcAnswer, GcBody, TendedTable};
+
+/// Remove versions of tables that nobody needs any more, and files that nothing refers to.
+///
+/// What goes can no longer be read with `query --as-of`. The current version stays, and so does what attempts under way, versions
+/// of models, tags and branches need. A table of which anything cannot be read is left as it is.
+#[derive(Args)]
+pub struct Gc {
+    /// Whose tables; all by default. `millpond --help` says how to select
+    selection: Option<String>,
+    /// Only say what would go, and what is kept by whom.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// How long a version is kept after another one took its place: `30 d`, or 0; as [maintenance] says, or 30 days, by default.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    keep: Option<u64>,
+    /// How many of the newest versions are kept in any case; as [maintenance] says, or 10, by default.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    keep_snapshots: Option<u32>,
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    assets::quantity::seconds(text).map_err(|error| error.to_string())
+}
+
+impl Gc {
+    pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
+        start_log("warn");
+        let body = GcBody {
+            selection: self.selection,
+            dry_run: self.dry_run,
+            keep_seconds: self.keep,
+            keep_snapshots: self.keep_snapshots,
+        };
+        let project = place.project(terminal)?;
+        let folder = StateFolder::of(&project.root);
+        let answer = super::runtime()?.block_on(async {
+            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
+                return Remote::new(&url, &folder)?.collect_garbage(&body).await;
+            }
+            let engine = Engine::start(project, OwnerMode::Foreground)?;
+            let answer = tend(&engine.handle(), &body, "cli").await;
+            engine.stop().await?;
+            answer.map_err(|error| match error {
+                MaintenanceError::Request(error) => Stop::from(error),
+                MaintenanceError::State(error) => Stop::from(error),
+            })
+        })?;
+        if terminal.json() {
+            terminal.answer(&answer);
+        } else {
+            say(&answer, terminal);
+        }
+        Ok(if answer.tables.iter().any(failed) {
+            Exit::Failed
+        } else {
+            Exit::Done
+        })
+    }
+}
+
+fn failed(table: &TendedTable) -> bool {
+    table.error.is_some() || !table.failed.is_empty()
+}
+
+fn say(answer: &GcAnswer, terminal: &Terminal) {
+    let (would, gone) = if answer.dry_run {
+        ("would go", "would be free")
+    } else {
+        ("went", "are free")
+    };
+    let (mut files, mut free) = (0, 0);
+    for table in &answer.tables {
+        if let Some(error) = &table.error {
+            terminal.note(format!("{}: left as it is: {error}", table.table));
+            continue;
+        }
+        files += table.files + table.orphans;
+        free += table.bytes + table.orphan_bytes;
+        let mut parts = Vec::new();
+        if table.expired > 0 {
+            parts.push(format!(
+                "{} of {} {would}, with {} ({})",
+                table.expired,
+                count(table.snapshots, "version", "versions"),
+                count(table.files, "file", "files"),
+                bytes(table.bytes)
+            ));
+        }
+        if table.orphans > 0 {
+            parts.push(format!(
+                "{} that nothing refers to {would} ({})",
+                count(table.orphans, "file", "files"),
+                bytes(table.orphan_bytes)
+            ));
+        }
+        if !parts.is_empty() {
+            terminal.say(format!("{}  {}", terminal.bold(table.table.as_str()), parts.join("; ")));
+        }
+        // Only who asks what would go asks what is in the way.
+        for held in table.held.iter().filter(|_| answer.dry_run) {
+            terminal.say(terminal.dim(&format!(
+                "  snapshot {} stays: {} needs it",
+                held.snapshot, held.needed_by
+            )));
+        }
+        for failed in &table.failed {
+            terminal.note(format!("{}: could not be removed: {failed}", table.table));
+        }
+    }
+    let tables = count(answer.tables.len() as u64, "table", "tables");
+    if files == 0 {
+        terminal.say(format!("nothing of {tables} can go"));
+    } else {
+        terminal.say(format!(
+            "{} of {tables} {gone} ({})",
+            bytes(free),
+            count(files, "file", "files")
+        ));
+    }
+}

@@ -1,0 +1,339 @@
+//! Ridding tables of versions that nobody needs any more, and of files that nothing refers to.
+//!
+//! ```text
+//! pointers, pins ─► plan of each table ─► metadata without them ─► the driver moves the pointer ─► files removed
+//! ```
+//! The driver refuses if the table moved on meanwhile; it is then planned anew. What may go is `plugins::lakehouse`'s to say, what
+//! somebody needs is found here: versions that attempts under way or models were made from. A table that cannot be judged (a
+//! manifest that cannot be read) is told of and left as it is; the others are not held up by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, UNIX_EPOCH};
+
+use assets::AssetKey;
+use assets::outcome::TablePointer;
+use assets::selection::Selection;
+use plugins::lakehouse::{
+    KeptSnapshots, LakeError, UnneededFile, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
+};
+use state::event::{Micros, PinnedVersion};
+use state::sqlite::queries::attempts::{attempt, open_attempts};
+use state::sqlite::queries::models::{models, versions};
+use state::sqlite::{StateError, Store};
+use tokio::task::JoinHandle;
+
+use super::driver::quarantine_table;
+use super::engine::{EngineHandle, RequestError};
+use super::ticker::sleep_until;
+use super::{clock, environment};
+use crate::core::{Answer, Input, selected};
+use crate::wire::{GcAnswer, GcBody, HeldSnapshot, TendedTable};
+
+/// Files that nothing refers to are left alone for so long: a step may be about to publish them.
+const ORPHAN_AGE: Micros = 24 * 3_600_000_000;
+/// How often a table that moves on meanwhile is planned anew.
+const TRIES: usize = 3;
+/// Rows of a page of the registry.
+const PAGE: usize = 200;
+/// How long after a failure the daemon waits before it looks at its timetable again.
+const AFTER_TROUBLE: Duration = Duration::from_secs(60);
+
+/// Why nothing could be done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintenanceError {
+    /// The selection, or the engine is stopping.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// What is pinned cannot be read, so nothing is known to be free.
+    #[error("failed to read what runs and models need: {0}")]
+    State(#[from] StateError),
+}
+
+/// What may not go.
+struct Pins {
+    /// By table and snapshot: what for.
+    snapshots: BTreeMap<AssetKey, BTreeMap<i64, String>>,
+    /// Metadata that someone still reads tables by.
+    metadata: BTreeSet<String>,
+    /// When the earliest attempt under way began.
+    earliest: Option<Micros>,
+}
+
+/// Tends the selected tables, or says what would be done.
+pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAnswer, MaintenanceError> {
+    let _one_at_a_time = engine.tending().lock().await;
+    let kept = engine.project().maintenance.clone();
+    let keep_seconds = body.keep_seconds.unwrap_or(kept.keep_seconds);
+    let newest = body.keep_snapshots.unwrap_or(kept.keep_snapshots) as usize;
+    let tables = tables(engine, body.selection.as_deref()).await?;
+    let reader = engine.clone();
+    let pins = tokio::task::spawn_blocking(move || pins(&reader.reader()?))
+        .await
+        .map_err(|_| RequestError::Stopping)??;
+    let now = clock::now();
+    let since = now - Micros::try_from(keep_seconds).unwrap_or(Micros::MAX / 2_000_000) * 1_000_000;
+    let since = pins.earliest.map_or(since, |earliest| since.min(earliest));
+    let mut answer = GcAnswer {
+        dry_run: body.dry_run,
+        tables: Vec::new(),
+    };
+    for table in tables {
+        let kept = KeptSnapshots {
+            since_ms: since / 1000,
+            newest,
+            pinned: pins.snapshots.get(&table).cloned().unwrap_or_default(),
+        };
+        let mut told = TendedTable::of(&table);
+        match tend_table(engine, &table, &kept, &pins, now, body.dry_run, by, &mut told).await {
+            Ok(()) => {}
+            Err(Untended::Stopping) => return Err(RequestError::Stopping.into()),
+            Err(Untended::Lake(error)) => {
+                tracing::warn!(%table, %error, "old versions of a table stay as they are");
+                told.error = Some(error.to_string());
+            }
+        }
+        answer.tables.push(told);
+    }
+    Ok(answer)
+}
+
+enum Untended {
+    Lake(LakeError),
+    Stopping,
+}
+
+impl From<LakeError> for Untended {
+    fn from(error: LakeError) -> Self {
+        Self::Lake(error)
+    }
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "called once; the parts come from different places"
+)]
+async fn tend_table(
+    engine: &EngineHandle,
+    key: &AssetKey,
+    kept: &KeptSnapshots,
+    pins: &Pins,
+    now: Micros,
+    dry_run: bool,
+    by: &str,
+    told: &mut TendedTable,
+) -> Result<(), Untended> {
+    for left in (0..TRIES).rev() {
+        let Some(pointer) = pointer(engine, key).await? else {
+            return Ok(());
+        };
+        let table = engine.lake().table(key, &pointer).await?;
+        let plan = plan_expiry(&table, kept).await?;
+        told.snapshots = plan.snapshots as u64;
+        told.expired = plan.expired.len() as u64;
+        told.files = plan.files.len() as u64;
+        told.bytes = plan.files.iter().map(|file| file.bytes).sum();
+        told.held = plan
+            .held
+            .iter()
+            .map(|(snapshot, why)| HeldSnapshot {
+                snapshot: snapshot.id,
+                needed_by: why.clone(),
+            })
+            .collect();
+        if dry_run || plan.expired.is_empty() {
+            break;
+        }
+        let to = prepare_expiry(&table, &plan, environment::seed()).await?;
+        let (table, from, counts) = (key.clone(), pointer, (told.expired, told.files, told.bytes));
+        let (by, moved_to) = (by.to_owned(), to.clone());
+        let asked = engine.driver().request(move |request| Input::SnapshotsExpire {
+            request,
+            table,
+            from,
+            to: moved_to,
+            counts,
+            by,
+        });
+        match asked.await {
+            Some(Answer::Expired { moved: true }) => {
+                told.failed.extend(removed(plan.files).await?.failed);
+                break;
+            }
+            Some(_) => {
+                abandon_expiry(engine.lake(), &to)?;
+                if left == 0 {
+                    told.error = Some("the table is written all the time; nothing was removed".to_owned());
+                    told.expired = 0;
+                    return Ok(());
+                }
+            }
+            None => return Err(Untended::Stopping),
+        }
+    }
+    let Some(pointer) = pointer(engine, key).await? else {
+        return Ok(());
+    };
+    let table = engine.lake().table(key, &pointer).await?;
+    let before = pins
+        .earliest
+        .map_or(now - ORPHAN_AGE, |earliest| earliest.min(now - ORPHAN_AGE));
+    let before = UNIX_EPOCH + Duration::from_micros(u64::try_from(before).unwrap_or(0));
+    let found = orphans(&table, before, &pins.metadata).await?;
+    told.orphans = found.len() as u64;
+    told.orphan_bytes = found.iter().map(|file| file.bytes).sum();
+    if !dry_run && !found.is_empty() {
+        told.failed.extend(removed(found).await?.failed);
+    }
+    Ok(())
+}
+
+async fn removed(files: Vec<UnneededFile>) -> Result<plugins::lakehouse::RemovedFiles, Untended> {
+    tokio::task::spawn_blocking(move || remove(&files))
+        .await
+        .map_err(|_| Untended::Stopping)
+}
+
+async fn pointer(engine: &EngineHandle, key: &AssetKey) -> Result<Option<TablePointer>, Untended> {
+    let key = key.clone();
+    engine
+        .driver()
+        .ask(move |world, _| world.pointer(&key).cloned())
+        .await
+        .ok_or(Untended::Stopping)
+}
+
+/// The tables of the selected assets, with those of their quarantined rows; all tables there are if nothing is selected.
+async fn tables(engine: &EngineHandle, selection: Option<&str>) -> Result<Vec<AssetKey>, MaintenanceError> {
+    let selection = match selection {
+        Some(text) => Some(Selection::parse(text).map_err(RequestError::from)?),
+        None => None,
+    };
+    let asked = engine.driver().ask(move |world, at| {
+        let all = world.pointers().map(|(table, _)| table.clone());
+        let Some(selection) = selection else {
+            return Ok(all.collect());
+        };
+        let wanted: BTreeSet<AssetKey> = selected(world, at, selection.as_str())?
+            .into_iter()
+            .flat_map(|key| [quarantine_table(&key), key])
+            .collect();
+        Ok(all.filter(|table| wanted.contains(table)).collect())
+    });
+    let found = asked.await.ok_or(RequestError::Stopping)?;
+    Ok(found.map_err(RequestError::Selection)?)
+}
+
+fn pins(store: &Store) -> Result<Pins, StateError> {
+    let mut pins = Pins {
+        snapshots: BTreeMap::new(),
+        metadata: BTreeSet::new(),
+        earliest: None,
+    };
+    for id in open_attempts(store)? {
+        let Some(attempt) = attempt(store, &id)? else { continue };
+        pins.earliest = Some(
+            pins.earliest
+                .map_or(attempt.started_at, |at| at.min(attempt.started_at)),
+        );
+        pins.add(&attempt.inputs, &format!("attempt {id}"));
+    }
+    let mut after = None;
+    loop {
+        let page = models(store, after.as_ref(), PAGE)?;
+        for model in &page.rows {
+            let mut before = None;
+            loop {
+                let page = versions(store, &model.model, before, PAGE)?;
+                for version in &page.rows {
+                    pins.add(
+                        &version.inputs,
+                        &format!("version {} of {}", version.version, version.model),
+                    );
+                }
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(pins);
+        }
+    }
+}
+
+impl Pins {
+    fn add(&mut self, inputs: &[PinnedVersion], what_for: &str) {
+        for input in inputs {
+            let Some(table) = &input.table else { continue };
+            self.metadata.insert(table.metadata_location.clone());
+            if let Some(snapshot) = table.snapshot_id {
+                let of_table = self.snapshots.entry(input.asset.clone()).or_default();
+                of_table.entry(snapshot).or_insert_with(|| what_for.to_owned());
+            }
+        }
+    }
+}
+
+/// Tends all tables whenever the project says so.
+pub struct Tender(JoinHandle<()>);
+
+impl Tender {
+    /// Starts it. Must be called inside a tokio runtime.
+    pub fn start(engine: EngineHandle) -> Self {
+        Self(tokio::spawn(keep(engine)))
+    }
+
+    /// Stops it: between two steps of a table, which leaves orphans at most.
+    pub async fn stop(self) {
+        self.0.abort();
+        // Either it was aborted, or it ended by itself because the driver did.
+        self.0.await.ok();
+    }
+}
+
+async fn keep(engine: EngineHandle) {
+    let mut projects = engine.projects();
+    loop {
+        let project = projects.borrow_and_update().clone();
+        let now = clock::clock()();
+        let next = project
+            .maintenance
+            .timetable
+            .as_ref()
+            .and_then(|timetable| timetable.next(now));
+        let Some(next) = next else {
+            if projects.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        tokio::select! {
+            changed = projects.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                continue;
+            }
+            () = sleep_until(next.at.as_microsecond()) => {}
+        }
+        match tend(&engine, &GcBody::default(), "[maintenance]").await {
+            Ok(answer) => {
+                let sum = |of: fn(&TendedTable) -> u64| answer.tables.iter().map(of).sum::<u64>();
+                tracing::info!(
+                    tables = answer.tables.len(),
+                    snapshots = sum(|table| table.expired),
+                    files = sum(|table| table.files + table.orphans),
+                    bytes = sum(|table| table.bytes + table.orphan_bytes),
+                    "old versions of tables were removed"
+                );
+            }
+            Err(MaintenanceError::Request(RequestError::Stopping)) => return,
+            Err(error) => {
+                tracing::error!(%error, "old versions of tables could not be removed");
+                tokio::time::sleep(AFTER_TROUBLE).await;
+            }
+        }
+    }
+}

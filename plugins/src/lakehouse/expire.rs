@@ -1,0 +1,348 @@
+//! Which snapshots of a table nobody needs any more, and which files only they needed.
+//!
+//! ```text
+//! plan_expiry ─► Expiry ─► prepare_expiry ─► new TablePointer ─(the owner moves the pointer)─► remove
+//! ```
+//! A snapshot may go once it stopped being the current one long enough ago, unless it is among the newest, a tag or branch points
+//! to it, or the caller pins it. What a file is needed for is asked of the manifests of every snapshot that stays: one that cannot
+//! be read ends it all, and nothing is removed. Files are removed after the pointer has moved; a crash between the two leaves
+//! orphans, which [`orphans`] finds later: files of the table's folder that no snapshot refers to and that are old enough not to
+//! belong to a step under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ahash::{HashMap, HashSet};
+use assets::outcome::TablePointer;
+use iceberg::spec::{SnapshotRef, TableMetadata};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use uuid::Uuid;
+
+use super::history::SnapshotInfo;
+use super::storage::{SealTogether, local_path};
+use super::{Lake, LakeError, LakeTable};
+
+/// What is kept in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptSnapshots {
+    /// Snapshots that were current at this time (milliseconds since 1970) or later.
+    pub since_ms: i64,
+    /// So many of the newest.
+    pub newest: usize,
+    /// These, and what needs them.
+    pub pinned: BTreeMap<i64, String>,
+}
+
+/// What can be done without.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Expiry {
+    /// Snapshots that nobody needs, oldest first.
+    pub expired: Vec<SnapshotInfo>,
+    /// Old snapshots that stay, and what for.
+    pub held: Vec<(SnapshotInfo, String)>,
+    /// Snapshots of the table, the current one too.
+    pub snapshots: usize,
+    /// Files that only the expired ones need.
+    pub files: Vec<UnneededFile>,
+}
+
+/// A file to remove.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnneededFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What removing files came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemovedFiles {
+    /// How many were removed; those that were gone already count.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What could not be removed, for people. It is found again as an orphan.
+    pub failed: Vec<String>,
+}
+
+/// Finds the snapshots of a table that may go, and what goes with them. Changes nothing.
+///
+/// # Errors
+/// A manifest list or manifest of any snapshot cannot be read: what is needed is not known then.
+pub async fn plan_expiry(table: &LakeTable, kept: &KeptSnapshots) -> Result<Expiry, LakeError> {
+    let metadata = table.metadata();
+    let mut snapshots: Vec<&SnapshotRef> = metadata.snapshots().collect();
+    snapshots.sort_by_key(|snapshot| (snapshot.sequence_number(), snapshot.snapshot_id()));
+    let newest: BTreeSet<i64> = snapshots
+        .iter()
+        .rev()
+        .take(kept.newest)
+        .map(|snapshot| snapshot.snapshot_id())
+        .collect();
+    let mut plan = Expiry {
+        snapshots: snapshots.len(),
+        ..Expiry::default()
+    };
+    let (until, references) = (last_current_ms(metadata), references(metadata)?);
+    let mut stays = Vec::new();
+    let mut goes = Vec::new();
+    for snapshot in &snapshots {
+        let id = snapshot.snapshot_id();
+        let current = metadata.current_snapshot_id() == Some(id) || table.pointer().snapshot_id == Some(id);
+        if current || newest.contains(&id) || until[&id] >= kept.since_ms {
+            stays.push(*snapshot);
+        } else if let Some(why) = references.get(&id).or_else(|| kept.pinned.get(&id)) {
+            plan.held.push((SnapshotInfo::of(snapshot), why.clone()));
+            stays.push(*snapshot);
+        } else {
+            plan.expired.push(SnapshotInfo::of(snapshot));
+            goes.push(*snapshot);
+        }
+    }
+    if goes.is_empty() {
+        return Ok(plan);
+    }
+    let needed = Needed::by(table, &stays).await?;
+    let unneeded = needed.unneeded_of(table, &goes).await?;
+    plan.files = unneeded.into_iter().map(sized).collect();
+    Ok(plan)
+}
+
+/// Writes the table's metadata without the expired snapshots. The pointer still has to be moved to it, from the one that `table`
+/// was opened with; until then nothing refers to it.
+///
+/// # Errors
+/// The metadata cannot be written; or it was last written at a time that is yet to come by this machine's clock.
+pub async fn prepare_expiry(table: &LakeTable, plan: &Expiry, seed: u64) -> Result<TablePointer, LakeError> {
+    let lake = table.lake();
+    let ids: Vec<i64> = plan.expired.iter().map(|snapshot| snapshot.id).collect();
+    let before = &table.pointer().metadata_location;
+    let metadata = table
+        .metadata()
+        .as_ref()
+        .clone()
+        .into_builder(Some(before.clone()))
+        .remove_snapshots(&ids)
+        .build()
+        .map_err(|error| LakeError::iceberg("build the next version of", table.key(), error))?
+        .metadata;
+    let bytes = serde_json::to_vec(&metadata)
+        .map_err(|error| LakeError::Internal(format!("the metadata of {} has no JSON form: {error}", table.key())))?;
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut id = [0; 16];
+    random.fill_bytes(&mut id);
+    let id: Uuid = uuid::Builder::from_random_bytes(id).into_uuid();
+    let version = super::commit::version_of(before) + 1;
+    let location = format!("{}/metadata/{version:05}-{id}.metadata.json", metadata.location());
+    let waiting = SealTogether::new(lake.storage().clone());
+    waiting.put(&location, &bytes)?;
+    waiting.seal().await?;
+    lake.remember_metadata(&location, Arc::new(metadata), bytes.len());
+    Ok(TablePointer {
+        metadata_location: location,
+        snapshot_id: table.pointer().snapshot_id,
+    })
+}
+
+/// Files of the table's own folder that no snapshot, nor the metadata and its log, refers to, that are not among `also_needed` (locations
+/// of earlier metadata that someone still reads by), and that were last written before `written_before`. Only files with the names that Iceberg's writers give are looked at; what else people keep there stays.
+///
+/// # Errors
+/// As [`plan_expiry`]; or the folder cannot be read.
+pub async fn orphans(
+    table: &LakeTable,
+    written_before: SystemTime,
+    also_needed: &BTreeSet<String>,
+) -> Result<Vec<UnneededFile>, LakeError> {
+    let metadata = table.metadata();
+    let snapshots: Vec<&SnapshotRef> = metadata.snapshots().collect();
+    let mut needed = Needed::by(table, &snapshots).await?.paths;
+    needed.insert(path_of(&table.pointer().metadata_location)?);
+    for location in also_needed {
+        needed.insert(path_of(location)?);
+    }
+    for entry in metadata.metadata_log() {
+        needed.insert(path_of(&entry.metadata_file)?);
+    }
+    for statistics in metadata.statistics_iter() {
+        needed.insert(path_of(&statistics.statistics_path)?);
+    }
+    for statistics in metadata.partition_statistics_iter() {
+        needed.insert(path_of(&statistics.statistics_path)?);
+    }
+    let folder = path_of(metadata.location())?;
+    // Another table's files, moved in by its metadata, are not ours to judge.
+    let mut found = Vec::new();
+    for (part, endings) in [
+        ("data", &[".parquet", ".tmp"][..]),
+        ("metadata", &[".metadata.json", ".avro", ".tmp"][..]),
+    ] {
+        walk(&folder.join(part), &mut |path, file| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let old = file.modified().is_ok_and(|written| written < written_before);
+            if old && endings.iter().any(|ending| name.ends_with(ending)) && !needed.contains(path) {
+                found.push(UnneededFile {
+                    path: path.to_path_buf(),
+                    bytes: file.len(),
+                });
+            }
+        })?;
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes files. To be called once no version of the table that anyone can open refers to them.
+pub fn remove(files: &[UnneededFile]) -> RemovedFiles {
+    let mut removed = RemovedFiles::default();
+    for file in files {
+        match fs::remove_file(&file.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                removed.failed.push(format!("`{}`: {error}", file.path.display()));
+            }
+            _ => {
+                removed.files += 1;
+                removed.bytes += file.bytes;
+            }
+        }
+    }
+    removed
+}
+
+/// Takes back metadata that [`prepare_expiry`] wrote and that no pointer was moved to.
+pub fn abandon_expiry(lake: &Lake, prepared: &TablePointer) -> Result<(), LakeError> {
+    Ok(lake.storage().remove(&prepared.metadata_location)?)
+}
+
+/// Until when each snapshot was the current one: until another one followed it in the log, or, where the log does not reach, was
+/// built on it. One that nothing was built on, and that is not current either, never was for longer than an instant.
+fn last_current_ms(metadata: &TableMetadata) -> HashMap<i64, i64> {
+    let mut until: HashMap<i64, i64> = HashMap::default();
+    let log = metadata.history();
+    for (entry, next) in log.iter().zip(log.iter().skip(1)) {
+        let left = until.entry(entry.snapshot_id).or_insert(i64::MIN);
+        *left = (*left).max(next.timestamp_ms());
+    }
+    let mut built_on: HashMap<i64, i64> = HashMap::default();
+    for snapshot in metadata.snapshots() {
+        if let Some(parent) = snapshot.parent_snapshot_id() {
+            let first = built_on.entry(parent).or_insert(i64::MAX);
+            *first = (*first).min(snapshot.timestamp_ms());
+        }
+    }
+    for snapshot in metadata.snapshots() {
+        let id = snapshot.snapshot_id();
+        until
+            .entry(id)
+            .or_insert_with(|| built_on.get(&id).copied().unwrap_or_else(|| snapshot.timestamp_ms()));
+    }
+    until
+}
+
+/// The tags and branches but the main one, by the snapshot that they point to.
+fn references(metadata: &TableMetadata) -> Result<BTreeMap<i64, String>, LakeError> {
+    // The library keeps them to itself, but writes them.
+    let written = serde_json::to_value(metadata)
+        .map_err(|error| LakeError::Internal(format!("table metadata has no JSON form: {error}")))?;
+    let mut found = BTreeMap::new();
+    for (name, reference) in written["refs"].as_object().into_iter().flatten() {
+        if name != "main"
+            && let Some(id) = reference["snapshot-id"].as_i64()
+        {
+            let kind = reference["type"].as_str().unwrap_or("reference");
+            found.entry(id).or_insert_with(|| format!("{kind} `{name}`"));
+        }
+    }
+    Ok(found)
+}
+
+/// The files of some snapshots.
+struct Needed {
+    paths: HashSet<PathBuf>,
+}
+
+impl Needed {
+    async fn by(table: &LakeTable, snapshots: &[&SnapshotRef]) -> Result<Self, LakeError> {
+        let mut paths = HashSet::default();
+        let mut seen: HashSet<String> = HashSet::default();
+        for snapshot in snapshots {
+            for path in files_of(table, snapshot, &mut seen).await? {
+                paths.insert(path);
+            }
+        }
+        Ok(Self { paths })
+    }
+
+    /// The files of other snapshots that are not among these, each once.
+    async fn unneeded_of(&self, table: &LakeTable, snapshots: &[&SnapshotRef]) -> Result<BTreeSet<PathBuf>, LakeError> {
+        let mut unneeded = BTreeSet::new();
+        let mut seen: HashSet<String> = HashSet::default();
+        for snapshot in snapshots {
+            for path in files_of(table, snapshot, &mut seen).await? {
+                if !self.paths.contains(&path) {
+                    unneeded.insert(path);
+                }
+            }
+        }
+        Ok(unneeded)
+    }
+}
+
+/// The manifest list, manifests and live files of a snapshot; what is in manifests that were `seen` is left out.
+async fn files_of(
+    table: &LakeTable,
+    snapshot: &SnapshotRef,
+    seen: &mut HashSet<String>,
+) -> Result<Vec<PathBuf>, LakeError> {
+    let lake = table.lake();
+    let list = lake.manifest_list(snapshot, table.metadata().format_version()).await?;
+    let mut files = vec![path_of(snapshot.manifest_list())?];
+    for manifest in list.entries() {
+        if !seen.insert(manifest.manifest_path.clone()) {
+            continue;
+        }
+        files.push(path_of(&manifest.manifest_path)?);
+        for entry in lake.manifest(manifest).await?.alive() {
+            files.push(path_of(entry.data_file().file_path())?);
+        }
+    }
+    Ok(files)
+}
+
+fn path_of(location: &str) -> Result<PathBuf, LakeError> {
+    Ok(local_path(location)?)
+}
+
+fn sized(path: PathBuf) -> UnneededFile {
+    // One that is gone already weighs nothing.
+    let bytes = fs::metadata(&path).map_or(0, |file| file.len());
+    UnneededFile { path, bytes }
+}
+
+/// Every file below a folder; links are not followed.
+fn walk(folder: &Path, see: &mut impl FnMut(&Path, &fs::Metadata)) -> Result<(), LakeError> {
+    let failed = |error: std::io::Error| LakeError::io("list", folder.display(), error);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        match fs::symlink_metadata(&path) {
+            Ok(file) if file.is_dir() => walk(&path, see)?,
+            Ok(file) if file.is_file() => see(&path, &file),
+            Ok(_) => {}
+            // Someone else removed it meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
+}
