@@ -24,6 +24,7 @@ mod plan;
 mod promote;
 mod query;
 mod remote;
+mod replay;
 mod restore;
 mod retry;
 mod runs;
@@ -43,6 +44,8 @@ use clap::{Parser, Subcommand};
 
 pub use exit::{Exit, Stop};
 use terminal::Terminal;
+
+use crate::edge::environment;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -87,6 +90,7 @@ enum Command {
     Logs(logs::Logs),
     Why(why::Why),
     Impact(impact::Impact),
+    Replay(replay::Replay),
     Models(models::Models),
     Promote(promote::Promote),
     Cancel(cancel::Cancel),
@@ -122,6 +126,8 @@ pub fn main() -> ExitCode {
     if matches!(cli.command, Command::Console) {
         return crate::edge::console::run();
     }
+    // Queries run in this process, or in those that set it for themselves.
+    environment::large_pages(matches!(cli.command, Command::Query(_) | Command::Replay(_)));
     let terminal = Terminal::new(cli.json);
     let place = look::Place::new(cli.project);
     let result = match cli.command {
@@ -138,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Logs(command) => command.run(&place, &terminal),
         Command::Why(command) => command.run(&place, &terminal),
         Command::Impact(command) => command.run(&place, &terminal),
+        Command::Replay(command) => command.run(&place, &terminal),
         Command::Models(command) => command.run(&place, &terminal),
         Command::Promote(command) => command.run(&place, &terminal),
         Command::Cancel(command) => command.run(&place, &terminal),

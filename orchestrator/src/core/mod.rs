@@ -23,6 +23,7 @@ mod invariants;
 mod limits;
 mod plan;
 mod queue;
+mod replay;
 mod scope;
 mod staleness;
 mod upkeep;
@@ -43,6 +44,7 @@ pub use invariants::{InvariantId, check as check_invariants, check_same, check_s
 pub use limits::InUse;
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use queue::{Wait, WaitsFor, waits, waits_of};
+pub use replay::replay;
 pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
 pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{

@@ -17,6 +17,7 @@ use plugins::query::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::environment;
 use super::worker_process::limit_memory;
 use crate::as_of::AsOf;
 
@@ -74,6 +75,7 @@ pub struct QueryFailure {
 
 /// Runs one query.
 pub fn run() -> ExitCode {
+    environment::large_pages(true);
     match answer() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -22,6 +22,7 @@
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `query_process`, `console`, `queried` | a query of the console, seen from the daemon and from inside; what it reads |
 //! | `reserve` | space that is kept for a full disk |
+//! | `replay` | makes what was published again, to compare |
 //! | `retention` | when what is too old is removed |
 //! | `maintenance` | when versions of tables that nobody needs are |
 //! | `log` | the program's own log |
@@ -58,6 +59,7 @@ pub mod process_figures;
 pub mod processes;
 pub mod queried;
 pub mod query_process;
+pub mod replay;
 mod reserve;
 mod retention;
 pub mod retry;

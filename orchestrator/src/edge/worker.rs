@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::messages::{FromWorker, TableAnswer, TableQuestion, ToWorker, WorkerSettings};
 use super::processes::{Processes, adopt_orphans, end_marked};
 use super::worker_process::limit_memory;
-use super::{clock, fault, frame};
+use super::{clock, environment, fault, frame};
 
 /// Stack of the threads that plan and run queries. Planning recurses over the query; DataFusion grows the stack where it
 /// knows that it recurses, and this much is for where it does not.
@@ -45,6 +45,7 @@ pub fn run() -> ExitCode {
     let stacks = (settings.threads.max(1) + FILE_THREADS) * STACK_BYTES;
     limit_memory(settings.memory_limit_bytes + stacks as u64);
     adopt_orphans();
+    environment::large_pages(true);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads.max(1))
         .max_blocking_threads(FILE_THREADS)

@@ -57,7 +57,7 @@ pub use expire::{
 pub use history::{PartitionRows, SnapshotInfo, history, partition_rows, snapshot_as_of};
 pub use lake::Lake;
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
-pub use staging::{StagingOptions, StagingPartitions, StagingWriter, staged_provider};
+pub use staging::{StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_provider};
 pub use storage::{LocalStorage, LocalStorageFactory, PathError, UnsealedFile};
 pub use table::{LakeTable, ScanOptions};
 pub use verify::{Verified, verify};

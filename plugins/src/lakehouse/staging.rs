@@ -514,6 +514,21 @@ pub fn staged_provider(lake: &Lake, staged: &[StagedTable]) -> Result<Arc<dyn Ta
     )?))
 }
 
+/// Removes the files of staged rows that will not be published.
+///
+/// # Errors
+/// A file cannot be removed; the others are.
+pub fn discard_staged(lake: &Lake, staged: &[StagedTable]) -> Result<(), LakeError> {
+    let mut first = Ok(());
+    for table in staged {
+        for file in staged_files(table)? {
+            let removed = lake.storage().remove(&file.path);
+            first = first.and(removed.map_err(LakeError::from));
+        }
+    }
+    first
+}
+
 /// The schema that a staged table was written with.
 pub(crate) fn staged_schema(staged: &StagedTable) -> Result<Schema, LakeError> {
     <Schema as serde::Deserialize>::deserialize(&staged.schema)

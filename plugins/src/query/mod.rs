@@ -12,6 +12,7 @@ mod local_time;
 mod memory;
 mod one_way;
 mod render;
+mod same_rows;
 mod session;
 
 pub use catalog::{QueryTable, TableResolver};
@@ -19,4 +20,5 @@ pub use changed_rows::{ChangesOrder, RowChanges, changed_rows};
 pub use error::{QueryError, engine_error};
 pub use first_rows::{RowsOrder, first_rows};
 pub use render::{RenderError, Rendered, ResultFormat, render};
+pub use same_rows::{CompareOptions, RowsCompared, compare_rows};
 pub use session::{AsOf, QueryOptions, QuerySession, parameter};

@@ -18,6 +18,7 @@ mod live_definitions;
 mod observation;
 mod quarantine;
 mod queue;
+mod replay;
 mod retries;
 mod schema_change;
 mod sensor_kinds;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use assets::outcome::{Failure, FailureClass};
-use assets::{Asset, AssetPartition, InputRole, WriteMode};
+use assets::{Asset, AssetKey, AssetPartition, InputRole, WriteMode};
 use state::event::{Event, Micros, PinnedVersion};
 
 use super::super::effect::{Decision, Effect, StartAttempt, StartInput, StartModel, StartPartition};
@@ -169,18 +169,7 @@ fn start(
             key,
         }
     });
-    let mut tables: BTreeSet<_> = asset
-        .inputs
-        .iter()
-        .filter(|input| input.role == InputRole::Rows)
-        .map(|input| &input.asset)
-        .collect();
-    for check in &asset.checks {
-        if let CheckRule::ForeignKey { references, .. } = &check.rule {
-            tables.insert(references);
-        }
-    }
-    let inputs = tables.into_iter().map(|table| StartInput {
+    let inputs = tables_read(asset).into_iter().map(|table| StartInput {
         asset: table.clone(),
         table: world.pointer(table).cloned(),
         partition_column: run
@@ -234,8 +223,18 @@ fn pins(start: &StartAttempt) -> Vec<PinnedVersion> {
     tables.chain(models).collect()
 }
 
+/// The tables that a step reads, for its rows or for its checks.
+pub(in super::super) fn tables_read(asset: &Asset) -> BTreeSet<&AssetKey> {
+    let inputs = asset.inputs.iter().filter(|input| input.role == InputRole::Rows);
+    let referenced = asset.checks.iter().filter_map(|check| match &check.rule {
+        CheckRule::ForeignKey { references, .. } => Some(references),
+        _ => None,
+    });
+    inputs.map(|input| &input.asset).chain(referenced).collect()
+}
+
 /// The same code draws the same numbers, in whatever batch and however often its steps run.
-fn seed_of(asset: &Asset) -> u64 {
+pub(in super::super) fn seed_of(asset: &Asset) -> u64 {
     let bytes = asset.key.as_str().bytes().chain(asset.fingerprint.as_str().bytes());
     bytes.fold(0, |seed, byte| split_mix(seed, u64::from(byte)))
 }

@@ -22,6 +22,7 @@ mod submit;
 mod timeout;
 mod turn;
 
+pub(super) use admit::{seed_of, tables_read};
 pub use automation::{AUTOMATION, Explanation, explain};
 pub use freshness::{FreshnessNow, freshness_now};
 pub use schedule::schedule_of;

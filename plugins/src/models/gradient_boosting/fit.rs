@@ -6,10 +6,10 @@ use super::super::matrix::{Task, TrainingMatrix};
 use super::super::seed::Seed;
 use super::bins::BinnedRows;
 use super::gradients::Gradients;
-use super::grow::{Ground, grow};
+use super::grow::{Ground, add_leaves, grow};
 use super::parameters::GradientBoosting;
 use super::split::Rules;
-use super::tree::{Ensemble, TreeBuilder};
+use super::tree::Ensemble;
 
 /// Purpose numbers of the seeds.
 const VALIDATION: u64 = 2;
@@ -58,8 +58,12 @@ pub(in super::super) fn fit(
         }
         gradients.update(task, &scores, &matrix.target, threads);
         let sampled = Seed::of(parameters.seed, ROWS, round as u64);
-        let sees_row = |row: u32| parameters.subsample >= 1.0 || sampled.chooses(u64::from(row), parameters.subsample);
-        let (mut seen, unseen): (Vec<u32>, Vec<u32>) = training.iter().partition(|&&row| sees_row(row));
+        let sees_row = |row: u32| sampled.chooses(u64::from(row), parameters.subsample);
+        let (mut seen, unseen): (Vec<u32>, Vec<u32>) = if parameters.subsample >= 1.0 {
+            (training.clone(), Vec::new())
+        } else {
+            training.iter().partition(|&&row| sees_row(row))
+        };
         let sees = seen_features(parameters, matrix.features.len(), round);
         let ground = Ground {
             binned: &binned,
@@ -76,11 +80,8 @@ pub(in super::super) fn fit(
             sees: sees.as_deref(),
             threads,
         };
-        let tree: TreeBuilder = grow(&ground, &mut seen, |rows, value| {
-            for &row in rows {
-                scores[row as usize] += value;
-            }
-        });
+        let (tree, leaves) = grow(&ground, &mut seen);
+        add_leaves(&mut scores, &seen, &leaves, threads);
         for &row in unseen.iter().chain(&validation) {
             scores[row as usize] += tree.follow(&binned, row as usize);
         }

@@ -119,12 +119,55 @@ pub(super) struct Ground<'a> {
     pub(super) threads: usize,
 }
 
-/// Grows a tree on these rows (ascending), which are reordered by leaf. Leaves are told to `leaf` with their rows.
-pub(super) fn grow(ground: &Ground<'_>, rows: &mut [u32], mut leaf: impl FnMut(&[u32], f64)) -> TreeBuilder {
-    let sums = rows.iter().fold([0, 0], |sums, &row| {
-        let [first, second] = ground.gradients.rows[row as usize];
-        [sums[0] + i64::from(first), sums[1] + i64::from(second)]
+/// Rows of one leaf: a run of the row list, in ascending order.
+pub(super) struct LeafRows {
+    start: usize,
+    end: usize,
+    value: f64,
+}
+
+/// Adds the values of leaves to the scores of their rows.
+pub(super) fn add_leaves(scores: &mut [f64], rows: &[u32], leaves: &[LeafRows], threads: usize) {
+    let share = scores.len().div_ceil(threads.max(1)).max(1);
+    let mut parts: Vec<(usize, &mut [f64])> = scores
+        .chunks_mut(share)
+        .enumerate()
+        .map(|(place, part)| (place * share, part))
+        .collect();
+    parallel::for_each(threads, &mut parts, |(from, part)| {
+        let until = *from + part.len();
+        for leaf in leaves {
+            let own = &rows[leaf.start..leaf.end];
+            let first = own.partition_point(|&row| (row as usize) < *from);
+            let last = own.partition_point(|&row| (row as usize) < until);
+            for &row in &own[first..last] {
+                part[row as usize - *from] += leaf.value;
+            }
+        }
     });
+}
+
+/// Rows per piece of a sum.
+const PIECE: usize = 1 << 15;
+
+/// The derivatives of all rows. Sums of integers: the order does not matter.
+fn total(ground: &Ground<'_>, rows: &[u32]) -> Sums {
+    let mut pieces: Vec<(&[u32], Sums)> = rows.chunks(PIECE).map(|rows| (rows, [0, 0])).collect();
+    parallel::for_each(ground.threads, &mut pieces, |(rows, sums)| {
+        for &row in *rows {
+            let [first, second] = ground.gradients.rows[row as usize];
+            sums[0] += i64::from(first);
+            sums[1] += i64::from(second);
+        }
+    });
+    pieces
+        .iter()
+        .fold([0, 0], |all, (_, sums)| [all[0] + sums[0], all[1] + sums[1]])
+}
+
+/// Grows a tree on these rows (ascending), which are reordered by leaf.
+pub(super) fn grow(ground: &Ground<'_>, rows: &mut [u32]) -> (TreeBuilder, Vec<LeafRows>) {
+    let sums = total(ground, rows);
     let weight = |sums: Sums| sums[1] as f64 * ground.rules.second_unit;
     let mut tree = TreeBuilder::new(weight(sums));
     let mut groups = start_groups(ground);
@@ -139,10 +182,12 @@ pub(super) fn grow(ground: &Ground<'_>, rows: &mut [u32], mut leaf: impl FnMut(&
         smaller: root,
         larger: None,
     }];
-    let close = |tree: &mut TreeBuilder, node: &Node, rows: &[u32], leaf: &mut dyn FnMut(&[u32], f64)| {
+    let mut leaves = Vec::new();
+    let mut close = |tree: &mut TreeBuilder, node: &Node| {
         let value = ground.rules.leaf(node.sums) * ground.learning_rate;
         tree.leaf(node.id, value);
-        leaf(&rows[node.start..node.end], value);
+        let (start, end) = (node.start, node.end);
+        leaves.push(LeafRows { start, end, value });
     };
     let mut scratch = vec![0_u32; rows.len()];
     for depth in 0..ground.max_depth {
@@ -169,7 +214,7 @@ pub(super) fn grow(ground: &Ground<'_>, rows: &mut [u32], mut leaf: impl FnMut(&
         for (place, node) in nodes.iter().enumerate() {
             match best(place) {
                 Some(split) => parting.push((place, *node, split.clone())),
-                None => close(&mut tree, node, rows, &mut leaf),
+                None => close(&mut tree, node),
             }
         }
         families.clear();
@@ -199,8 +244,8 @@ pub(super) fn grow(ground: &Ground<'_>, rows: &mut [u32], mut leaf: impl FnMut(&
                 sums: right_sums,
             };
             if deepest || !(ground.rules.splittable(left.sums) || ground.rules.splittable(right.sums)) {
-                close(&mut tree, &left, rows, &mut leaf);
-                close(&mut tree, &right, rows, &mut leaf);
+                close(&mut tree, &left);
+                close(&mut tree, &right);
                 continue;
             }
             let (smaller, larger) = if left.rows() <= right.rows() {
@@ -219,7 +264,7 @@ pub(super) fn grow(ground: &Ground<'_>, rows: &mut [u32], mut leaf: impl FnMut(&
         }
     }
     // With a depth of zero levels left, families is empty: the loop closes or splits every node it meets.
-    tree
+    (tree, leaves)
 }
 
 fn start_groups<'a>(ground: &Ground<'a>) -> Vec<GroupState<'a>> {
