@@ -173,8 +173,9 @@ struct Driver {
     held: Held,
 }
 
-/// What the world knows and the store does not yet: ends of attempts, of which nobody hears before they are committed. They need
-/// not be synced by themselves, since what was staged with them is about to be.
+/// What the world knows and the store does not yet: that steps were staged and attempts ended, of which nobody hears before it is
+/// committed. It need not be synced by itself, since what was staged is about to be published; and after a crash before that the step is
+/// done again either way.
 #[derive(Default)]
 struct Held {
     /// To decide them again should the world have to be loaded again.
@@ -389,7 +390,8 @@ impl Driver {
             events.extend(decided.events);
             effects.extend(decided.effects);
         }
-        let can_wait = |recorded: &Recorded| matches!(recorded.event, Event::AttemptEnded { .. });
+        let can_wait =
+            |recorded: &Recorded| matches!(recorded.event, Event::AttemptEnded { .. } | Event::StepStaged { .. });
         let goes_before = |effect: &Effect| matches!(effect, Effect::Prepare { .. });
         let told = if !events.is_empty() && events.iter().all(can_wait) && effects.iter().all(goes_before) {
             self.held.events.extend(events);
@@ -415,7 +417,7 @@ impl Driver {
         if held.events.is_empty() {
             return Ok(());
         }
-        // Ends of attempts move no table's pointer, so nothing can refuse them.
+        // Neither moves a table's pointer, so nothing can refuse them.
         self.commit(&held.events)?;
         self.forget(&held.events);
         self.tell(held.events);
