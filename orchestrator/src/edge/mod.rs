@@ -23,7 +23,7 @@
 //! | `query_process`, `console`, `queried` | a query of the console, seen from the daemon and from inside; what it reads |
 //! | `reserve` | space that is kept for a full disk |
 //! | `retention` | when what is too old is removed |
-//! | `log` | the program's own log |
+//! | `log`, `kept_lines` | the program's own log, and the newest of its lines |
 //! | `backup` | one file with the state of a moment |
 //! | `fsck` | is everything still what it says |
 //! | `committer`, `order` | from decisions to commits and orders |
@@ -45,6 +45,7 @@ pub mod folder;
 mod frame;
 pub mod fsck;
 pub mod kept_files;
+pub mod kept_lines;
 mod lineage;
 pub mod log;
 pub mod messages;
