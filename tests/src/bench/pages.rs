@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A large project, and beside it one asset that can be made.
 fn project(settings: &Settings) -> Result<Project, BenchError> {
     let project = Project::new(&[]);
-    write_project(project.path(), ASSETS / settings.divide)?;
+    write_project(&project.path(), ASSETS / settings.divide)?;
     project.write(
         "assets/jobs.toml",
         b"[asset.jobs.made]\nkind = \"sql\"\nsql = \"SELECT 1 AS n\"\n",
@@ -137,9 +137,10 @@ pub(super) fn viewers(settings: &Settings) -> Result<Measured, BenchError> {
     daemon.get("/");
     let alone = busy(&daemon)?;
     let (over, looks, open) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let client = daemon.client().clone();
     let (idle, watched) = std::thread::scope(|scope| {
         for _ in 0..VIEWERS {
-            scope.spawn(|| view(daemon.client(), &over, &open, &looks));
+            scope.spawn(|| view(&client, &over, &open, &looks));
         }
         until("everybody is connected", || {
             (open.load(Ordering::Relaxed) == VIEWERS).then_some(())

@@ -273,14 +273,14 @@ keep_runs = 1
         ticks.contains(&run) && ticks.contains("removed since") && !ticks.contains(&format!("/runs/{run}")),
         "{ticks}"
     );
-    let told = daemon.get(&format!("/runs/{run}"));
-    assert_eq!(told.status, 404);
+    let page = daemon.get(&format!("/runs/{run}"));
+    assert_eq!(page.status, 404);
     for fact in [
         "was removed",
         "the sensor landing still has the tick",
         "href=\"/sensors?sensor=landing\"",
     ] {
-        assert!(told.body.contains(fact), "{fact}: {}", told.body);
+        assert!(page.body.contains(fact), "{fact}: {}", page.body);
     }
     until("a key is forgotten", || (told() == 1).then_some(()));
     project.run(&["fsck"]).expect(0);

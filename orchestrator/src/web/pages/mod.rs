@@ -176,6 +176,6 @@ mod tests {
             &("/<b>".to_owned(), "<b>"),
         );
         assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
-        assert!(page.contains("404") && page.contains("href=\"/\""), "{page}");
+        assert!(page.contains("404") && page.contains("href=\"/&#60;b&#62;\""), "{page}");
     }
 }
