@@ -12,7 +12,7 @@ use crate::secret::SecretReference;
 use crate::selection::Selection;
 
 /// What can go wrong with something, and be over again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
     /// A step failed, and its run with it.

@@ -194,7 +194,7 @@ impl Failure {
 }
 
 /// A raw file as it was when it was read; its identity decides whether what was made of it is still fresh.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SourceFile {
     /// Path relative to the project, `/` between parts; absolute if it is outside.
     pub path: String,

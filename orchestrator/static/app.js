@@ -91,7 +91,8 @@ async function refresh() {
 const head = byId("head");
 const thisRun = head && head.dataset.run;
 let source = null;
-let seq = null;
+// What the page shows; what was committed since is told first.
+let seq = document.body.dataset.seen ?? null;
 
 function concerns(told) {
   if (!document.querySelector("[data-live][id]")) return false;

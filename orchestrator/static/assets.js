@@ -4,8 +4,13 @@
 (() => {
   // ---- What is only for those with a script, and only for those without.
 
-  for (const part of document.querySelectorAll("[data-without-script]")) part.hidden = true;
-  for (const part of document.querySelectorAll("[data-with-script]")) part.hidden = false;
+  const sort = () => {
+    for (const part of document.querySelectorAll("[data-without-script]")) part.hidden = true;
+    for (const part of document.querySelectorAll("[data-with-script]")) part.hidden = false;
+  };
+  sort();
+  // What was fetched again is as the server made it, for either.
+  document.addEventListener("refreshed", sort);
 
   // ---- The catalog: the same page, asked again while one types; only its list is taken over.
 

@@ -12,7 +12,8 @@
   // On a narrow screen the navigation scrolls; the page one is on should be seen.
   const here = document.querySelector("header nav a.here");
   if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2;
-  let going = 0;
+  // When `g` was pressed. A page is young at first: no time of its own means never.
+  let going = -Infinity;
 
   function made(name, ...children) {
     const node = document.createElement(name);
@@ -72,6 +73,8 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
+    const second = performance.now() - going < 1200;
+    going = -Infinity;
     if (event.key === "/") {
       const search = document.querySelector("[data-search]");
       if (!search) return;
@@ -80,8 +83,7 @@
       search.select();
     } else if (event.key === "?") {
       help();
-    } else if (performance.now() - going < 1200 && places.has(event.key)) {
-      going = 0;
+    } else if (second && places.has(event.key)) {
       location.assign(places.get(event.key).href);
     } else if (event.key === "g") {
       going = performance.now();

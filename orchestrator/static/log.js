@@ -71,6 +71,8 @@
         const answer = await fetch(`/api/v1/runs/${log.dataset.run}/log?${asked}`);
         if (!answer.ok) break;
         const part = await answer.json();
+        // What was asked for before the pause and comes after it is asked for again.
+        if (paused) break;
         const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
         if (part.lines.length) {
           const empty = log.querySelector("[data-log-empty]");
@@ -85,7 +87,7 @@
         log.dataset.next = part.next_offset;
         log.dataset.ended = part.ended;
         log.dataset.complete = part.complete;
-        if (!moved || part.complete || paused) break;
+        if (!moved || part.complete) break;
       }
     } catch {
       // Tried again in a moment.

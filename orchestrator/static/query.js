@@ -114,7 +114,12 @@
   const WORDS = "SELECT FROM WHERE GROUP BY ORDER BY HAVING LIMIT JOIN LEFT JOIN ON USING AS AND OR NOT IN IS NULL BETWEEN LIKE CASE WHEN THEN ELSE END DISTINCT COUNT SUM AVG MIN MAX CAST DATE TIMESTAMP INTERVAL UNION ALL WITH OVER PARTITION BY DESC ASC".split(" ");
   const columns = new Map();
   let tables = [];
-  fetch("/api/v1/query/names").then((answer) => answer.json()).then((names) => { tables = names.tables || []; }).catch(() => {});
+  let typing = false;
+  fetch("/api/v1/query/names").then((answer) => answer.json()).then((names) => {
+    tables = names.tables || [];
+    // Whoever typed before the names were there gets them now.
+    if (document.activeElement === sql && typing) complete();
+  }).catch(() => {});
 
   async function columnsOf(table) {
     if (!columns.has(table)) {
@@ -136,6 +141,7 @@
   sql.after(list);
   sql.setAttribute("aria-controls", "complete");
   let chosen = 0;
+  let asked = 0;
 
   const word = () => /[\w.]*$/.exec(sql.value.slice(0, sql.selectionStart))[0];
 
@@ -156,6 +162,8 @@
   }
 
   function close() {
+    typing = false;
+    asked += 1;
     list.hidden = true;
     sql.setAttribute("aria-expanded", "false");
   }
@@ -175,8 +183,16 @@
   }
 
   async function complete() {
+    typing = true;
+    const number = ++asked;
     const found = await offers();
-    if (!found.length) return close();
+    // Names of columns may come late; what was typed or closed since is what counts.
+    if (number !== asked) return;
+    if (!found.length) {
+      list.hidden = true;
+      sql.setAttribute("aria-expanded", "false");
+      return;
+    }
     list.replaceChildren(...found.map(([name, what]) => {
       const item = element("li", "");
       item.setAttribute("role", "option");

@@ -356,6 +356,37 @@ fn a_sensor_that_watches_something_else_reads_from_the_beginning_and_tells_nothi
 }
 
 #[test]
+fn one_that_is_declared_no_more_forgets_after_ninety_days() {
+    const DAY: Micros = 24 * 3600 * SECOND;
+    let watched = sensor("gold.whole", "landing/*.csv");
+    let mut daemon = Daemon::start(std::slice::from_ref(&watched));
+    daemon.look(seen(Some(0), &[event("a.csv", &[])], "1"), None).unwrap();
+    daemon.now += 60 * DAY;
+    daemon.look(seen(Some(1), &[event("b.csv", &[])], "2"), None).unwrap();
+    daemon.take(Input::DefinitionsLoaded(definitions(&[])));
+    let told = |daemon: &Daemon| daemon.world.sensor("landing").unwrap().told();
+    daemon.now += 29 * DAY;
+    daemon.restart(&[], OwnerMode::Daemon);
+    assert_eq!(told(&daemon), 2, "neither was told of ninety days ago");
+    daemon.now += 2 * DAY;
+    daemon.restart(&[], OwnerMode::Foreground);
+    assert_eq!(told(&daemon), 2, "only a daemon keeps sensors");
+    daemon.restart(&[], OwnerMode::Daemon);
+    let forgot = Event::SensorForgot {
+        sensor: "landing".to_owned(),
+        ticks: vec![(1, 1)],
+    };
+    assert_eq!((told(&daemon), daemon.told.contains(&forgot)), (1, true));
+    daemon.now += 60 * DAY;
+    daemon.take(Input::DefinitionsLoaded(definitions(&[])));
+    assert_eq!(told(&daemon), 0);
+    // Declared again it looks afresh, and what it forgot is news.
+    daemon.take(Input::DefinitionsLoaded(definitions(std::slice::from_ref(&watched))));
+    let tick = daemon.look(seen(Some(2), &[event("a.csv", &[])], "1"), None).unwrap();
+    assert_eq!(tick.events.len(), 1);
+}
+
+#[test]
 fn only_a_daemon_keeps_sensors() {
     let sensors = [sensor("*", "in/*.csv")];
     let mut daemon = Daemon::start(&sensors);

@@ -42,7 +42,7 @@ impl RaisedAlert {
 }
 
 /// Why something is no longer open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertEnd {
     /// It is well again.
@@ -65,7 +65,7 @@ impl AlertEnd {
 }
 
 /// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
     /// It is to be sent, or sent again.
@@ -94,7 +94,7 @@ impl MessageStatus {
 pub const MOST_LINES: usize = 20;
 
 /// What is told at once: everything of an alert that waited to be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AlertMessage {
     /// Its name, the same at every try: whoever gets it twice can tell.
     pub id: MessageId,
@@ -113,7 +113,7 @@ pub struct AlertMessage {
 }
 
 /// One thing to tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AlertLine {
     /// When it happened.
     pub at: Micros,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::RunId;
 
 /// Partitions of one asset: how many, and in which stretches of its order.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Stretches {
     /// How many partitions; 1 for an asset without partitions.
     pub count: u64,
@@ -27,7 +27,7 @@ fn is_false(flag: &bool) -> bool {
 pub const MOST_STRETCHES: usize = 100;
 
 /// One part of a condition, and for which partitions it held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EvaluatedPart {
     /// The part as one would write it: `upstream_updated`, `all`, `any(missing)`.
     pub text: String,
@@ -41,7 +41,7 @@ pub struct EvaluatedPart {
 }
 
 /// Partitions for which a condition held and which were not requested all the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LeftOut {
     /// Why, for people.
     pub why: String,

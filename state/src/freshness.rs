@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Micros;
 
 /// How an asset stands by its freshness policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FreshnessState {
     /// It was never materialized, and is not late yet: its time counts from when the policy was first seen.

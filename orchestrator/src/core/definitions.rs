@@ -38,6 +38,8 @@ pub struct CoreSettings {
     pub memory_bytes: u64,
     /// Bytes that an attempt is given where its asset does not say.
     pub step_memory_bytes: u64,
+    /// Whether what is long ago may be forgotten: `[retention] enabled`.
+    pub forgets: bool,
 }
 
 impl Default for CoreSettings {
@@ -49,6 +51,7 @@ impl Default for CoreSettings {
             pools: BTreeMap::new(),
             memory_bytes: u64::MAX,
             step_memory_bytes: 0,
+            forgets: true,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::staleness::StaleReason;
 use super::world::World;
 
 /// How many of an asset's partitions (1 for a whole) are in which state. The numbers do not overlap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Health {
     /// All partitions that exist.
     pub partitions: usize,
@@ -31,7 +31,7 @@ pub struct Health {
 }
 
 /// The one word for an asset's state: the worst that holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
     /// Everything is up to date.

@@ -39,7 +39,7 @@ const LOOK_AGAIN_WITHOUT_WATCH: Duration = Duration::from_secs(1);
 const READINGS: usize = 5;
 
 /// Whether the definitions in force are those on disk.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct DefinitionsState {
     /// Since when those in force are.
     pub since: Micros,
@@ -52,7 +52,7 @@ pub struct DefinitionsState {
 }
 
 /// What keeps the definitions on disk from being in force.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Mistakes {
     /// Since when.
     pub since: Micros,

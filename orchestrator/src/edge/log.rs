@@ -1,7 +1,8 @@
 //! The program's own log: lines on standard error, for people or for programs, with a level that can be changed while it runs.
 //!
-//! Lines of steps are elsewhere: a file per attempt in the state folder.
+//! The newest lines are kept for the dashboard, see `kept_lines`. Lines of steps are elsewhere: a file per attempt in the state folder.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
@@ -16,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+use super::kept_lines::Keep;
 use super::{clock, environment};
 
 /// How lines look.
@@ -41,8 +43,8 @@ pub fn start(default: &str, format: LogFormat) {
         .with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
-        LogFormat::Text => registry.with(lines).try_init(),
-        LogFormat::Json => registry.with(lines.event_format(Json)).try_init(),
+        LogFormat::Text => registry.with(lines).with(Keep).try_init(),
+        LogFormat::Json => registry.with(lines.event_format(Json)).with(Keep).try_init(),
     };
     // A second subscriber is refused, and the first one serves.
     if started.is_ok() {
@@ -93,7 +95,7 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
-        let mut fields = Fields(Map::new());
+        let mut fields = Fields::default();
         event.record(&mut fields);
         // After the line's own fields: none of them stands for these.
         fields
@@ -106,7 +108,28 @@ where
     }
 }
 
-struct Fields(Map<String, Value>);
+/// What a line says, by name; `message` is what it says in words.
+#[derive(Default)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// The message, and after it the other fields.
+    pub(super) fn line(mut self) -> String {
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let mut line = self.0.remove("message").map(text).unwrap_or_default();
+        let others: BTreeMap<String, Value> = self.0.into_iter().collect();
+        for (name, value) in others {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line += &format!("{name}={}", text(value));
+        }
+        line
+    }
+}
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -25,7 +25,7 @@
 //! | `replay` | makes what was published again, to compare |
 //! | `retention` | when what is too old is removed |
 //! | `maintenance` | when versions of tables that nobody needs are |
-//! | `log` | the program's own log |
+//! | `log`, `kept_lines` | the program's own log, and the newest of its lines |
 //! | `backup` | one file with the state of a moment |
 //! | `fsck` | is everything still what it says |
 //! | `committer`, `order` | from decisions to commits and orders |
@@ -47,6 +47,7 @@ pub mod folder;
 mod frame;
 pub mod fsck;
 pub mod kept_files;
+pub mod kept_lines;
 mod lineage;
 pub mod log;
 pub mod maintenance;

@@ -132,6 +132,7 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
             (environment::memory_bytes() / 2).max(shares)
         }),
         step_memory_bytes: memory_bytes,
+        forgets: project.retention.enabled,
         ..CoreSettings::default()
     };
     OpenedProject {

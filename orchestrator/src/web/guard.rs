@@ -145,14 +145,17 @@ pub async fn check(State(state): State<WebState>, request: Request, next: Next) 
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) {
         (Some(host), None) => host.to_owned(),
-        _ => return ErrorPage::new(StatusCode::BAD_REQUEST, "the request must name one host").into_response(),
+        _ => {
+            let page = ErrorPage::new(StatusCode::BAD_REQUEST, "the request must name one host");
+            return secured(page.into_response());
+        }
     };
     if !is_this_machine(&host) {
-        return ErrorPage::new(
+        let page = ErrorPage::new(
             StatusCode::MISDIRECTED_REQUEST,
             "this millpond answers to localhost and 127.0.0.1 only",
-        )
-        .into_response();
+        );
+        return secured(page.into_response());
     }
     let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD);
     if let Some(origin) = headers.get(header::ORIGIN) {
@@ -162,7 +165,8 @@ pub async fn check(State(state): State<WebState>, request: Request, next: Next) 
             .and_then(|origin| origin.parse::<Uri>().ok())
             .is_some_and(|origin| origin.authority().is_some_and(|authority| authority.as_str() == host));
         if !own {
-            return ErrorPage::new(StatusCode::FORBIDDEN, "requests from other origins are refused").into_response();
+            let page = ErrorPage::new(StatusCode::FORBIDDEN, "requests from other origins are refused");
+            return secured(page.into_response());
         }
     }
     let path = request.uri().path();
@@ -210,9 +214,9 @@ fn login(guard: &Guard, query: &str) -> Response {
         .find_map(|pair| pair.strip_prefix("token="))
         .unwrap_or_default();
     if !guard.is_token(given) {
-        return ErrorPage::new(StatusCode::UNAUTHORIZED, "that link is not this project's")
-            .with_help("open the link that `millpond up` printed last")
-            .into_response();
+        let page = ErrorPage::new(StatusCode::UNAUTHORIZED, "that link is not this project's")
+            .with_help("open the link that `millpond up` printed last");
+        return secured(page.into_response());
     }
     secured(([(header::SET_COOKIE, guard.set_cookie())], Redirect::to("/")).into_response())
 }

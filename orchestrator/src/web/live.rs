@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,21 @@ use super::pages::read;
 use super::reply::ErrorPage;
 use crate::edge::definitions::DefinitionsState;
 use crate::edge::driver::Progress;
+
+tokio::task_local! {
+    static SEEN: i64;
+}
+
+/// Notes the newest event before a page reads anything: what is committed while it is made, or before its browser listens, is
+/// told then.
+pub async fn noted(State(state): State<WebState>, request: Request, next: Next) -> Response {
+    SEEN.scope(state.engine.driver().newest(), next.run(request)).await
+}
+
+/// Every event up to this one is on the page that is being made.
+pub fn seen() -> i64 {
+    SEEN.try_with(|seq| *seq).unwrap_or_default()
+}
 
 /// Commits within this time share a message.
 const TOGETHER: Duration = Duration::from_millis(250);

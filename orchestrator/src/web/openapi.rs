@@ -1,7 +1,8 @@
 //! `GET /api/v1/openapi.json`: what `/api/v1` is, for programs, generated from the types that are asked and answered.
 //!
-//! The operations stand in one list, in the order of the routes; a test holds the two against each other. Answers about assets,
-//! models, automation and alerts are objects whose fields are not described yet.
+//! The operations stand in one list, in the order of the routes; a test holds the two against each other, and
+//! `tests/interop/api.py` holds the answers of a daemon against all of it. What a column, an asset's declaration or a comparison of
+//! rows is made of is left open.
 
 use std::sync::OnceLock;
 
@@ -16,8 +17,8 @@ use state::sqlite::queries::sensors::SensorEventRow;
 
 use super::api;
 use super::pages::{
-    alerts, asset, assets, automation, backfill, backfill_new, backfills, graph, log, overview, query, run, runs,
-    schedules, sensors, stream,
+    alerts, asset, assets, automation, backfill, backfill_new, backfills, definitions, graph, log, model, models,
+    overview, own_log, query, run, runs, schedules, sensors, stream,
 };
 use crate::wire::{AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
 
@@ -31,6 +32,38 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 /// An object whose fields are not described.
 fn object(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({ "type": "object" })
+}
+
+/// What became of a pause or of its end; of what it was is named beside it.
+fn paused(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "required": ["paused"],
+        "properties": { "paused": { "type": "boolean", "description": "Whether it is paused now." } },
+    })
+}
+
+/// The run that is being stopped.
+fn canceling(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "required": ["canceling"],
+        "properties": { "canceling": { "type": "string", "description": "The run." } },
+    })
+}
+
+/// An alias that points elsewhere now.
+fn moved(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "required": ["model", "alias", "from", "to"],
+        "properties": {
+            "model": { "type": "string" },
+            "alias": { "type": "string" },
+            "from": { "type": ["integer", "null"], "description": "The version before, if there was one." },
+            "to": { "type": "integer", "description": "The version now." },
+        },
+    })
 }
 
 /// One operation: method, path and what it does; its query, its body and its answer.
@@ -79,23 +112,33 @@ const OPERATIONS: &[Operation] = &[
         "What runs, what ran, what fails, and the state of every asset",
         of::<overview::OverviewFacts>,
     ),
-    Operation::get("/api/v1/assets", "The assets", object).query(of::<assets::Asked>),
-    Operation::get("/api/v1/assets/{key}", "One asset", object).query(of::<asset::Asked>),
+    Operation::get("/api/v1/assets", "The assets", of::<assets::AssetsFacts>).query(of::<assets::Asked>),
+    Operation::get("/api/v1/assets/{key}", "One asset", of::<asset::AssetFacts>).query(of::<asset::Asked>),
     Operation::get(
         "/api/v1/assets/{key}/columns",
         "Its columns: types, nulls, ranges, and where each comes from",
-        object,
+        of::<asset::columns::ColumnsFacts>,
     )
     .query(of::<asset::columns::Asked>),
-    Operation::get("/api/v1/assets/{key}/rows", "Some of its rows", object).query(of::<asset::rows::Asked>),
+    Operation::get(
+        "/api/v1/assets/{key}/rows",
+        "Some of its rows",
+        of::<asset::rows::RowsFacts>,
+    )
+    .query(of::<asset::rows::Asked>),
     Operation::get(
         "/api/v1/assets/{key}/snapshots",
         "Its snapshots, and what changed between two of them",
-        object,
+        of::<asset::snapshots::SnapshotsFacts>,
     )
     .query(of::<asset::snapshots::Asked>),
-    Operation::get("/api/v1/assets/{key}/checks", "What its checks found", object).query(of::<asset::checks::Asked>),
-    Operation::get("/api/v1/graph", "Which asset reads which", object).query(of::<graph::Asked>),
+    Operation::get(
+        "/api/v1/assets/{key}/checks",
+        "What its checks found",
+        of::<asset::checks::ChecksFacts>,
+    )
+    .query(of::<asset::checks::Asked>),
+    Operation::get("/api/v1/graph", "Which asset reads which", of::<graph::GraphFacts>).query(of::<graph::Asked>),
     Operation::get("/api/v1/runs", "Runs, newest first", of::<runs::RunsFacts>).query(of::<runs::Asked>),
     Operation::post("/api/v1/runs", "Ask for a run", of::<RunAnswer>).body(of::<RunBody>),
     Operation::get(
@@ -110,9 +153,9 @@ const OPERATIONS: &[Operation] = &[
         of::<log::LogFacts>,
     )
     .query(of::<log::Asked>),
-    Operation::post("/api/v1/runs/{run}/cancel", "Stop a run", object),
-    Operation::post("/api/v1/runs/{run}/pause", "Start nothing more of a run", object),
-    Operation::post("/api/v1/runs/{run}/resume", "Let a paused run go on", object),
+    Operation::post("/api/v1/runs/{run}/cancel", "Stop a run", canceling),
+    Operation::post("/api/v1/runs/{run}/pause", "Start nothing more of a run", paused),
+    Operation::post("/api/v1/runs/{run}/resume", "Let a paused run go on", paused),
     Operation::post(
         "/api/v1/runs/{run}/retry",
         "Run again what a run left undone",
@@ -151,13 +194,24 @@ const OPERATIONS: &[Operation] = &[
         of::<GcAnswer>,
     )
     .body(of::<GcBody>),
+    Operation::get(
+        "/api/v1/log/daemon",
+        "The newest lines of the daemon's own log, newest first",
+        of::<own_log::OwnLogFacts>,
+    )
+    .query(of::<own_log::Asked>),
     Operation::get("/api/v1/openapi.json", "This description", object),
-    Operation::get("/api/v1/models", "The models", object),
-    Operation::get("/api/v1/models/{model}", "One model and its versions", object),
+    Operation::get("/api/v1/models", "The models", of::<models::ModelsFacts>),
+    Operation::get(
+        "/api/v1/models/{model}",
+        "One model and its versions",
+        of::<model::ModelFacts>,
+    )
+    .query(of::<model::Asked>),
     Operation::post(
         "/api/v1/models/{model}/aliases/{alias}",
         "Point an alias at a version",
-        object,
+        moved,
     )
     .body(of::<AliasBody>),
     Operation::get(
@@ -166,23 +220,28 @@ const OPERATIONS: &[Operation] = &[
         of::<schedules::SchedulesFacts>,
     )
     .query(of::<schedules::Asked>),
-    Operation::post("/api/v1/schedules/{schedule}/pause", "Pause a schedule", object),
-    Operation::post("/api/v1/schedules/{schedule}/resume", "Resume a schedule", object),
+    Operation::post("/api/v1/schedules/{schedule}/pause", "Pause a schedule", paused),
+    Operation::post("/api/v1/schedules/{schedule}/resume", "Resume a schedule", paused),
     Operation::post("/api/v1/schedules/{schedule}/tick", "Tick a schedule now", of::<Tick>),
-    Operation::get("/api/v1/automation", "Assets that are made by themselves", object).query(of::<automation::Asked>),
-    Operation::post("/api/v1/automation/pause", "Pause all automation", object),
-    Operation::post("/api/v1/automation/resume", "Resume all automation", object),
+    Operation::get(
+        "/api/v1/automation",
+        "Assets that are made by themselves",
+        of::<automation::AutomationFacts>,
+    )
+    .query(of::<automation::Asked>),
+    Operation::post("/api/v1/automation/pause", "Pause all automation", paused),
+    Operation::post("/api/v1/automation/resume", "Resume all automation", paused),
     Operation::post(
         "/api/v1/automation/{key}/pause",
         "Pause the automation of an asset",
-        object,
+        paused,
     ),
     Operation::post(
         "/api/v1/automation/{key}/resume",
         "Resume the automation of an asset",
-        object,
+        paused,
     ),
-    Operation::get("/api/v1/alerts", "Alerts and their messages", object).query(of::<alerts::Asked>),
+    Operation::get("/api/v1/alerts", "Alerts and their messages", of::<alerts::AlertsFacts>).query(of::<alerts::Asked>),
     Operation::post("/api/v1/alerts/{alert}/test", "Send a test message", of::<TestAnswer>),
     Operation::get(
         "/api/v1/sensors",
@@ -196,8 +255,8 @@ const OPERATIONS: &[Operation] = &[
         of::<Page<SensorEventRow, String>>,
     )
     .query(of::<api::sensors::Events>),
-    Operation::post("/api/v1/sensors/{sensor}/pause", "Pause a sensor", object),
-    Operation::post("/api/v1/sensors/{sensor}/resume", "Resume a sensor", object),
+    Operation::post("/api/v1/sensors/{sensor}/pause", "Pause a sensor", paused),
+    Operation::post("/api/v1/sensors/{sensor}/resume", "Resume a sensor", paused),
     Operation::post(
         "/api/v1/sensors/{sensor}/tick",
         "Let a sensor look now",
@@ -210,8 +269,16 @@ const OPERATIONS: &[Operation] = &[
         of::<api::events::Events>,
     )
     .query(of::<api::events::Asked>),
-    Operation::get("/api/v1/definitions", "The definitions in force", object),
-    Operation::post("/api/v1/definitions/look", "Read the files now", object),
+    Operation::get(
+        "/api/v1/definitions",
+        "The definitions in force",
+        of::<definitions::DefinitionsFacts>,
+    ),
+    Operation::post(
+        "/api/v1/definitions/look",
+        "Read the files now",
+        of::<definitions::DefinitionsFacts>,
+    ),
     Operation::get(
         "/api/v1/log-level",
         "What is worth a line in the daemon's own log",

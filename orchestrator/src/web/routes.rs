@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 
-use super::reply::{ErrorJson, ErrorPage};
+use super::reply::{ErrorJson, ErrorPage, readable};
 use super::{WebState, api, guard, hooks, live, metrics, openapi, pages, preferences, static_files};
 
 /// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static`, `/login` and `/hooks` answer without a token, and the guard
@@ -35,6 +35,7 @@ pub fn all(state: WebState) -> Router {
         .route("/query/csv", post(pages::query::csv))
         .route("/query/parquet", post(pages::query::parquet))
         .route("/log", get(pages::stream::page))
+        .route("/log/daemon", get(pages::own_log::page))
         .route("/preferences", post(preferences::choose))
         .route("/models", get(pages::models::page))
         .route("/models/{key}", get(pages::model::page))
@@ -83,6 +84,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/query", post(pages::query::twin))
         .route("/api/v1/query/names", get(pages::query::names))
         .route("/api/v1/log", get(api::show_stream))
+        .route("/api/v1/log/daemon", get(api::show_own_log))
         .route("/api/v1/openapi.json", get(openapi::serve))
         .route("/api/v1/gc", post(api::collect_garbage))
         .route("/api/v1/models", get(api::list_models))
@@ -115,6 +117,9 @@ pub fn all(state: WebState) -> Router {
         .route("/hooks/{sensor}", post(hooks::told))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
+        // Around the guard too: programs read why they are refused.
+        .layer(middleware::from_fn(readable))
+        .layer(middleware::from_fn_with_state(state.clone(), live::noted))
         .layer(middleware::from_fn(preferences::known))
         .with_state(state)
 }

@@ -10,6 +10,7 @@ mod flights;
 mod gradient_boosting;
 mod large_project;
 mod large_state;
+mod pages;
 mod peer;
 mod point_in_time;
 mod processes;
@@ -93,6 +94,8 @@ pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("due_idle", LIMIT, "ms", 1.0, timers::due_idle),
     benchmark("due_under_backfill", LIMIT, "ms", 1.0, timers::due_under_backfill),
     benchmark("many_timers", LIMIT, "%", 1.0, timers::many),
+    benchmark("page_latency", LIMIT, "ms", 1.0, pages::latency),
+    benchmark("live_viewers", LIMIT, "%", 1.0, pages::viewers),
     benchmark("large_state_open", LIMIT, "s", 1.0, large_state::open),
     benchmark("large_state_pages", LIMIT, "ms", 1.0, large_state::pages),
     benchmark("soak", "memory early in a life", "MB", 1.25, soak::run),

@@ -131,6 +131,18 @@ impl Daemon {
 }
 
 impl Client {
+    /// Asks for what does not end, and gives its connection; `None` if the daemon is not there (any more).
+    pub fn stream(&self, path: &str) -> Option<TcpStream> {
+        let mut stream = TcpStream::connect(&self.host).ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+            self.host, self.token
+        )
+        .ok()?;
+        Some(stream)
+    }
+
     /// Asks; `None` if it is not there (any more).
     pub fn request(&self, method: &str, path: &str, body: &str) -> Option<Reply> {
         let mut stream = TcpStream::connect(&self.host).ok()?;

@@ -207,6 +207,15 @@ fn what_is_older_than_retention_says_is_removed_and_the_tables_stay() {
     for page in ["/", "/runs", "/assets/gold.days", "/schedules"] {
         assert_eq!(daemon.get(page).status, 200, "{page}");
     }
+    for (page, back) in [("runs", "/runs"), ("backfills", "/backfills")] {
+        let told = daemon.get(&format!("/{page}/{run}"));
+        let back = format!("href=\"{back}\"");
+        assert!(
+            told.status == 404 && told.body.contains("[retention]") && told.body.contains(&back),
+            "{}",
+            told.body
+        );
+    }
     events(&project);
     assert_eq!(daemon.stop().code, Some(0));
     project.sound();
@@ -258,7 +267,21 @@ keep_runs = 1
         .running()
         .wait_for("what was older than [retention] says was removed");
     project.run(&["runs", &run]).expect(4);
-    assert_eq!(daemon.get("/sensors").status, 200);
+    // Its tick is kept; it says what became of the run, and so does whoever has the old address.
+    let ticks = daemon.get("/sensors").body;
+    assert!(
+        ticks.contains(&run) && ticks.contains("removed since") && !ticks.contains(&format!("/runs/{run}")),
+        "{ticks}"
+    );
+    let page = daemon.get(&format!("/runs/{run}"));
+    assert_eq!(page.status, 404);
+    for fact in [
+        "was removed",
+        "the sensor landing still has the tick",
+        "href=\"/sensors?sensor=landing\"",
+    ] {
+        assert!(page.body.contains(fact), "{fact}: {}", page.body);
+    }
     until("a key is forgotten", || (told() == 1).then_some(()));
     project.run(&["fsck"]).expect(0);
     // The same bytes under another name: of the file that is still there nothing is told, of the other as if it were new.

@@ -24,7 +24,7 @@ use crate::key::AssetKey;
 const MOST_STEPS: usize = 200_000;
 
 /// A column of an asset.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssetColumn {
     /// The asset.
     pub asset: AssetKey,
@@ -33,7 +33,7 @@ pub struct AssetColumn {
 }
 
 /// Where one column comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ColumnOrigin {
     /// Its name.
     pub column: String,

@@ -36,7 +36,7 @@ pub(super) fn loaded(world: &World, at: Micros, definitions: &Definitions) -> De
     if world.keeps_schedules() {
         decision.events.extend(schedule::declared(world, at, definitions));
         decision.events.extend(alert::declared(world, at, definitions));
-        decision.events.extend(sensor::declared(world, definitions));
+        decision.events.extend(sensor::declared(world, at, definitions));
     }
     decision
 }

@@ -11,7 +11,7 @@ use super::super::scope::timestamp;
 use super::super::world::{Alarm, World};
 
 /// How an asset stands by its policy at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct FreshnessNow {
     /// Where it stands.
     pub state: FreshnessState,

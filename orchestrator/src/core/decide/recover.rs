@@ -34,7 +34,7 @@ pub(super) fn recover(world: &World, at: Micros, boot: &str, mode: OwnerMode) ->
             .events
             .extend(schedule::declared(world, at, world.definitions()));
         decision.events.extend(alert::declared(world, at, world.definitions()));
-        decision.events.extend(sensor::declared(world, world.definitions()));
+        decision.events.extend(sensor::declared(world, at, world.definitions()));
     }
     decision
 }

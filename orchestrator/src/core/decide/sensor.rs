@@ -24,6 +24,8 @@ use super::submit::{accept, selected};
 const MOST_TOLD: usize = 3;
 /// Longest pause after looks that failed, in microseconds, unless the sensor looks more seldom anyway.
 const LONGEST_PAUSE: Micros = 600 * 1_000_000;
+/// How long what a sensor told of is remembered once it is declared no more, whatever its `remember` was.
+const REMEMBERED_OF_THE_GONE: Micros = 90 * 24 * 3600 * 1_000_000;
 /// What the trigger of a sensor's runs begins with.
 const TRIGGER: &str = "sensor ";
 
@@ -51,8 +53,8 @@ pub fn wait_of(sensor: &Sensor, record: &SensorRecord) -> Micros {
 }
 
 /// What follows for sensors from the project as it is declared now: new ones, those that watch something else than before,
-/// and those that are gone.
-pub(super) fn declared(world: &World, definitions: &Definitions) -> Vec<Event> {
+/// those that are gone, and what those that were gone before need not remember any more.
+pub(super) fn declared(world: &World, at: Micros, definitions: &Definitions) -> Vec<Event> {
     let mut events = Vec::new();
     for (name, sensor) in definitions.sensors() {
         let watched = watched_by(sensor);
@@ -71,6 +73,18 @@ pub(super) fn declared(world: &World, definitions: &Definitions) -> Vec<Event> {
         .sensors()
         .filter(|(name, record)| record.declared && !definitions.sensors().contains_key(*name));
     events.extend(gone.map(|(name, _)| Event::SensorRemoved { sensor: name.clone() }));
+    let long_gone = world
+        .sensors()
+        .filter(|(name, record)| !record.declared && !definitions.sensors().contains_key(*name))
+        .filter(|_| definitions.settings.forgets);
+    events.extend(long_gone.filter_map(|(name, record)| {
+        // Nobody looks any more, so nothing is shown.
+        let ticks = record.forgettable(at.saturating_sub(REMEMBERED_OF_THE_GONE), &BTreeSet::new());
+        (!ticks.is_empty()).then(|| Event::SensorForgot {
+            sensor: name.clone(),
+            ticks,
+        })
+    }));
     events
 }
 

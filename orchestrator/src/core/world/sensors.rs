@@ -195,7 +195,10 @@ impl World {
     }
 
     pub(super) fn sensor_forgot(&mut self, sensor: &str, ticks: &[TickRange]) -> Result<(), Broken> {
-        let record = self.sensor_mut(sensor)?;
+        // One that is declared no more forgets too.
+        let known = self.sensors.get_mut(sensor);
+        let record =
+            known.ok_or_else(|| illegal(format!("sensor {sensor}, which was never declared, forgot something")))?;
         let mut forgotten: BTreeSet<u64> = BTreeSet::new();
         for (first, last) in ticks {
             let known = forgotten.len();

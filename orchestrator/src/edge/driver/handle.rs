@@ -1,6 +1,7 @@
 //! How everyone else talks to the driver.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,6 +42,7 @@ pub type Progress = BTreeMap<AttemptId, (Option<PartitionKey>, u64)>;
 pub struct DriverHandle {
     pub(super) messages: Sender<Message>,
     pub(super) live: broadcast::Sender<Arc<Vec<Recorded>>>,
+    pub(super) newest: Arc<AtomicI64>,
     pub(super) progress: Arc<Mutex<Progress>>,
     pub(super) trouble: watch::Sender<Option<String>>,
     pub(super) tally: Arc<Mutex<Tally>>,
@@ -99,6 +101,11 @@ impl DriverHandle {
     /// Every committed event from now on.
     pub fn live(&self) -> broadcast::Receiver<Arc<Vec<Recorded>>> {
         self.live.subscribe()
+    }
+
+    /// The number of the newest committed event; at most a moment old.
+    pub fn newest(&self) -> i64 {
+        self.newest.load(Ordering::Acquire)
     }
 
     /// Why commits wait, if they do (a full disk).

@@ -10,6 +10,7 @@ mod handle;
 mod versions;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -19,6 +20,7 @@ use assets::outcome::{Staged, TablePointer};
 use assets::{AssetKey, AssetPartition};
 use state::event::{Event, Micros, OwnerMode, Recorded};
 use state::ids::AttemptId;
+use state::sqlite::queries::events::newest;
 use state::sqlite::{CommitError, StateError, Store};
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -86,6 +88,7 @@ impl DriverSeat {
         let handle = DriverHandle {
             messages,
             live: broadcast::Sender::new(LIVE_EVENTS),
+            newest: Arc::default(),
             progress: Arc::default(),
             trouble: watch::Sender::new(None),
             tally: Arc::default(),
@@ -129,6 +132,7 @@ impl DriverSeat {
             held: Held::default(),
         };
         driver.load()?;
+        driver.handle.newest.store(newest(&driver.store)?, Ordering::Release);
         driver.drop_versions();
         let thread = std::thread::Builder::new().name("driver".to_owned());
         Ok(thread
@@ -426,6 +430,7 @@ impl Driver {
 
     fn tell(&self, events: Vec<Recorded>) {
         if !events.is_empty() {
+            self.handle.newest.store(newest(&self.store)?, Ordering::Release);
             // Nobody may be listening.
             self.handle.live.send(Arc::new(events)).ok();
         }

@@ -21,5 +21,5 @@ pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
 pub use twins::{
     list_alerts, list_assets, list_automation, list_backfills, list_models, list_runs, list_schedules, list_sensors,
     overview, preview_backfill, show_asset, show_backfill, show_checks, show_columns, show_graph, show_log, show_model,
-    show_rows, show_run, show_snapshots, show_stream,
+    show_own_log, show_rows, show_run, show_snapshots, show_stream,
 };

@@ -5,8 +5,8 @@ use axum::extract::{Path, Query, State};
 
 use super::super::WebState;
 use super::super::pages::{
-    alerts, asset, assets, automation, backfill, backfill_new, backfills, graph, log, model, models, overview, run,
-    runs, schedules, sensors, stream,
+    alerts, asset, assets, automation, backfill, backfill_new, backfills, graph, log, model, models, overview, own_log,
+    run, runs, schedules, sensors, stream,
 };
 use super::super::reply::ErrorJson;
 
@@ -133,6 +133,11 @@ pub async fn show_stream(
     Query(asked): Query<stream::Asked>,
 ) -> Result<Json<stream::StreamFacts>, ErrorJson> {
     Ok(Json(stream::facts(&state, &asked).await?))
+}
+
+/// `GET /api/v1/log/daemon?level=…&before=…`
+pub async fn show_own_log(Query(asked): Query<own_log::Asked>) -> Result<Json<own_log::OwnLogFacts>, ErrorJson> {
+    Ok(Json(own_log::facts(&asked)?))
 }
 
 /// `GET /api/v1/models`

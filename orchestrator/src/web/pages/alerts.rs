@@ -32,7 +32,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct AlertsFacts {
     /// How much there is to look at.
     pub counts: AlertCounts,
@@ -49,7 +49,7 @@ pub struct AlertsFacts {
 }
 
 /// One alert.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct AlertFacts {
     /// Its name.
     pub alert: String,

@@ -42,7 +42,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct AssetsFacts {
     /// Assets in the order asked for.
     pub assets: Vec<AssetLine>,
@@ -59,7 +59,7 @@ pub struct AssetsFacts {
 }
 
 /// What assets can be narrowed by.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Choices {
     /// Layers.
     pub layers: BTreeMap<String, usize>,

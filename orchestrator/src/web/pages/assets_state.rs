@@ -12,7 +12,7 @@ use super::tone::Tone;
 use crate::core::{FreshnessNow, Health, HealthState};
 
 /// One asset in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AssetLine {
     /// Its key.
     pub asset: AssetKey,

@@ -35,7 +35,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct AutomationFacts {
     /// When all automation was paused, if it is.
     pub paused_at: Option<Micros>,
@@ -50,7 +50,7 @@ pub struct AutomationFacts {
 }
 
 /// One automated asset.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct AutomatedAsset {
     /// Its key.
     pub asset: AssetKey,

@@ -97,7 +97,9 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<Backfill
     })
     .await?;
     let (run, failures, steps, retries) = found.ok_or_else(|| {
-        ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of backfills has those that are kept")
+        ErrorPage::not_found(format!("there is no run {id}"))
+            .with_help("if there was one, it ended longer ago than [retention] keeps runs, and was removed")
+            .with_back("/backfills", "The backfills that are kept")
     })?;
     let stretch = given(asked.from.clone()).zip(given(asked.to.clone()));
     let grids = grids(state, &run, stretch).await?;

@@ -14,7 +14,7 @@ use super::render;
 use crate::edge::definitions::DefinitionsState;
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct DefinitionsFacts {
     /// The project's name.
     pub project: String,

@@ -1,7 +1,7 @@
 //! What is around every page: its title, where it stands, and what forms need.
 
 use super::super::WebState;
-use super::super::{preferences, static_files};
+use super::super::{live, preferences, static_files};
 use super::figures::Clock;
 use crate::edge::clock;
 use crate::figures::count;
@@ -63,6 +63,8 @@ pub struct Frame {
     pub mistakes: Option<(String, String)>,
     /// Whether millpond is about to end.
     pub draining: bool,
+    /// Every event up to this one is on the page.
+    pub seen: i64,
     /// Navigation.
     pub navigation: Vec<Entry>,
     /// What was searched for.
@@ -108,6 +110,7 @@ impl Frame {
             trouble: state.engine.driver().trouble().borrow().clone(),
             mistakes: mistakes(state),
             draining: state.engine.is_draining(),
+            seen: live::seen(),
             navigation: vec![
                 entry(Section::Overview, "/", "Overview", "g o"),
                 entry(Section::Assets, "/assets", "Assets", "g a"),

@@ -43,7 +43,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct GraphFacts {
     /// Boxes, upstream first.
     pub nodes: Vec<Node>,
@@ -69,7 +69,7 @@ pub struct GraphFacts {
 }
 
 /// One box.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Node {
     /// The layer.
     pub layer: String,

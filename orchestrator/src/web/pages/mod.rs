@@ -56,6 +56,7 @@ mod markup;
 pub mod model;
 pub mod models;
 pub mod overview;
+pub mod own_log;
 mod partition_states;
 mod plots;
 pub mod query;
@@ -137,6 +138,8 @@ struct Error<'a> {
     status: StatusCode,
     message: &'a str,
     help: Option<&'a str>,
+    back: &'a str,
+    back_word: &'a str,
     style: &'static str,
     script: &'static str,
     icon: &'static str,
@@ -144,11 +147,13 @@ struct Error<'a> {
 }
 
 /// An error with a way back.
-pub fn error_page(status: StatusCode, message: &str, help: Option<&str>) -> String {
+pub fn error_page(status: StatusCode, message: &str, help: Option<&str>, back: &(String, &str)) -> String {
     let page = Error {
         status,
         message,
         help,
+        back: &back.0,
+        back_word: back.1,
         style: static_files::STYLE.path(),
         script: static_files::SCRIPT.path(),
         icon: static_files::ICON.path(),
@@ -168,8 +173,9 @@ mod tests {
             StatusCode::NOT_FOUND,
             "no `<script>alert(1)</script>`",
             Some("look at <b>"),
+            &("/<b>".to_owned(), "<b>"),
         );
         assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
-        assert!(page.contains("404") && page.contains("href=\"/\""), "{page}");
+        assert!(page.contains("404") && page.contains("href=\"/&#60;b&#62;\""), "{page}");
     }
 }

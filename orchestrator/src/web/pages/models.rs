@@ -17,14 +17,15 @@ use super::{read, render};
 const MOST_MODELS: usize = 500;
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct ModelsFacts {
     /// Models by key.
     pub models: Vec<ModelFacts>,
 }
 
 /// One model.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ModelLine")]
 pub struct ModelFacts {
     /// Its aliases and newest version.
     pub model: ModelRow,

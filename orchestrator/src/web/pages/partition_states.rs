@@ -13,7 +13,7 @@ use super::tone::Tone;
 use crate::core::{PlanRequest, StaleReason, World, plan};
 
 /// Where one partition stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionState {
     /// Up to date.
@@ -77,7 +77,7 @@ pub struct PartitionStates {
 }
 
 /// One range, as shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RangeRow {
     /// First partition.
     pub from: PartitionKey,
@@ -181,7 +181,7 @@ pub struct Found {
 }
 
 /// One reason.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Reason {
     /// In words.
     pub reason: String,

@@ -161,7 +161,7 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
     let asked_run = id.clone();
     let found = read(&state.engine, move |store| {
         let Some(detail) = run(store, &asked_run)? else {
-            return Ok(None);
+            return Ok(Err(sensor_tick_of_run(store, &asked_run)?));
         };
         let most = if unfold.is_some() { UNFOLDED } else { ATTEMPTS };
         let attempts = attempts(store, &asked_run, unfold.as_ref(), after_attempt, most)?;
@@ -179,13 +179,11 @@ pub async fn facts(state: &WebState, id: &str, asked: &Asked) -> Result<RunFacts
         };
         let steps = run_steps(store, &asked_run, &filter, after.as_ref(), STEPS)?;
         let ticks = (tick_of_run(store, &asked_run)?, sensor_tick_of_run(store, &asked_run)?);
-        Ok(Some((detail, ticks, (attempts, bars, data, retries), failures, steps)))
+        Ok(Ok((detail, ticks, (attempts, bars, data, retries), failures, steps)))
     })
     .await?;
     let (run, (tick, sensor_tick), (attempts, (bars, more_bars), data, retries), failures, steps) =
-        found.ok_or_else(|| {
-            ErrorPage::not_found(format!("there is no run {id}")).with_help("the list of runs has those that are kept")
-        })?;
+        found.map_err(|asked_by| gone(&id, asked_by))?;
     let clock = page_clock(state);
     let (mut told, mut step_waits) = (Vec::new(), Vec::new());
     if !run.row.status.is_terminal() {
@@ -288,6 +286,7 @@ struct RunPage {
     done: String,
     lanes: Vec<Lane>,
     quarters: Option<[String; 5]>,
+    no_attempt: Option<&'static str>,
     unfolded: Option<Unfolded>,
     more_bars: bool,
     data: Vec<DataView>,
@@ -381,7 +380,13 @@ pub async fn page(
             count(row.steps.total(), "step", "steps")
         ),
         lanes: lanes(&facts, whole, unfold.as_deref()),
-        quarters: whole.map(Stretch::quarters),
+        quarters: whole.filter(|_| !facts.bars.is_empty()).map(Stretch::quarters),
+        no_attempt: (facts.bars.is_empty() && row.status.is_terminal()).then(|| {
+            match row.steps.succeeded == row.steps.total() {
+                true => "Nothing was made: every step was fresh when its turn came.",
+                false => "No attempt was begun.",
+            }
+        }),
         unfolded: unfold
             .as_deref()
             .and_then(|unfold| unfolded(&facts, unfold, whole?, &clock)),
@@ -406,6 +411,24 @@ pub async fn page(
         log,
         left_out: given(asked.left_out),
     })
+}
+
+/// Why there is no such run: it was removed, for sure where something that is kept longer still names it.
+fn gone(id: &RunId, asked_by: Option<SensorTickRow>) -> ErrorPage {
+    match asked_by {
+        Some(tick) => ErrorPage::not_found(format!("the run {id} was removed"))
+            .with_help(format!(
+                "it ended longer ago than [retention] keeps runs; the sensor {} still has the tick that asked for it",
+                tick.sensor
+            ))
+            .with_back(
+                format!("/sensors{}", query(&[("sensor", Some(tick.sensor))])),
+                "Back to the sensor",
+            ),
+        None => ErrorPage::not_found(format!("there is no run {id}"))
+            .with_help("if there was one, it ended longer ago than [retention] keeps runs, and was removed")
+            .with_back("/runs", "The runs that are kept"),
+    }
 }
 
 /// The page of the schedule or sensor that asked for the run, and its instant.

@@ -1,6 +1,6 @@
 //! `/log`: all that happened, of the daemon and of every run, newest first.
 //!
-//! Lines that steps write are elsewhere: on the pages of their runs.
+//! Lines that steps write are elsewhere: on the pages of their runs; those that the daemon writes are on `/log/daemon`.
 
 use askama::Template;
 use assets::AssetKey;
@@ -148,13 +148,17 @@ struct Line {
     text: String,
 }
 
-fn line(facts: EventFacts, clock: &Clock) -> Line {
-    let tone = match facts.told.level {
+/// The shape and colour of a level.
+pub fn tone(level: Level) -> Tone {
+    match level {
         Level::Debug => Tone::Missing,
         Level::Info => Tone::Good,
         Level::Warn => Tone::Warn,
         Level::Error => Tone::Bad,
-    };
+    }
+}
+
+fn line(facts: EventFacts, clock: &Clock) -> Line {
     let name = facts.told.asset.as_ref().map(AssetKey::as_str);
     Line {
         rest: name
@@ -162,7 +166,7 @@ fn line(facts: EventFacts, clock: &Clock) -> Line {
             .map(str::to_owned),
         seq: facts.seq,
         when: clock.when(facts.at),
-        state: tone.state(facts.told.level.as_str()),
+        state: tone(facts.told.level).state(facts.told.level.as_str()),
         kind: facts.kind.as_str(),
         run: facts.run,
         asset: facts.told.asset,

@@ -64,7 +64,7 @@ pub struct TickView {
     /// What became of it.
     pub state: Markup,
     /// The run that it requested, and where that is.
-    pub run: Option<(RunId, Markup)>,
+    pub run: Option<(RunId, Option<Markup>)>,
     /// What was seen.
     pub seen: Vec<String>,
     /// How much more.
@@ -89,14 +89,14 @@ pub fn tick_state(status: TickStatus) -> Markup {
     Tone::from(status).state(status.as_str())
 }
 
-/// The run of a tick with its state, as stored.
-pub fn run_of(run: Option<RunId>, status: Option<&str>) -> Option<(RunId, Markup)> {
+/// The run of a tick with its state, as stored; no state if the run was removed since.
+pub fn run_of(run: Option<RunId>, status: Option<&str>) -> Option<(RunId, Option<Markup>)> {
     let known = state::status::RunStatus::ALL.into_iter();
     let state = known
         .filter(|known| Some(known.as_str()) == status)
         .map(|status| run_state(status, false))
         .next();
-    run.map(|run| (run, state.unwrap_or_default()))
+    run.map(|run| (run, state))
 }
 
 /// Why a button did nothing.

@@ -38,7 +38,7 @@ const MESSAGES: &str = "
     WHERE (?1 IS NULL OR alert = ?1) AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 
 /// Something that went wrong, for one alert that is about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct AlertRow {
     /// Its number; the cursor of the list.
     pub seq: i64,
@@ -63,7 +63,7 @@ pub struct AlertRow {
 }
 
 /// A message, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct MessageRow {
     /// Its number; the cursor of the list.
     pub seq: i64,

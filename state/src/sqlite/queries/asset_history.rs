@@ -25,7 +25,7 @@ const BY_MODEL: &str = "
     WHERE version IS NOT NULL GROUP BY version ORDER BY version DESC";
 
 /// How much one partition holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PartitionSize {
     /// The partition.
     pub partition: PartitionKey,
@@ -77,7 +77,7 @@ pub fn took(store: &Store, run: &RunId, step: &AssetPartition) -> Result<Option<
 }
 
 /// Predictions by the version of the model that made them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PredictedBy {
     /// The version.
     pub version: u64,

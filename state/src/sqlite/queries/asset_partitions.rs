@@ -42,7 +42,7 @@ const FAILED: &str = concat!(
 );
 
 /// Where one partition stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct PartitionRow {
     /// The key; `None` for an unpartitioned asset.
     pub partition: Option<PartitionKey>,
@@ -55,7 +55,7 @@ pub struct PartitionRow {
 }
 
 /// The newest materialization of a partition.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Current {
     /// Its number.
     pub seq: i64,
@@ -78,7 +78,7 @@ pub struct Current {
 }
 
 /// The newest failure of a partition.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct LastFailure {
     /// Its number.
     pub seq: i64,

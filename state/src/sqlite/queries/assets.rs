@@ -21,7 +21,7 @@ const ASSET: &str = "
     FROM asset_summary WHERE asset = ?1";
 
 /// The sums of one asset.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AssetRow {
     /// The asset.
     pub asset: AssetKey,

@@ -31,7 +31,7 @@ const OF_RUN: &str = concat!(columns!(), "WHERE a.run = ?1 ORDER BY a.asset");
 const PAUSES: &str = "SELECT asset, at, by FROM automation_pause ORDER BY asset";
 
 /// What a decision requested of one asset, and why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AutomationRow {
     /// The asset.
     pub asset: AssetKey,

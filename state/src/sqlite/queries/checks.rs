@@ -100,7 +100,7 @@ pub struct CheckRow {
 }
 
 /// How a check stands over all partitions of an asset.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Standing {
     /// The worst of the partitions' newest results: one that blocks before one that warns before one that passed, the newest
     /// among equals.

@@ -38,7 +38,7 @@ pub struct FreshnessRow {
 }
 
 /// One change from a state to another.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct FreshnessChangeRow {
     /// Its number; the cursor of the list.
     pub seq: i64,

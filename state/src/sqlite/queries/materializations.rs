@@ -50,7 +50,7 @@ const COST: &str = "
     FROM attempt WHERE id IN (SELECT attempt FROM newest) AND ended_at IS NOT NULL";
 
 /// One materialization.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct MaterializationRow {
     /// Its number; the cursor of the list.
     pub seq: i64,

@@ -47,7 +47,7 @@ const ALIAS_MOVES: &str = "
     FROM model_alias_move WHERE model = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 
 /// A model in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ModelRow {
     /// The model's asset.
     pub model: AssetKey,
@@ -60,7 +60,7 @@ pub struct ModelRow {
 }
 
 /// One version of a model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ModelVersionRow {
     /// The model's asset.
     pub model: AssetKey,
@@ -91,7 +91,7 @@ pub struct ModelVersionRow {
 }
 
 /// A move of an alias.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AliasMoveRow {
     /// Its number; the cursor of the list.
     pub seq: i64,

@@ -19,7 +19,7 @@ const FILES: &str = "
     WHERE asset = ?1 AND path > ?2 ORDER BY path LIMIT ?3";
 
 /// The newest look at an asset's sources.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct SourceRow {
     /// When.
     pub at: Micros,

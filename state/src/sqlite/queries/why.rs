@@ -41,7 +41,7 @@ const ATTEMPT_OF: &str = "
     SELECT attempt FROM materialization WHERE seq = ?1";
 
 /// What is known about one partition.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct WhyFacts {
     /// Its newest materialization and its newest failure; `None` if it never got that far.
     pub partition: Option<PartitionRow>,
@@ -56,7 +56,7 @@ pub struct WhyFacts {
 }
 
 /// How a materialization was made.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct MadeBy {
     /// The run.
     pub run: RunId,
@@ -71,7 +71,7 @@ pub struct MadeBy {
 }
 
 /// An attempt at one partition.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct WhyAttempt {
     /// The attempt.
     pub attempt: AttemptRow,

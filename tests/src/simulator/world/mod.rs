@@ -390,7 +390,9 @@ impl Simulation {
         self.history.waited_long_enough(&input, &turn.events)?;
         self.history.tell(&self.world, &limits, &turn.events)?;
         for (sensor, key) in &self.history.sensors.forgotten {
-            if !self.outside.is_gone(sensor, key) {
+            // One that is declared no more does not look.
+            let looks = self.world.sensor(sensor).is_some_and(|record| record.declared);
+            if looks && !self.outside.is_gone(sensor, key) {
                 let found = format!("{sensor} forgot {key}, which is still there");
                 return Err(Broken::new(InvariantId::EventsAreToldOnce, found));
             }

@@ -14,7 +14,7 @@ use super::look::{Looker, stretches};
 const MOST_EXPLAINED: usize = 5_000;
 
 /// What automation makes of partitions of an asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Explanation {
     /// The rule as declared.
     pub rule: String,

@@ -16,7 +16,7 @@ use crate::web::WebState;
 const MEMORY_BYTES: u64 = 1 << 30;
 
 /// What changed from one snapshot to another.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Changes {
     /// The older one; `None` is before the first.
     pub since: Option<String>,
@@ -29,17 +29,20 @@ pub struct Changes {
     /// Column by column: those of the newer one, then those that went.
     pub columns: Vec<ColumnChange>,
     /// What became of the rows, by their key, if that was asked too.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub rows: Option<RowChanges>,
     /// Why it could not be told.
     pub failure: Option<String>,
 }
 
 /// What became of a column.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ColumnChange {
     /// In the older snapshot.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub before: Option<ColumnFacts>,
     /// In the newer one.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub after: Option<ColumnFacts>,
 }
 

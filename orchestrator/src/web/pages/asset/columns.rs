@@ -30,7 +30,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct ColumnsFacts {
     /// The asset.
     pub asset: AssetKey,
@@ -53,7 +53,7 @@ pub struct ColumnsFacts {
 }
 
 /// How much the files hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct TableTotals {
     /// Rows in the files.
     pub rows: u64,
@@ -68,11 +68,12 @@ pub struct TableTotals {
 }
 
 /// One column.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct ColumnLine {
     /// Its name.
     pub name: String,
     /// What its table tells; `None` for a column that no table has yet.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub stored: Option<ColumnFacts>,
     /// Where it comes from; `None` if that cannot be told.
     pub origin: Option<ColumnOrigin>,

@@ -44,9 +44,10 @@ const RESULTS: usize = 30;
 const DRAWN_CHECKS: usize = 40;
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct AssetFacts {
     /// As declared and checked.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub asset: Arc<Asset>,
     /// Its partitions by state.
     pub health: Health,
@@ -99,7 +100,7 @@ pub struct AssetFacts {
 }
 
 /// A materialization, and how long it took.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Made {
     /// The materialization.
     #[serde(flatten)]
@@ -109,7 +110,7 @@ pub struct Made {
 }
 
 /// One result of a check, in short.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct CheckTick {
     /// When.
     pub at: Micros,
@@ -124,7 +125,7 @@ pub struct CheckTick {
 }
 
 /// An asset beside this one.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Neighbour {
     /// Its key.
     pub asset: AssetKey,
@@ -137,7 +138,7 @@ pub struct Neighbour {
 }
 
 /// One partition.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct PartitionFacts {
     /// Its key; `None` for the whole of an asset without partitions.
     pub key: Option<PartitionKey>,

@@ -24,7 +24,7 @@ const MOST_READERS: usize = 60;
 const STACK_BYTES: usize = 16 << 20;
 
 /// A column on the way back to where another one comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct TrailStep {
     /// How many assets away: 0 for the column itself.
     pub distance: usize,

@@ -38,7 +38,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct RowsFacts {
     /// The asset.
     pub asset: AssetKey,

@@ -37,7 +37,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct SnapshotsFacts {
     /// The asset.
     pub asset: AssetKey,
@@ -54,7 +54,7 @@ pub struct SnapshotsFacts {
 }
 
 /// One snapshot. Ids are texts: they are larger than the numbers of many programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct SnapshotLine {
     /// Its id.
     pub snapshot: String,

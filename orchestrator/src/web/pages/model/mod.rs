@@ -37,7 +37,7 @@ const MOVES: usize = 30;
 const PARTITIONS: usize = 5000;
 
 /// What is asked. Empty fields of a form are no values.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     before: Option<u64>,
     /// Two versions to compare.
@@ -46,7 +46,7 @@ pub struct Asked {
 }
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct ModelFacts {
     /// The model.
     pub model: AssetKey,
@@ -65,7 +65,7 @@ pub struct ModelFacts {
 }
 
 /// An asset of predictions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Predictions {
     /// The asset.
     pub asset: AssetKey,
