@@ -187,6 +187,8 @@ impl<'a> Follower<'a> {
             | Event::StepStaged { attempt, .. } => self.attempts.contains_key(attempt),
             Event::AliasMoved { .. } => true,
             Event::PointerMoved { .. }
+            | Event::RolledBack { .. }
+            | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }
             | Event::ScheduleDeclared { .. }
             | Event::ScheduleRemoved { .. }

@@ -8,9 +8,11 @@ mod backup;
 mod cancel;
 mod check;
 mod completions;
+mod diff;
 mod exit;
 mod follow;
 mod fsck;
+mod history;
 mod impact;
 mod init;
 mod log_level;
@@ -25,11 +27,13 @@ mod query;
 mod remote;
 mod restore;
 mod retry;
+mod rollback;
 mod runs;
 mod schedule;
 mod schema;
 mod sensor;
 mod show;
+mod tag;
 mod terminal;
 mod ticks;
 mod up;
@@ -82,6 +86,9 @@ enum Command {
     Retry(retry::Retry),
     Query(query::Query),
     Show(show::Show),
+    Diff(diff::Diff),
+    Rollback(rollback::Rollback),
+    Tag(tag::Tag),
     Runs(runs::Runs),
     Logs(logs::Logs),
     Why(why::Why),
@@ -132,6 +139,9 @@ pub fn main() -> ExitCode {
         Command::Retry(command) => command.run(&place, &terminal),
         Command::Query(command) => command.run(&place, &terminal),
         Command::Show(command) => command.run(&place, &terminal),
+        Command::Diff(command) => command.run(&place, &terminal),
+        Command::Rollback(command) => command.run(&place, &terminal),
+        Command::Tag(command) => command.run(&place, &terminal),
         Command::Runs(command) => command.run(&place, &terminal),
         Command::Logs(command) => command.run(&place, &terminal),
         Command::Why(command) => command.run(&place, &terminal),
@@ -167,6 +177,16 @@ pub fn main() -> ExitCode {
 fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::broken(format!("failed to start the runtime: {error}")))
+}
+
+/// A runtime for queries: they recurse over their own text, and its threads have room for it where the main thread may not.
+fn query_runtime() -> Result<tokio::runtime::Runtime, Stop> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(crate::edge::environment::cores())
+        .thread_stack_size(16 << 20)
         .enable_all()
         .build()
         .map_err(|error| Stop::broken(format!("failed to start the runtime: {error}")))

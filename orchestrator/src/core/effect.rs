@@ -99,6 +99,10 @@ pub enum Answer {
         /// Where it pointed before.
         from: Option<u64>,
     },
+    /// The table is what was asked for.
+    TableChanged,
+    /// The table is not what the change was built on any more: it is to be built again.
+    TableMoved,
     /// What became of a tick that someone asked for.
     Ticked {
         /// The tick.

@@ -7,6 +7,7 @@
 
 mod browser;
 mod running;
+mod tables;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

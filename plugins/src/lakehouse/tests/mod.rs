@@ -5,8 +5,10 @@
 mod commits;
 mod damage;
 mod looks;
+mod merges;
 mod partitions;
 mod queries;
+mod rollbacks;
 mod scans;
 
 use std::sync::Arc;
