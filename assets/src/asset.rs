@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::automation::Automation;
 use crate::check::Check;
+use crate::contract::Contract;
 use crate::fingerprint::Fingerprint;
 use crate::freshness::Freshness;
 use crate::key::AssetKey;
@@ -33,6 +34,9 @@ pub struct Asset {
     pub key_columns: Vec<String>,
     /// How a step's rows join those of the table.
     pub write: WriteMode,
+    /// What it promises of its columns.
+    #[serde(default, skip_serializing_if = "Contract::is_empty")]
+    pub contract: Contract,
     /// What it reads, explicit and inferred, by asset key.
     pub inputs: Vec<AssetInput>,
     /// Checks on the staged rows, in the order declared.
@@ -85,6 +89,24 @@ pub enum WriteMode {
     Replace,
     /// They are added.
     Append,
+    /// Each replaces the row with the same key, or is added if there is none: `key` says which columns tell.
+    Merge,
+}
+
+impl WriteMode {
+    /// The word in TOML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Append => "append",
+            Self::Merge => "merge",
+        }
+    }
+
+    /// Whether rows that were there before a step stay unless it says otherwise.
+    pub fn keeps_rows(self) -> bool {
+        self != Self::Replace
+    }
 }
 
 /// One upstream asset, and how much of it a step sees.

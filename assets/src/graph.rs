@@ -201,6 +201,7 @@ pub(crate) mod tests {
             partitions: None,
             key_columns: vec![],
             write: WriteMode::Replace,
+            contract: crate::Contract::default(),
             inputs: inputs
                 .iter()
                 .map(|input| AssetInput {

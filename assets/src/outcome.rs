@@ -229,6 +229,15 @@ pub enum Replace {
     Partition(PartitionKey),
     /// Nothing: append.
     Nothing,
+    /// Some files, whose rows are among the staged ones as far as they stay: merge.
+    Files {
+        /// The partition that was merged into; `None` for a table without partitions.
+        partition: Option<PartitionKey>,
+        /// Locations of the files.
+        removed: Vec<String>,
+        /// Which files of the partition the merge looked at, as a fingerprint: it counts only where they are still the same.
+        seen: Fingerprint,
+    },
 }
 
 /// Files written for one table and not yet visible to anyone.
@@ -238,9 +247,9 @@ pub struct StagedTable {
     pub table: AssetKey,
     /// What they replace.
     pub replace: Replace,
-    /// Rows in the files.
+    /// Rows in the files; of a merge, all rows of the partition after it.
     pub rows: u64,
-    /// Bytes in the files.
+    /// Bytes in the files; of a merge, of all files of the partition.
     pub bytes: u64,
     /// The Iceberg data files, in the form that `plugins::lakehouse` writes and reads.
     pub data_files: Value,
@@ -248,6 +257,14 @@ pub struct StagedTable {
     pub schema: Value,
     /// Column by which the table is partitioned in Iceberg (identity), if it is.
     pub partition_column: Option<String>,
+}
+
+impl StagedTable {
+    /// Whether publishing it leaves every row as it is: a merge of rows that are all there.
+    pub fn changes_nothing(&self) -> bool {
+        let no_files = self.data_files.as_array().is_some_and(Vec::is_empty);
+        no_files && matches!(&self.replace, Replace::Files { removed, .. } if removed.is_empty())
+    }
 }
 
 /// A model that a training step made.

@@ -263,6 +263,24 @@ pub fn words(event: &Event) -> Told {
                 crate::figures::bytes(*bytes)
             ),
         ),
+        Event::RolledBack { asset, rollback } => {
+            let because = rollback
+                .note
+                .as_ref()
+                .map_or_else(String::new, |note| format!(": {note}"));
+            let partitions = count(rollback.partitions, "partition", "partitions");
+            told(
+                Warn,
+                Some(asset),
+                format!(
+                    "{asset} was rolled back to snapshot {} by {} ({partitions}){because}",
+                    rollback.to_snapshot, rollback.by
+                ),
+            )
+        }
+        Event::PartitionRolledBack { step, .. } => {
+            told(Debug, Some(&step.asset), format!("{step} shows what it showed before"))
+        }
         Event::SourceObserved { asset, observation } => told(
             Debug,
             Some(asset),

@@ -13,6 +13,7 @@
 //! | [`happened`] | events in words |
 //! | [`metrics`] | figures for Prometheus: what is counted, and how it is written down |
 //! | [`rate`] | how fast a run goes |
+//! | [`snapshots`] | what a table was, and how two of its states differ |
 //! | [`waiting`] | what waits, and for what, in words |
 //! | [`wire`] | the shapes that a command and the daemon exchange |
 
@@ -26,6 +27,7 @@ pub mod figures;
 pub mod happened;
 pub mod metrics;
 pub mod rate;
+pub mod snapshots;
 pub mod waiting;
 pub mod web;
 pub mod wire;

@@ -223,6 +223,8 @@ impl From<Answer> for RunAnswer {
             Answer::Paused { .. }
             | Answer::Promoted { .. }
             | Answer::Expired { .. }
+            | Answer::TableChanged
+            | Answer::TableMoved
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
@@ -272,6 +274,64 @@ pub struct AliasBody {
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Body of `POST /api/v1/assets/{asset}/rollback`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackBody {
+    /// Where to go back to: a snapshot, a time, a tag, or `-1` for the one before the current one.
+    pub to: String,
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// `cli` if a command asks; it is recorded as `api` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// What became of a table that was taken back. Ids of snapshots are texts: they are larger than the numbers of many programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RollbackAnswer {
+    /// The asset.
+    pub asset: AssetKey,
+    /// The snapshot that shows the old rows again; the current one if nothing had to be taken back.
+    pub snapshot: String,
+    /// The snapshot that it went back to.
+    pub to: String,
+    /// Whether the table showed these rows already, and nothing was changed.
+    pub already: bool,
+    /// The partitions that show what they showed then.
+    pub restored: Vec<AssetPartition>,
+    /// The partitions that were not there then, and are not there now.
+    pub removed: Vec<AssetPartition>,
+    /// The assets that read it and are stale by it now.
+    pub stale: Vec<AssetKey>,
+}
+
+/// Body of `POST /api/v1/assets/{asset}/tags/{tag}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TagBody {
+    /// What the tag is to name: a snapshot, a time, another tag, `-1`, or `current`, which it is if nothing is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Take the tag away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drop: bool,
+}
+
+/// What a tag names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TagAnswer {
+    /// The asset.
+    pub asset: AssetKey,
+    /// The tag.
+    pub tag: String,
+    /// The snapshot, as text; `None` once the tag is dropped.
+    pub snapshot: Option<String>,
+    /// Whether it was so before, and nothing was changed.
+    pub already: bool,
 }
 
 /// Who moved an alias and why, as it is recorded: `cli`, `page: worse on Sundays`.

@@ -41,6 +41,7 @@ fn asset(key: &str, partitions: usize) -> Asset {
         }),
         key_columns: Vec::new(),
         write: WriteMode::Replace,
+        contract: assets::Contract::default(),
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness: None,

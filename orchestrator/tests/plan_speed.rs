@@ -59,6 +59,7 @@ fn asset(number: usize) -> Asset {
         }),
         key_columns: Vec::new(),
         write: WriteMode::Replace,
+        contract: assets::Contract::default(),
         inputs,
         checks: Vec::new(),
         freshness: None,

@@ -37,6 +37,7 @@ fn asset(name: &str, partitions: &[&str], rules: StepRules) -> Asset {
         }),
         key_columns: Vec::new(),
         write: WriteMode::Replace,
+        contract: assets::Contract::default(),
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness: None,

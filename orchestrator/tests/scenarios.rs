@@ -177,6 +177,7 @@ impl Scenario {
             tags: Vec::new(),
             key_columns: Vec::new(),
             write: WriteMode::Replace,
+            contract: assets::Contract::default(),
             inputs: inputs.collect(),
             partitions: partitions.clone().map(|partitioning| PartitionedBy {
                 name: set.to_owned(),

@@ -49,6 +49,7 @@ fn asset(key: &str, partitioning: Option<Partitioning>) -> Asset {
         }),
         key_columns: Vec::new(),
         write: WriteMode::Replace,
+        contract: assets::Contract::default(),
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness: None,

@@ -43,6 +43,7 @@ fn asset(name: &str, partitioning: Option<Partitioning>) -> Asset {
         }),
         key_columns: Vec::new(),
         write: WriteMode::Replace,
+        contract: assets::Contract::default(),
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness: None,

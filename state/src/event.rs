@@ -204,6 +204,24 @@ pub enum Event {
         /// Who asked, for the record.
         by: String,
     },
+    /// A table was taken back to what it was: its pointer moves in the same transaction, and what becomes of each partition that
+    /// changes by it is told by the `PartitionRolledBack`s that follow.
+    RolledBack {
+        /// The asset.
+        asset: AssetKey,
+        /// From which snapshot to which, by whom and why.
+        rollback: Rollback,
+    },
+    /// A partition shows again what it showed before, and is left so until what it is made from changes, or until someone makes
+    /// it anew.
+    PartitionRolledBack {
+        /// The partition.
+        step: AssetPartition,
+        /// Its materialization as it was, now in the snapshot of the rollback; `None` if it had none.
+        restored: Option<RestoredMaterialization>,
+        /// What it would be made from now: once this is another, it is no longer left as it is.
+        version: Fingerprint,
+    },
     /// The sources of an ingest asset were looked at.
     SourceObserved {
         /// The asset.
@@ -531,6 +549,34 @@ pub struct PinnedVersion {
     pub table: Option<TablePointer>,
     /// The model version, for a model.
     pub model_version: Option<u64>,
+}
+
+/// How a table was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The snapshot that shows the old rows again.
+    pub snapshot_id: i64,
+    /// The snapshot that it went back to.
+    pub to_snapshot: i64,
+    /// The snapshot that readers saw until then.
+    pub from_snapshot: Option<i64>,
+    /// How many partitions changed by it.
+    pub partitions: u64,
+    /// `cli`, `page`, `api`.
+    pub by: String,
+    /// Why, as they say.
+    pub note: Option<String>,
+}
+
+/// A materialization that counts again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoredMaterialization {
+    /// The run that made it.
+    pub run: RunId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// It, as it was but for its snapshot.
+    pub materialization: Materialization,
 }
 
 /// One published result of one step.

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::automation::{AUTOMATION, read_automation};
 use super::checks::{CHECK, read_checks};
+use super::columns::{COLUMNS, SCHEMA, read_contract};
 use super::freshness::{FRESHNESS, read_freshness};
 use super::inputs::{DeclaredMapping, INPUT, read_inputs};
 use super::step_rules::{RETRY, read_rules};
+use super::write::{WRITE, read_write};
 use super::{Ahead, CompileContext, ReadFiles};
 use crate::asset::{PartitionedBy, WriteMode};
 use crate::automation::Automation;
 use crate::check::Check;
+use crate::contract::Contract;
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink, closest};
 use crate::files::ProjectFiles;
 use crate::freshness::Freshness;
@@ -40,9 +43,21 @@ pub(crate) static ASSET: TableSpec = TableSpec {
         FieldSpec::optional("key", FieldType::STRINGS, "Columns that identify a row."),
         FieldSpec::optional(
             "write",
-            FieldType::Choice(&["replace", "append"]),
-            "Whether a step's rows replace those of its partition (the default) or are added. An ingest asset adds the rows of \
-             each file once.",
+            WRITE,
+            "Whether a step's rows replace those of its partition (the default), are added, or are merged with them by a key. An \
+             ingest asset adds or merges the rows of each file once.",
+        ),
+        FieldSpec::optional(
+            "columns",
+            COLUMNS,
+            "What is promised of its columns, each a type or a table: columns.id = { type = \"long\", required = true, description = \
+             \"…\" }. Of an ingest asset also the types that its files are read with; those of the others are learned from all rows.",
+        ),
+        FieldSpec::optional(
+            "schema",
+            SCHEMA,
+            "What becomes of a step with other columns: \"fail\"; \"evolve\", which lets columns be added and types widened; or \
+             \"ignore\". Without it, those that are declared are enforced, and others are free as far as the way of writing allows.",
         ),
         FieldSpec::optional(
             "inputs",
@@ -105,6 +120,7 @@ pub(crate) struct AssetDraft {
     pub(crate) partitions: Option<PartitionedBy>,
     pub(crate) key_columns: Vec<String>,
     pub(crate) write: WriteMode,
+    pub(crate) contract: Contract,
     pub(crate) mappings: Vec<DeclaredMapping>,
     pub(crate) checks: Vec<Check>,
     /// Assets that checks read, and where they are named.
@@ -171,7 +187,8 @@ pub(crate) fn read_asset(
             .map(|text| text.value.to_owned())
             .collect::<Vec<_>>()
     };
-    let key_columns = texts("key");
+    let mut key_columns = texts("key");
+    let write = read_write(&table, kind.map_or("", |kind| kind.value), &mut key_columns);
     let mut context = CompileContext {
         asset: &key.value,
         partitions: partitions.as_ref(),
@@ -186,7 +203,8 @@ pub(crate) fn read_asset(
         sources,
         sink: surrounding.sink,
     };
-    let checks = read_checks(&table, &mut context);
+    let mut checks = read_checks(&table, &mut context);
+    let contract = read_contract(&table, kind.map_or("", |kind| kind.value), &mut checks.checks);
     // A kind may count on keys of the right type; what is only missing it sees as `None`.
     let compiled = match (kind, spec) {
         (Some(kind), Some(_)) => {
@@ -220,10 +238,8 @@ pub(crate) fn read_asset(
         description: text("description"),
         owner: text("owner"),
         tags: texts("tags"),
-        write: match table.string("write").map(|write| write.value) {
-            Some("append") => WriteMode::Append,
-            _ => WriteMode::Replace,
-        },
+        write,
+        contract,
         mappings: read_inputs(&table),
         checks: checks.checks,
         check_reads: checks.reads,

@@ -286,6 +286,7 @@ fn finish(draft: AssetDraft, edges: Vec<Edge>, sources: &Sources) -> Option<Asse
         partitions: draft.partitions,
         key_columns: draft.key_columns,
         write: draft.write,
+        contract: draft.contract,
         inputs,
         checks: draft.checks,
         freshness: draft.freshness,

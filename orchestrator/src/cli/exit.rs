@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use state::sqlite::{CommitError, StateError};
 
 use crate::edge::driver::DriverError;
-use crate::edge::engine::{EngineError, RequestError};
+use crate::edge::engine::{EngineError, RequestError, TableError};
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,24 @@ impl From<EngineError> for Stop {
                     .with_help("look at the disk (`dmesg`, its free space, its health) before the next start; `millpond fsck` tells whether all is well")
             }
             error => Self::broken(error.to_string()),
+        }
+    }
+}
+
+impl From<TableError> for Stop {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Request(error) => error.into(),
+            TableError::NotThere { message, help } => {
+                let stop = Self::not_found(message);
+                match help {
+                    Some(help) => stop.with_help(help),
+                    None => stop,
+                }
+            }
+            TableError::Refused(reason) => Self::new(Exit::Failed, reason),
+            TableError::Lake(error) => Self::broken(error.to_string()),
+            TableError::State(error) => error.into(),
         }
     }
 }

@@ -188,6 +188,8 @@ impl<'a> Follower<'a> {
             Event::AliasMoved { .. } => true,
             Event::PointerMoved { .. }
             | Event::SnapshotsExpired { .. }
+            | Event::RolledBack { .. }
+            | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }
             | Event::ScheduleDeclared { .. }
             | Event::ScheduleRemoved { .. }

@@ -8,10 +8,12 @@ mod backup;
 mod cancel;
 mod check;
 mod completions;
+mod diff;
 mod exit;
 mod follow;
 mod fsck;
 mod gc;
+mod history;
 mod impact;
 mod init;
 mod log_level;
@@ -27,11 +29,13 @@ mod remote;
 mod replay;
 mod restore;
 mod retry;
+mod rollback;
 mod runs;
 mod schedule;
 mod schema;
 mod sensor;
 mod show;
+mod tag;
 mod terminal;
 mod ticks;
 mod up;
@@ -86,6 +90,9 @@ enum Command {
     Retry(retry::Retry),
     Query(query::Query),
     Show(show::Show),
+    Diff(diff::Diff),
+    Rollback(rollback::Rollback),
+    Tag(tag::Tag),
     Runs(runs::Runs),
     Logs(logs::Logs),
     Why(why::Why),
@@ -140,6 +147,9 @@ pub fn main() -> ExitCode {
         Command::Retry(command) => command.run(&place, &terminal),
         Command::Query(command) => command.run(&place, &terminal),
         Command::Show(command) => command.run(&place, &terminal),
+        Command::Diff(command) => command.run(&place, &terminal),
+        Command::Rollback(command) => command.run(&place, &terminal),
+        Command::Tag(command) => command.run(&place, &terminal),
         Command::Runs(command) => command.run(&place, &terminal),
         Command::Logs(command) => command.run(&place, &terminal),
         Command::Why(command) => command.run(&place, &terminal),
@@ -177,6 +187,16 @@ pub fn main() -> ExitCode {
 fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::broken(format!("failed to start the runtime: {error}")))
+}
+
+/// A runtime for queries: they recurse over their own text, and its threads have room for it where the main thread may not.
+fn query_runtime() -> Result<tokio::runtime::Runtime, Stop> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(crate::edge::environment::cores())
+        .thread_stack_size(16 << 20)
         .enable_all()
         .build()
         .map_err(|error| Stop::broken(format!("failed to start the runtime: {error}")))

@@ -24,8 +24,8 @@ use crate::edge::queried::{Scratch, tables};
 pub struct Query {
     /// The query.
     sql: String,
-    /// A time (2026-03-01, 2026-03-01T06:00, in the project's zone unless it says another) or a snapshot id.
-    #[arg(long, value_name = "TIME or SNAPSHOT")]
+    /// A time (2026-03-01, 2026-03-01T06:00, in the project's zone unless it says another), a snapshot id or a tag.
+    #[arg(long, value_name = "TIME, SNAPSHOT or TAG")]
     as_of: Option<String>,
     /// How to print the result.
     #[arg(long, value_enum)]
@@ -100,13 +100,7 @@ impl Query {
             Some(Format::Json) => ResultFormat::JsonLines,
             Some(Format::Parquet) => ResultFormat::Parquet,
         };
-        // Queries recurse over their own text; the runtime's threads have room for it, the main thread may not.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(environment::cores())
-            .thread_stack_size(16 << 20)
-            .enable_all()
-            .build()
-            .map_err(|error| Stop::broken(error.to_string()))?;
+        let runtime = super::query_runtime()?;
         let rendered = runtime.block_on(async {
             let task = runtime.spawn(async move {
                 let rows = session.execute(&sql, &parameters).await.map_err(failed)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use assets::AssetKey;
+use plugins::lakehouse::TagName;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +18,10 @@ use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
 use crate::edge::folder::StateFolder;
-use crate::wire::{AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
+use crate::wire::{
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody, SensorLooked,
+    TagAnswer, TagBody, TestAnswer,
+};
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
 const WAIT_SECONDS: u64 = 20;
@@ -248,6 +252,18 @@ impl Remote {
     /// Points an alias at a version.
     pub async fn promote(&self, model: &AssetKey, alias: &str, body: &AliasBody) -> Result<serde_json::Value, Stop> {
         let path = format!("/models/{model}/aliases/{alias}");
+        self.answer(self.request(Method::POST, &path).json(body)).await
+    }
+
+    /// Asks to take a table back.
+    pub async fn roll_back(&self, asset: &AssetKey, body: &RollbackBody) -> Result<RollbackAnswer, Stop> {
+        let path = format!("/assets/{asset}/rollback");
+        self.answer(self.request(Method::POST, &path).json(body)).await
+    }
+
+    /// Asks to set a tag, or to drop it.
+    pub async fn tag(&self, asset: &AssetKey, tag: &TagName, body: &TagBody) -> Result<TagAnswer, Stop> {
+        let path = format!("/assets/{asset}/tags/{tag}");
         self.answer(self.request(Method::POST, &path).json(body)).await
     }
 }

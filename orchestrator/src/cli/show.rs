@@ -2,7 +2,7 @@
 
 use assets::{Asset, AssetKey};
 use clap::Args;
-use plugins::lakehouse::{Lake, SnapshotInfo, history};
+use plugins::lakehouse::{Lake, SnapshotInfo, history as snapshots_of};
 use serde_json::json;
 use state::sqlite::queries::asset_partitions::asset_partitions;
 use state::sqlite::queries::assets::{AssetRow, asset};
@@ -13,7 +13,7 @@ use super::check::{asset_json, input_text};
 use super::look::{Look, Place};
 use super::terminal::{Terminal, bytes, count, moment, table, thousands};
 use super::why::{freshness_line, freshness_word};
-use super::{Exit, Stop};
+use super::{Exit, Stop, history};
 use crate::core::{Explanation, FreshnessNow, Health, explain, freshness_now};
 
 /// Show an asset (its state, partitions, checks and snapshots), or list all.
@@ -24,6 +24,9 @@ pub struct Show {
     /// How many partitions, materializations and snapshots to list.
     #[arg(long, short = 'n', default_value_t = 8)]
     limit: usize,
+    /// Its snapshots alone: when, by which run, of what, and why.
+    #[arg(long, requires = "asset")]
+    history: bool,
 }
 
 impl Show {
@@ -32,6 +35,9 @@ impl Show {
         match &self.asset {
             Some(name) => {
                 let asset = look.asset(name)?;
+                if self.history {
+                    return history::show(&look, &asset, self.limit, terminal);
+                }
                 self.one(&look, &asset, terminal)
             }
             None => list(&look, terminal),
@@ -192,6 +198,21 @@ fn head(
     for input in &asset.inputs {
         terminal.say(format!("  reads       {}", input_text(input)));
     }
+    if let Some(policy) = asset.contract.schema {
+        terminal.say(format!("  schema      {}", policy.as_str()));
+    }
+    for (place, column) in asset.contract.columns.iter().enumerate() {
+        let word = if place == 0 { "columns" } else { "" };
+        let mut told = vec![column.name.clone()];
+        told.extend(column.column_type.clone());
+        told.extend(column.required.then(|| "required".to_owned()));
+        told.extend(column.tags.iter().map(|tag| format!("#{tag}")));
+        let description = column
+            .description
+            .as_ref()
+            .map_or_else(String::new, |text| format!("  {text}"));
+        terminal.say(format!("  {word:<10}  {}{description}", told.join(" ")));
+    }
     if let Some(row) = row {
         terminal.say(format!(
             "  holds       {}, {}",
@@ -218,7 +239,7 @@ fn snapshots(look: &Look, key: &AssetKey) -> Result<Vec<SnapshotInfo>, Stop> {
     let table = super::runtime()?
         .block_on(lake.table(key, pointer))
         .map_err(|error| Stop::broken(error.to_string()))?;
-    let mut found = history(&table).map_err(|error| Stop::broken(error.to_string()))?;
+    let mut found = snapshots_of(&table).map_err(|error| Stop::broken(error.to_string()))?;
     found.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.timestamp_ms));
     Ok(found)
 }

@@ -15,7 +15,7 @@ use super::check::input_text;
 use super::look::{Look, Place};
 use super::terminal::{Terminal, count, moment};
 use super::{Exit, Stop};
-use crate::core::{Explanation, FreshnessNow, PlanRequest, explain, freshness_now, plan, waits_of};
+use crate::core::{Explanation, FreshnessNow, PlanRequest, Sight, explain, freshness_now, plan, waits_of};
 use crate::evaluation::set;
 use crate::waiting::words;
 
@@ -45,6 +45,9 @@ impl Why {
         }
         let step = AssetPartition::new(asset.key.clone(), partition);
         let facts = look.store.as_ref().map(|store| why(store, &step, 5)).transpose()?;
+        let stands = Sight::new(&look.world, &look.project.definitions, look.at)
+            .stands_by_rollback(&asset, step.partition.as_ref())
+            .is_some();
         let waiting = waiting(&look, &step);
         let requested = match &look.store {
             Some(store) if automation.is_some() => requested_for(store, &asset, step.partition.as_ref())?,
@@ -55,7 +58,7 @@ impl Why {
         if terminal.json() {
             terminal.answer(&json!({
                 "step": step, "stale": reason, "problems": problems, "waiting": waiting, "facts": facts,
-                "freshness": freshness,
+                "stands_by_rollback": stands, "freshness": freshness,
                 "automation": automation.as_ref().map(|now| json!({
                     "verdict": now.verdict(), "now": now, "requested": requested,
                 })),
@@ -78,6 +81,26 @@ impl Why {
                 terminal.bold(&step.to_string()),
                 terminal.green("fresh")
             )),
+        }
+        if let Some(rollback) = facts.as_ref().and_then(|facts| facts.rolled_back.as_ref()) {
+            let note = rollback
+                .note
+                .as_ref()
+                .map_or_else(String::new, |note| format!("; {note}"));
+            terminal.say(format!(
+                "  {} by {} at {}{note} (the rows of snapshot {})",
+                terminal.yellow("rolled back"),
+                rollback.by,
+                moment(rollback.at, &look.project.settings.timezone),
+                rollback.to_snapshot
+            ));
+            if stands {
+                terminal.say(format!(
+                    "  it stays so until its code or what it reads changes; to make it anew: millpond materialize {}{} --force",
+                    asset.key,
+                    partition_option(step.partition.as_ref())
+                ));
+            }
         }
         for input in &asset.inputs {
             terminal.say(format!("  reads {}", input_text(input)));
@@ -107,12 +130,15 @@ impl Why {
             terminal.say(format!(
                 "  to make it: millpond materialize {}{}",
                 asset.key,
-                step.partition
-                    .map_or_else(String::new, |key| format!(" --partition {key}"))
+                partition_option(step.partition.as_ref())
             ));
         }
         Ok(Exit::Done)
     }
+}
+
+fn partition_option(partition: Option<&PartitionKey>) -> String {
+    partition.map_or_else(String::new, |key| format!(" --partition {key}"))
 }
 
 /// In which open runs a step waits, and for what.

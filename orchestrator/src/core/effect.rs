@@ -104,6 +104,10 @@ pub enum Answer {
         /// Whether it does.
         moved: bool,
     },
+    /// The table is what was asked for.
+    TableChanged,
+    /// The table is not what the change was built on any more: it is to be built again.
+    TableMoved,
     /// What became of a tick that someone asked for.
     Ticked {
         /// The tick.

@@ -91,7 +91,9 @@ impl Health {
         }
         for problem in &plan.problems {
             match problem {
-                PlanProblem::NoSource { partitions, .. } | PlanProblem::WaitsForSource { partitions, .. } => {
+                PlanProblem::NoSource { partitions, .. }
+                | PlanProblem::WaitsForSource { partitions, .. }
+                | PlanProblem::RolledBack { partitions, .. } => {
                     health.waiting += partitions;
                 }
                 PlanProblem::MissingInput { partitions, .. } => health.missing += partitions,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use assets::outcome::{Failure, Observation, Staged, TablePointer};
 use assets::{AssetKey, AssetPartition, PartitionKey};
-use state::event::{Micros, OwnerMode, RunRequest};
+use state::event::{Micros, OwnerMode, RestoredMaterialization, RunRequest};
 use state::ids::{AttemptId, MessageId, RunId};
 use state::sensor::SensorEvent;
 
@@ -90,6 +90,14 @@ pub enum Input {
         counts: (u64, u64, u64),
         /// Who asked, for the record.
         by: String,
+    },
+    /// Someone changes a table itself: takes it back to an older snapshot, or gives one a name. What is to be is written already
+    /// and counts once the pointer is there.
+    ChangeTable {
+        /// To answer it.
+        request: RequestId,
+        /// The change.
+        change: Box<TableChange>,
     },
     /// A schedule may be due; its sources were looked at. Nothing comes of it if it is not, so it may come too often.
     ScheduleDue {
@@ -283,4 +291,35 @@ pub struct SensorSight {
     /// The keys of everything that it shows, told of or not, where that was looked for: what was told of long ago and is not
     /// among them is forgotten.
     pub shown: Option<BTreeSet<KeyHash>>,
+}
+
+/// A change of a table that someone asks for, written and visible to nobody.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableChange {
+    /// From which version to which.
+    pub table: PreparedTable,
+    /// What it takes back, if it does.
+    pub rollback: Option<PreparedRollback>,
+}
+
+/// A rollback, ready to count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedRollback {
+    /// The snapshot that it goes back to.
+    pub to_snapshot: i64,
+    /// `cli`, `page`, `api`.
+    pub by: String,
+    /// Why, as they say.
+    pub note: Option<String>,
+    /// The partitions that change by it.
+    pub partitions: Vec<RestoredPartition>,
+}
+
+/// A partition that a rollback changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoredPartition {
+    /// Its key.
+    pub partition: Option<PartitionKey>,
+    /// What made it then; `None` if it was not there.
+    pub restored: Option<RestoredMaterialization>,
 }

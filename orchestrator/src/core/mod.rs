@@ -39,16 +39,18 @@ pub use effect::{
 };
 pub use health::{Health, HealthState};
 pub use impact::{Impact, ImpactedAsset, impact};
-pub use input::{Input, PreparedMember, PreparedTable, SensorLook, SensorSight};
+pub use input::{
+    Input, PreparedMember, PreparedRollback, PreparedTable, RestoredPartition, SensorLook, SensorSight, TableChange,
+};
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use limits::InUse;
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use queue::{Wait, WaitsFor, waits, waits_of};
 pub use replay::replay;
-pub use staleness::{ChangedInput, Sight, SourceChange, StaleReason};
+pub use staleness::{ChangedBy, ChangedInput, Sight, SourceChange, StaleReason};
 pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{
     AlertRecord, AssetRecord, Attempt, AutomationRecord, Broken, Due, FreshnessRecord, Group, Hold, KeyHash,
-    LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, Run, ScheduleRecord, SensorRecord,
-    SourceRead, Step, WaitingMessage, World, key_hash,
+    LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, PartitionRollback, RollbackAsked,
+    Run, ScheduleRecord, SensorRecord, SourceRead, Step, WaitingMessage, World, key_hash,
 };

@@ -96,6 +96,17 @@ pub enum PlanProblem {
         /// The first of them.
         example: Option<PartitionKey>,
     },
+    /// An input was taken back to before it was there.
+    RolledBack {
+        /// The asset that needs it.
+        asset: AssetKey,
+        /// The input.
+        input: AssetKey,
+        /// How many partitions of `asset` cannot run for it.
+        partitions: usize,
+        /// The first of them.
+        example: Option<PartitionKey>,
+    },
 }
 
 impl PlanProblem {
@@ -103,7 +114,7 @@ impl PlanProblem {
     pub fn is_mistake(&self) -> bool {
         match self {
             Self::UnknownPartition { .. } | Self::MissingInput { .. } | Self::MissingModel { .. } => true,
-            Self::NoSource { .. } | Self::WaitsForSource { .. } => false,
+            Self::NoSource { .. } | Self::WaitsForSource { .. } | Self::RolledBack { .. } => false,
         }
     }
 }
@@ -156,6 +167,17 @@ impl fmt::Display for PlanProblem {
                 SomeOf(asset, *partitions, example.as_ref()),
                 if *partitions > 1 { "wait" } else { "waits" },
             ),
+            Self::RolledBack {
+                asset,
+                input,
+                partitions,
+                example,
+            } => write!(
+                f,
+                "{} {} {input}, which was rolled back to before it was there",
+                SomeOf(asset, *partitions, example.as_ref()),
+                if *partitions > 1 { "need" } else { "needs" },
+            ),
         }
     }
 }
@@ -181,6 +203,8 @@ pub(super) enum Blocked {
     NoSource,
     /// An input waits for raw files.
     WaitsFor(AssetKey),
+    /// An input was taken back to before it was there.
+    RolledBack(AssetKey),
 }
 
 /// What became of one asset's wanted partitions so far.
@@ -286,6 +310,12 @@ pub fn plan(world: &World, at: Micros, request: &PlanRequest) -> Plan {
                         partitions,
                         example,
                     },
+                    Blocked::RolledBack(input) => PlanProblem::RolledBack {
+                        asset,
+                        input,
+                        partitions,
+                        example,
+                    },
                 }
             }));
     }
@@ -330,14 +360,20 @@ pub(super) fn verdict(
                     .and_then(|record| record.partitions.get(key))
                     .is_some_and(|record| record.materialization.is_some())
             };
+            let was_removed = |key: &Option<PartitionKey>| {
+                let known = record.and_then(|record| record.partitions.get(key));
+                known.is_some_and(|known| known.rolled_back.is_some() && known.materialization.is_none())
+            };
             match sight.scopes().of(asset, input, partition) {
                 StepScope::All => {
                     let changes = above.is_some_and(|above| !above.steps.is_empty());
                     let there = changes || record.is_some_and(|record| record.partitions.keys().any(made));
                     if !there {
+                        let removed = record.is_some_and(|record| record.partitions.keys().any(was_removed));
                         return Err(not_there(
                             &input.asset,
                             above.is_some_and(|above| !above.without_source.is_empty()),
+                            removed,
                         ));
                     }
                     changes
@@ -359,7 +395,8 @@ pub(super) fn verdict(
                             [] => !above.without_source.is_empty(),
                             keys => keys.iter().any(|key| above.without_source.contains(key)),
                         };
-                        return Err(not_there(&input.asset, above.is_some_and(without)));
+                        let removed = keys.iter().any(was_removed);
+                        return Err(not_there(&input.asset, above.is_some_and(without), removed));
                     }
                     changes
                 }
@@ -377,8 +414,10 @@ pub(super) fn verdict(
     })
 }
 
-fn not_there(input: &AssetKey, waits_for_source: bool) -> Blocked {
-    if waits_for_source {
+fn not_there(input: &AssetKey, waits_for_source: bool, was_removed: bool) -> Blocked {
+    if was_removed {
+        Blocked::RolledBack(input.clone())
+    } else if waits_for_source {
         Blocked::WaitsFor(input.clone())
     } else {
         Blocked::Input(input.clone())

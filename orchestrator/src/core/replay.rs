@@ -23,8 +23,8 @@ pub fn replay(
     partition: Option<&PartitionKey>,
     pinned: Option<&[PinnedVersion]>,
 ) -> Result<StartAttempt, String> {
-    if asset.write == WriteMode::Append {
-        return Err("its rows were added step by step: no step alone made what is there".to_owned());
+    if asset.write != WriteMode::Replace {
+        return Err("its rows were added to what was there: no step alone made what is there now".to_owned());
     }
     let definitions = world.definitions();
     let sight = Sight::new(world, definitions, at);

@@ -7,9 +7,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use assets::automation::is_named;
-use assets::outcome::Staged;
+use assets::outcome::{Staged, StagedTable};
 use assets::{
     Asset, AssetInput, AssetKey, AssetPartition, Fingerprint, InputRole, ModelReference, PartitionKey, WriteMode,
 };
@@ -19,7 +20,7 @@ use state::ids::{AttemptId, RunId};
 use super::definitions::Definitions;
 use super::effect::StepScope;
 use super::scope::Scopes;
-use super::world::{AssetRecord, LastMaterialization, SourceRead, World, sources_of};
+use super::world::{AssetRecord, LastMaterialization, PartitionRollback, RollbackAsked, SourceRead, World, sources_of};
 
 /// Why a partition has to be made (again).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,10 +76,19 @@ pub enum StaleReason {
 pub struct ChangedInput {
     /// The partition.
     pub partition: Option<PartitionKey>,
-    /// The run that made it.
-    pub run: RunId,
+    /// What changed it.
+    pub by: ChangedBy,
     /// Its snapshot.
     pub snapshot_id: Option<i64>,
+}
+
+/// What changed a partition upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangedBy {
+    /// It was made anew.
+    Run(RunId),
+    /// It was taken back.
+    Rollback(Arc<RollbackAsked>),
 }
 
 /// How a raw file differs from the one that was read.
@@ -109,14 +119,15 @@ impl fmt::Display for StaleReason {
                 asset,
                 example: Some(changed),
             } => {
-                write!(
-                    f,
-                    "{} changed",
-                    AssetPartition::new(asset.clone(), changed.partition.clone())
-                )?;
-                match changed.snapshot_id {
-                    Some(snapshot) => write!(f, " (snapshot {snapshot} of {})", changed.run),
-                    None => write!(f, " ({})", changed.run),
+                let step = AssetPartition::new(asset.clone(), changed.partition.clone());
+                match (&changed.by, changed.snapshot_id) {
+                    (ChangedBy::Run(run), Some(snapshot)) => {
+                        write!(f, "{step} changed (snapshot {snapshot} of {run})")
+                    }
+                    (ChangedBy::Run(run), None) => write!(f, "{step} changed ({run})"),
+                    (ChangedBy::Rollback(asked), _) => {
+                        write!(f, "{step} was {asked} (snapshot {})", asked.snapshot_id)
+                    }
                 }
             }
             Self::InputChanged { asset, example: None } => write!(f, "{asset} has other partitions than were read"),
@@ -242,8 +253,22 @@ impl<'a> Sight<'a> {
         Fingerprint::of(["model", &version.to_string(), content])
     }
 
-    /// Why the partition's newest result is not what would be made now; `None` if it is fresh.
+    /// Why the partition's newest result is not what would be made now; `None` if it is fresh, or if someone took it back and
+    /// wants it left so.
     pub fn stale(&self, asset: &Asset, partition: Option<&PartitionKey>) -> Option<StaleReason> {
+        let reason = self.differs(asset, partition)?;
+        self.stands_by_rollback(asset, partition).is_none().then_some(reason)
+    }
+
+    /// The rollback that brought back what a partition shows, as long as the same would be made of it as was taken back. It is
+    /// over when what it is made from changes, or when someone makes it anew, be it in vain.
+    pub fn stands_by_rollback(&self, asset: &Asset, partition: Option<&PartitionKey>) -> Option<&'a PartitionRollback> {
+        let record = self.world.partition(&asset.key, partition)?;
+        let rollback = record.rolled_back.as_deref().filter(|_| record.failure.is_none())?;
+        (self.made_from(asset, partition) == rollback.version).then_some(rollback)
+    }
+
+    fn differs(&self, asset: &Asset, partition: Option<&PartitionKey>) -> Option<StaleReason> {
         let asset_record = self.world.asset(&asset.key);
         let record = asset_record.and_then(|record| record.partitions.get(&partition.cloned()));
         let failed = record
@@ -380,16 +405,26 @@ impl<'a> Sight<'a> {
             StepScope::All => record.partitions.keys().cloned().collect(),
             StepScope::Keys(keys) => keys.into_iter().map(Some).collect::<Vec<_>>(),
         };
-        let made = seen.into_iter().filter_map(|key| {
-            let made = record.partitions.get(&key)?.materialization.as_ref()?;
-            (made.at > since).then_some((key, made))
+        let changed = seen.into_iter().filter_map(|key| {
+            let partition = record.partitions.get(&key)?;
+            let made = partition.materialization.as_ref();
+            let by = match (&partition.rolled_back, made) {
+                (Some(rollback), _) => ChangedBy::Rollback(Arc::clone(&rollback.asked)),
+                (None, made) => ChangedBy::Run(made?.run.clone()),
+            };
+            let at = match &partition.rolled_back {
+                Some(rollback) => rollback.at,
+                None => made?.at,
+            };
+            let snapshot_id = made.and_then(|made| made.snapshot_id);
+            let changed = ChangedInput {
+                partition: key,
+                by,
+                snapshot_id,
+            };
+            (at > since).then_some((at, changed))
         });
-        made.max_by_key(|(_, made)| made.at)
-            .map(|(partition, made)| ChangedInput {
-                partition,
-                run: made.run.clone(),
-                snapshot_id: made.snapshot_id,
-            })
+        changed.max_by_key(|(at, _)| *at).map(|(_, changed)| changed)
     }
 }
 
@@ -412,7 +447,7 @@ fn source_stale(
     if is == made.sources || contents(is) == contents(&made.sources) {
         return None;
     }
-    if asset.write == WriteMode::Append {
+    if asset.write.keeps_rows() {
         // What was added stays, whether or not its file does.
         let has: BTreeSet<&str> = contents(&made.sources).into_iter().collect();
         if contents(is).into_iter().all(|content| has.contains(content)) {
@@ -450,14 +485,20 @@ fn contents(sources: &[SourceRead]) -> Vec<&str> {
     contents
 }
 
-/// What the rows of a step are a function of. A command that reports no data version may write anything, so that each of its
+/// What the rows of a step are a function of; `before` is what they were a function of until now. A command that reports no data version may write anything, so that each of its
 /// attempts is a version of its own.
 pub(super) fn data_version(
     asset: &Asset,
     inputs: &BTreeMap<AssetKey, Fingerprint>,
     staged: &Staged,
+    before: Option<&Fingerprint>,
     attempt: &AttemptId,
 ) -> Fingerprint {
+    if let Some(before) = before
+        && staged.tables.first().is_some_and(StagedTable::changes_nothing)
+    {
+        return before.clone();
+    }
     if let Some(reported) = &staged.data_version {
         return Fingerprint::of(["reported", reported]);
     }
@@ -468,6 +509,10 @@ pub(super) fn data_version(
     let sources = sources_of(&staged.sources, staged.partition.as_ref());
     for content in contents(&sources) {
         parts.extend(["source", content]);
+    }
+    // What was merged before is part of what there is.
+    if let Some(before) = before.filter(|_| asset.write == WriteMode::Merge) {
+        parts.extend(["onto", before.as_str()]);
     }
     if asset.kind == "command" {
         parts.extend(["attempt", attempt.as_str()]);

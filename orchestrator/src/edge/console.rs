@@ -121,7 +121,7 @@ async fn query(order: QueryOrder) -> Result<(), QueryFailure> {
         memory_bytes: order.memory_bytes as usize,
         spill_folder: order.scratch.map(Into::into),
         target_partitions: order.threads,
-        as_of: order.as_of.into(),
+        as_of: order.as_of.clone().into(),
     };
     let session = QuerySession::new(&lake, Arc::new(tables), &options).map_err(broken)?;
     let parameters: Vec<_> = order

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use assets::outcome::TablePointer;
-use assets::{AssetKey, PartitionKey, WriteMode};
+use assets::{AssetKey, PartitionKey};
 use plugins::lakehouse::{Lake, LakeTable, Verified, history, verify};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -81,7 +81,7 @@ pub async fn check(
         report.partitions += known.map_or(0, |known| known.len() as u64);
         let adds = definitions
             .and_then(|definitions| definitions.get(table))
-            .map(|asset| asset.write == WriteMode::Append);
+            .map(|asset| asset.write.keeps_rows());
         look_at_table(lake, table, pointer, known, adds, &mut report).await;
     }
     for (model, known) in &loaded.models {
@@ -138,7 +138,11 @@ async fn look_at_table(
 
 /// Whether every snapshot that led to this one is of a run of ours.
 fn is_ours(table: &LakeTable) -> bool {
-    history(table).is_ok_and(|snapshots| snapshots.iter().all(|snapshot| snapshot.run.is_some()))
+    history(table).is_ok_and(|snapshots| {
+        snapshots
+            .iter()
+            .all(|snapshot| snapshot.run.is_some() || snapshot.rolled_back_to.is_some())
+    })
 }
 
 fn disagreements(known: &Known, verified: &Verified, adds: Option<bool>) -> Vec<String> {

@@ -20,7 +20,10 @@ use super::pages::{
     alerts, asset, assets, automation, backfill, backfill_new, backfills, definitions, graph, log, model, models,
     overview, own_log, query, run, runs, schedules, sensors, stream,
 };
-use crate::wire::{AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RunAnswer, RunBody, SensorLooked, TestAnswer};
+use crate::wire::{
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody, SensorLooked,
+    TagAnswer, TagBody, TestAnswer,
+};
 
 /// Describes a type.
 type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -140,6 +143,18 @@ const OPERATIONS: &[Operation] = &[
     .query(of::<asset::checks::Asked>),
     Operation::get("/api/v1/graph", "Which asset reads which", of::<graph::GraphFacts>).query(of::<graph::Asked>),
     Operation::get("/api/v1/runs", "Runs, newest first", of::<runs::RunsFacts>).query(of::<runs::Asked>),
+    Operation::post(
+        "/api/v1/assets/{key}/rollback",
+        "Take a table back to an older snapshot",
+        of::<RollbackAnswer>,
+    )
+    .body(of::<RollbackBody>),
+    Operation::post(
+        "/api/v1/assets/{key}/tags/{tag}",
+        "Give a snapshot a name, or take the name away",
+        of::<TagAnswer>,
+    )
+    .body(of::<TagBody>),
     Operation::post("/api/v1/runs", "Ask for a run", of::<RunAnswer>).body(of::<RunBody>),
     Operation::get(
         "/api/v1/runs/{run}",

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::pages::error_page;
-use crate::edge::engine::RequestError;
+use crate::edge::engine::{RequestError, TableError};
 use crate::wire::ErrorBody;
 
 /// An error as a page.
@@ -121,6 +121,28 @@ pub async fn readable(request: Request, next: Next) -> Response {
 impl From<state::sqlite::StateError> for ErrorPage {
     fn from(error: state::sqlite::StateError) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl From<TableError> for ErrorPage {
+    fn from(error: TableError) -> Self {
+        let status = match &error {
+            TableError::Request(error) => status_of(error),
+            TableError::NotThere { .. } => StatusCode::NOT_FOUND,
+            TableError::Refused(_) => StatusCode::CONFLICT,
+            TableError::Lake(_) | TableError::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let page = Self::new(status, error.to_string());
+        match error {
+            TableError::NotThere { help: Some(help), .. } => page.with_help(help),
+            _ => page,
+        }
+    }
+}
+
+impl From<TableError> for ErrorJson {
+    fn from(error: TableError) -> Self {
+        ErrorPage::from(error).into()
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) fn asset(key: &str, partitioning: Option<Partitioning>, reads: &[&Ass
         tags: Vec::new(),
         key_columns: Vec::new(),
         write: WriteMode::Replace,
+        contract: assets::Contract::default(),
         inputs: inputs.collect(),
         partitions: partitioning.map(|partitioning| PartitionedBy {
             name: "set".to_owned(),

@@ -21,4 +21,5 @@ mod query;
 mod runs;
 mod schedules;
 mod sensors;
+mod tables;
 mod whole_project;

@@ -41,8 +41,12 @@ fn queries_answer_as_tables_drawings_and_files_and_change_nothing() {
             answer.body
         );
     }
-    let past = daemon.post(&format!("/query?form={form}"), "sql=SELECT+1&as_of=yesterday");
-    assert!(has(&past.body, "neither a time nor a snapshot id"), "{}", past.body);
+    let past = daemon.post(&format!("/query?form={form}"), "sql=SELECT+1&as_of=last+week");
+    assert!(
+        has(&past.body, "neither a time, nor a snapshot id, nor a tag"),
+        "{}",
+        past.body
+    );
     let past = daemon.post(
         &format!("/query?form={form}"),
         "sql=SELECT+count(*)+FROM+bronze.days&as_of=2001-01-01",

@@ -152,10 +152,9 @@ fn byte(files: &TableReader<'_>, name: &str, may_be_empty: bool) -> Option<u8> {
 
 fn columns(table: &TableReader<'_>) -> Vec<(String, ColumnType)> {
     let mut columns = Vec::new();
-    for (name, value) in table.map("columns") {
-        let Some(text) = value.as_str() else { continue };
+    for (name, text) in assets::declared_types(table) {
         match text.value.parse::<ColumnType>() {
-            Ok(kind) => columns.push((name.value.to_owned(), kind)),
+            Ok(kind) => columns.push((name, kind)),
             Err(error) => table.report(Diagnostic::new(Code::InvalidValue, error.to_string(), text.span)),
         }
     }

@@ -8,7 +8,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use assets::outcome::{Failure, FailureClass, Observation, SourceFile};
-use assets::{AssetKey, PartitionKey, PartitionedBy};
+use assets::{AssetKey, PartitionKey, PartitionedBy, WriteMode};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::FutureExt;
@@ -54,7 +54,10 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
         .collect();
     let root = PathBuf::from(&context.order().project.root);
     let added = Added::of(context.partitions());
-    added.judge(&observation)?;
+    // What is merged again replaces what it replaced before.
+    if asset.write != WriteMode::Merge {
+        added.judge(&observation)?;
+    }
     let feeds = |file: &&SourceFile| match &file.partitions {
         Some(fed) => fed
             .iter()

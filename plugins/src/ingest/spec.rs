@@ -80,12 +80,6 @@ pub(super) static SPEC: TableSpec = TableSpec {
     fields: &[
         FieldSpec::required("from", FieldType::Table(&SOURCE), "Where the rows come from."),
         FieldSpec::optional(
-            "columns",
-            FieldType::Map(&FieldType::Text),
-            "Types of columns: boolean, int, long, float, double, decimal(p,s), date, timestamp, timestamptz, string, binary. \
-             Those of the others are learned from all rows.",
-        ),
-        FieldSpec::optional(
             "derive",
             FieldType::Map(&FieldType::Text),
             "Columns computed from the raw ones, each a SQL expression: flight_date = \"make_date(year, month, day)\".",

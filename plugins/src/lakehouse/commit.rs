@@ -15,12 +15,13 @@ use iceberg::spec::{
     FormatVersion, ManifestListWriter, Operation, PartitionSpecRef, Schema, Snapshot, SnapshotRef,
     SnapshotSummaryCollector, SortOrder, Summary, TableMetadata, TableMetadataBuilder, Transform, UnboundPartitionSpec,
 };
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
 use sha2::Digest;
-use uuid::Uuid;
 
 use super::manifests::{ManifestsOf, Removed, next_manifests};
+use super::merge::seen_now;
+use super::names::{FreeNames, draw_uuid, fresh_snapshot_id};
 use super::partition_column::datum_of;
 use super::schema::join_staged;
 use super::staging::{staged_files, staged_schema};
@@ -124,6 +125,7 @@ pub async fn prepare_commit(
         });
     }
 
+    check_seen(lake, table, base, &members).await?;
     let shape = Shape::of(table, base_metadata.as_deref(), &members)?;
     let start = Start {
         lake,
@@ -196,6 +198,15 @@ pub async fn prepare_commit(
     )
     .await?;
 
+    if let Removed::Files(paths) = &removed
+        && paths.len() != next.removed_files
+    {
+        let found = next.removed_files;
+        return Err(LakeError::Internal(format!(
+            "a merge into {table} replaces {} files, of which {found} are there",
+            paths.len()
+        )));
+    }
     write_manifest_list(&waiting, &names.list, snapshot_id, parent_id, sequence, next.list)
         .await
         .map_err(|error| LakeError::iceberg("write", &names.list, error))?;
@@ -245,7 +256,7 @@ pub fn abandon(lake: &Lake, commit: &PreparedCommit) -> Result<(), LakeError> {
     Ok(())
 }
 
-fn refuse(table: &AssetKey, error: iceberg::Error) -> LakeError {
+pub(super) fn refuse(table: &AssetKey, error: iceberg::Error) -> LakeError {
     LakeError::iceberg("build the next version of", table, error)
 }
 
@@ -274,7 +285,32 @@ fn check_members(table: &AssetKey, members: &[CommitMember]) -> Result<(), LakeE
             Replace::Partition(key) if !partitions.insert(key) => {
                 return wrong(&format!("two members replace partition {key}"));
             }
-            Replace::Whole | Replace::Partition(_) | Replace::Nothing => {}
+            Replace::Files { partition: None, .. } if members.len() > 1 => {
+                return wrong("one member merges into all and is not alone");
+            }
+            Replace::Files {
+                partition: Some(key), ..
+            } if !partitions.insert(key) => {
+                return wrong(&format!("two members merge into partition {key}"));
+            }
+            Replace::Whole | Replace::Partition(_) | Replace::Nothing | Replace::Files { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// A merge counts on the files that it has looked at, and on no others.
+async fn check_seen(
+    lake: &Lake,
+    table: &AssetKey,
+    base: Option<&TablePointer>,
+    members: &[&CommitMember],
+) -> Result<(), LakeError> {
+    for member in members {
+        if let Replace::Files { partition, seen, .. } = &member.staged.replace
+            && seen_now(lake, table, base, partition.as_ref()).await? != *seen
+        {
+            return Err(LakeError::MergedMeanwhile { table: table.clone() });
         }
     }
     Ok(())
@@ -384,6 +420,14 @@ impl Shape {
     fn removed(&self, members: &[&CommitMember], schema: &Schema) -> Result<Removed, LakeError> {
         if self.whole {
             return Ok(Removed::All);
+        }
+        let files = members.iter().filter_map(|member| match &member.staged.replace {
+            Replace::Files { removed, .. } => Some(removed),
+            _ => None,
+        });
+        let files: HashSet<String> = files.flatten().cloned().collect();
+        if !files.is_empty() {
+            return Ok(Removed::Files(files));
         }
         let mut values = Vec::new();
         for member in members {
@@ -510,69 +554,7 @@ fn same_spec(metadata: &TableMetadata, spec: &UnboundPartitionSpec) -> bool {
     own.eq(spec.fields().iter().map(|field| (field.source_id, field.transform)))
 }
 
-fn draw_uuid(random: &mut StdRng) -> Uuid {
-    let mut bytes = [0; 16];
-    random.fill_bytes(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
-}
-
-fn fresh_snapshot_id(random: &mut StdRng, base: Option<&TableMetadata>) -> i64 {
-    loop {
-        let id = (random.next_u64() >> 1) as i64;
-        if id > 0 && base.is_none_or(|base| base.snapshot_by_id(id).is_none()) {
-            return id;
-        }
-    }
-}
-
-/// Names that no file has yet: a commit that was prepared before a crash may have used the first ones of this seed.
-struct FreeNames {
-    metadata: String,
-    list: String,
-    /// Manifests add their number and ending.
-    manifest_stem: String,
-}
-
-impl FreeNames {
-    async fn find(
-        lake: &Lake,
-        draft: &TableMetadata,
-        base: Option<&TablePointer>,
-        snapshot_id: i64,
-        random: &mut StdRng,
-    ) -> Result<Self, LakeError> {
-        let folder = format!("{}/metadata", draft.location());
-        let version = base.map_or(0, |base| version_of(&base.metadata_location) + 1);
-        loop {
-            let uuid = draw_uuid(random);
-            let names = Self {
-                metadata: format!("{folder}/{version:05}-{uuid}.metadata.json"),
-                list: format!("{folder}/snap-{snapshot_id}-0-{uuid}.avro"),
-                manifest_stem: format!("{folder}/{uuid}-m"),
-            };
-            let mut taken = false;
-            for name in [&names.metadata, &names.list, &format!("{}0.avro", names.manifest_stem)] {
-                taken |= lake
-                    .io()
-                    .exists(name)
-                    .await
-                    .map_err(|error| LakeError::iceberg("look for", name, error))?;
-            }
-            if !taken {
-                return Ok(names);
-            }
-        }
-    }
-}
-
-/// The number that a metadata file's name begins with (`00042-….metadata.json`, `v42.metadata.json`).
-pub(super) fn version_of(location: &str) -> u64 {
-    let name = location.rsplit('/').next().unwrap_or(location).trim_start_matches('v');
-    let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or(0)
-}
-
-async fn write_manifest_list(
+pub(super) async fn write_manifest_list(
     waiting: &SealTogether,
     location: &str,
     snapshot_id: i64,

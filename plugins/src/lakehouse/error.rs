@@ -83,6 +83,60 @@ pub enum LakeError {
         /// The snapshot asked for.
         snapshot: i64,
     },
+    /// The columns are not those that the asset promises.
+    #[error("publish {table}: its columns are not as declared: {}", differences.join("; "))]
+    Contract {
+        /// The table.
+        table: AssetKey,
+        /// Column by column.
+        differences: Vec<String>,
+        /// Whether columns may be added and widened.
+        evolves: bool,
+    },
+    /// Rows that cannot be merged.
+    #[error("merge into {table}: {reason}")]
+    Merge {
+        /// The table.
+        table: AssetKey,
+        /// What is wrong with them.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
+    /// The files that a merge looked at are others by now.
+    #[error("merge into {table}: it was written meanwhile")]
+    MergedMeanwhile {
+        /// The table.
+        table: AssetKey,
+    },
+    /// A snapshot so far back that there is none.
+    #[error("read {table}: there are {known} snapshots, none {wanted} before the current one")]
+    TooFewSnapshots {
+        /// The table.
+        table: AssetKey,
+        /// How far back.
+        wanted: usize,
+        /// How many there are.
+        known: usize,
+    },
+    /// A name that no snapshot has.
+    #[error("read {table}: it has no tag `{tag}`")]
+    NoTag {
+        /// The table.
+        table: AssetKey,
+        /// The name asked for.
+        tag: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A name that something other than a tag has.
+    #[error("tag {table}: `{name}` is a branch of another program")]
+    NotATag {
+        /// The table.
+        table: AssetKey,
+        /// The name.
+        name: String,
+    },
     /// The asset has no table yet.
     #[error("read {table}: it was never materialized")]
     NeverMaterialized {
@@ -186,7 +240,30 @@ impl LakeError {
             Self::NeverMaterialized { table } => {
                 (FailureClass::MissingInput, Some(format!("materialize it first: millpond materialize {table}")))
             }
-            Self::NoSnapshot { .. } | Self::NotYet { .. } => (FailureClass::MissingInput, None),
+            Self::NoSnapshot { .. } | Self::NotYet { .. } | Self::TooFewSnapshots { .. } => {
+                (FailureClass::MissingInput, None)
+            }
+            Self::NoTag { table, known, .. } if known.is_empty() => (
+                FailureClass::MissingInput,
+                Some(format!("no snapshot of it is tagged; set a tag: millpond tag {table} NAME")),
+            ),
+            Self::NoTag { known, .. } => (FailureClass::MissingInput, Some(format!("its tags are {}", known.join(", ")))),
+            Self::Contract { table, evolves, .. } => (
+                FailureClass::Schema,
+                Some(if *evolves {
+                    format!("columns of {table} may be added and widened, and nothing else: change what makes them, or `columns`")
+                } else {
+                    format!(
+                        "change what makes them, or `columns` of {table}; `schema = \"evolve\"` lets columns be added and widened"
+                    )
+                }),
+            ),
+            Self::Merge { help, .. } => (FailureClass::Data, Some(help.clone())),
+            Self::MergedMeanwhile { .. } => (
+                FailureClass::Changed,
+                Some("run it again: it is merged with what is there then".to_owned()),
+            ),
+            Self::NotATag { .. } => (FailureClass::Declaration, Some("choose another name".to_owned())),
             Self::Location { .. } => (FailureClass::Declaration, None),
             Self::Engine(error) => return engine_failure(error),
             Self::Iceberg { source, .. } => match source.kind() {

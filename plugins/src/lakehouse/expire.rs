@@ -138,7 +138,7 @@ pub async fn prepare_expiry(table: &LakeTable, plan: &Expiry, seed: u64) -> Resu
     let mut id = [0; 16];
     random.fill_bytes(&mut id);
     let id: Uuid = uuid::Builder::from_random_bytes(id).into_uuid();
-    let version = super::commit::version_of(before) + 1;
+    let version = super::names::version_of(before) + 1;
     let location = format!("{}/metadata/{version:05}-{id}.metadata.json", metadata.location());
     let waiting = SealTogether::new(lake.storage().clone());
     waiting.put(&location, &bytes)?;

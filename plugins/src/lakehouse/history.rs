@@ -1,12 +1,13 @@
 //! What a table's metadata tells about its past and its partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use assets::PartitionKey;
 use iceberg::spec::{ManifestContentType, SnapshotRef};
 
 use super::commit::RUN_PROPERTY;
 use super::partition_column::key_of_literal;
+use super::rollback::ROLLED_BACK_PROPERTY;
 use super::table::identity_column;
 use super::{LakeError, LakeTable};
 
@@ -23,6 +24,8 @@ pub struct SnapshotInfo {
     pub operation: String,
     /// The run that made it, if one of ours did (several, comma between, if their steps shared it).
     pub run: Option<String>,
+    /// The snapshot whose rows it shows again, if it is a rollback.
+    pub rolled_back_to: Option<i64>,
     /// Rows in added files.
     pub rows_added: u64,
     /// Rows in removed files.
@@ -59,6 +62,10 @@ impl SnapshotInfo {
             timestamp_ms: snapshot.timestamp_ms(),
             operation: summary.operation.as_str().to_owned(),
             run: summary.additional_properties.get(RUN_PROPERTY).cloned(),
+            rolled_back_to: summary
+                .additional_properties
+                .get(ROLLED_BACK_PROPERTY)
+                .and_then(|text| text.parse().ok()),
             rows_added: number("added-records").unwrap_or(0),
             rows_deleted: number("deleted-records").unwrap_or(0),
             rows_total: number("total-records"),
@@ -75,6 +82,20 @@ pub fn history(table: &LakeTable) -> Result<Vec<SnapshotInfo>, LakeError> {
         found.push(SnapshotInfo::of(&snapshot));
         let parent = snapshot.parent_snapshot_id();
         next = parent
+            .and_then(|parent| table.metadata().snapshot_by_id(parent))
+            .cloned();
+    }
+    Ok(found)
+}
+
+/// The ids of a snapshot and of all that it was built on.
+pub fn ancestors(table: &LakeTable, snapshot: i64) -> Result<HashSet<i64>, LakeError> {
+    let mut found = HashSet::new();
+    let mut next = table.snapshot(Some(snapshot))?;
+    while let Some(snapshot) = next {
+        found.insert(snapshot.snapshot_id());
+        next = snapshot
+            .parent_snapshot_id()
             .and_then(|parent| table.metadata().snapshot_by_id(parent))
             .cloned();
     }
@@ -100,8 +121,16 @@ pub fn snapshot_as_of(table: &LakeTable, ms: i64) -> Result<i64, LakeError> {
 /// Rows and files per partition, from the manifests of the pointer's snapshot. Files without a partition of ours (an
 /// unpartitioned table, a null) are under `None`.
 pub async fn partition_rows(table: &LakeTable) -> Result<BTreeMap<Option<PartitionKey>, PartitionRows>, LakeError> {
+    partition_rows_at(table, None).await
+}
+
+/// The same of a snapshot other than the pointer's.
+pub async fn partition_rows_at(
+    table: &LakeTable,
+    snapshot: Option<i64>,
+) -> Result<BTreeMap<Option<PartitionKey>, PartitionRows>, LakeError> {
     let mut found: BTreeMap<Option<PartitionKey>, PartitionRows> = BTreeMap::new();
-    let Some(snapshot) = table.snapshot(None)? else {
+    let Some(snapshot) = table.snapshot(snapshot)? else {
         return Ok(found);
     };
     let metadata = table.metadata();

@@ -30,6 +30,8 @@ pub(crate) enum Removed {
     Nothing,
     /// The files of these partitions.
     Values(Vec<Datum>),
+    /// These files.
+    Files(HashSet<String>),
     All,
 }
 
@@ -154,6 +156,11 @@ impl ManifestsOf<'_> {
         let values = match removed {
             Removed::Nothing => return Ok(None),
             Removed::All => return Ok(Some(self.lake.manifest(file).await?)),
+            Removed::Files(paths) => {
+                let loaded = self.lake.manifest(file).await?;
+                let hit = loaded.alive().any(|entry| paths.contains(entry.file_path()));
+                return Ok(hit.then_some(loaded));
+            }
             Removed::Values(values) => values,
         };
         let spec = metadata
@@ -194,11 +201,12 @@ async fn rewrite(
     let (schema, spec) = (Arc::clone(about.schema()), about.partition_spec().clone());
     let values: HashSet<&PrimitiveLiteral> = match removed {
         Removed::Values(values) => values.iter().map(Datum::literal).collect(),
-        Removed::All | Removed::Nothing => HashSet::default(),
+        Removed::All | Removed::Nothing | Removed::Files(_) => HashSet::default(),
     };
     let goes = |entry: &ManifestEntryRef| match removed {
         Removed::All => true,
         Removed::Nothing => false,
+        Removed::Files(paths) => paths.contains(entry.file_path()),
         Removed::Values(_) => {
             let value = entry.data_file().partition().fields().first().and_then(Option::as_ref);
             value

@@ -17,10 +17,14 @@
 //! | `lake`, `cache`, `table` | the warehouse, what was read lately, one version of a table |
 //! | `scan`, `prune`, `field_ids`, `merge_on_read` | file plan for DataFusion |
 //! | `schema` | Arrow to Iceberg columns, and how a table's columns may change |
+//! | `contract` | whether columns are those that an asset promises |
 //! | `staging`, `encode`, `data_file` | rows to staged Parquet files and their metrics |
-//! | `commit`, `manifests` | staged files to a new version of the table |
+//! | `commit`, `manifests`, `names` | staged files to a new version of the table |
 //! | `expire` | snapshots and files that nobody needs any more |
 //! | `history` | snapshots, and rows per partition |
+//! | `merge` | rows by a key into a partition: which files are written anew, with which rows |
+//! | `rollback` | a new snapshot that shows what an older one showed |
+//! | `tags` | names of snapshots |
 //! | `columns` | columns of a snapshot: types, nulls, ranges |
 //! | `partition_column` | which column tells a row's partition |
 //! | `error` | what can go wrong, and which class of failure that is |
@@ -28,6 +32,7 @@
 mod cache;
 mod columns;
 mod commit;
+mod contract;
 mod data_file;
 mod encode;
 mod error;
@@ -36,28 +41,36 @@ mod field_ids;
 mod history;
 mod lake;
 mod manifests;
+mod merge;
 mod merge_on_read;
+mod names;
 mod partition_column;
 mod prune;
+mod rollback;
 mod scan;
 mod schema;
 mod staging;
 mod storage;
 mod table;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use columns::{ColumnFacts, TableColumn, TableFacts, columns, table_facts};
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
+pub use contract::check_contract;
 pub use error::{LakeError, SchemaDifference};
 pub use expire::{
     Expiry, KeptSnapshots, RemovedFiles, UnneededFile, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
 };
-pub use history::{PartitionRows, SnapshotInfo, history, partition_rows, snapshot_as_of};
+pub use history::{PartitionRows, SnapshotInfo, ancestors, history, partition_rows, partition_rows_at, snapshot_as_of};
 pub use lake::Lake;
+pub use merge::{Merge, RowStream};
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
+pub use rollback::{ChangedPartition, ROLLED_BACK_PROPERTY, Rollback, RollbackOutcome, prepare_rollback};
 pub use staging::{StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_provider};
 pub use storage::{LocalStorage, LocalStorageFactory, PathError, UnsealedFile};
 pub use table::{LakeTable, ScanOptions};
+pub use tags::{TagChange, TagName, TagNameError, prepare_tag, tagged, tags};
 pub use verify::{Verified, verify};

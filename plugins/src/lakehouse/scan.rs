@@ -80,8 +80,8 @@ impl LakeScan {
         })
     }
 
-    /// The URLs of all files of the scan, sorted.
-    pub(crate) async fn locations(&self, table: &AssetKey) -> Result<Vec<String>, LakeError> {
+    /// All files of the scan.
+    pub(crate) async fn entries(&self, table: &AssetKey) -> Result<Vec<ManifestEntryRef>, LakeError> {
         let plan = self.plan(&[]).await?;
         if plan.deletes {
             return Err(LakeError::Location {
@@ -90,7 +90,13 @@ impl LakeScan {
                     .to_owned(),
             });
         }
-        let mut locations: Vec<String> = plan.entries.iter().map(|entry| entry.file_path().to_owned()).collect();
+        Ok(plan.entries)
+    }
+
+    /// The URLs of all files of the scan, sorted.
+    pub(crate) async fn locations(&self, table: &AssetKey) -> Result<Vec<String>, LakeError> {
+        let entries = self.entries(table).await?;
+        let mut locations: Vec<String> = entries.iter().map(|entry| entry.file_path().to_owned()).collect();
         locations.sort_unstable();
         Ok(locations)
     }

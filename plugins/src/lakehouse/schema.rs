@@ -168,7 +168,7 @@ fn difference(known: &NestedFieldRef, field: &NestedFieldRef) -> SchemaDifferenc
 }
 
 /// The type that holds the values of both, if Iceberg's promotions allow one.
-fn widest(a: &Type, b: &Type) -> Option<Type> {
+pub(super) fn widest(a: &Type, b: &Type) -> Option<Type> {
     if a == b {
         return Some(a.clone());
     }

@@ -18,7 +18,7 @@ use assets::outcome::{Replace, StagedTable};
 use assets::{AssetKey, PartitionKey, WriteMode};
 use datafusion::catalog::TableProvider;
 use futures::StreamExt;
-use iceberg::spec::{ManifestEntry, ManifestStatus, Schema, SchemaRef, Type};
+use iceberg::spec::{ManifestEntry, ManifestEntryRef, ManifestStatus, Schema, SchemaRef, Type};
 use serde_json::Value;
 
 use super::data_file::FileRecord;
@@ -38,7 +38,7 @@ const CLOSE_TOGETHER: usize = 4;
 /// How a step writes.
 #[derive(Debug, Clone)]
 pub struct StagingOptions {
-    /// Whether the rows replace those of their partition (or of the whole table), or are added.
+    /// Whether the rows replace those of their partition (or of the whole table), are added, or are what a merge wrote.
     pub write: WriteMode,
     /// Begins the name of every file; unique to the attempt.
     pub token: String,
@@ -178,6 +178,11 @@ impl StagingWriter {
         })
     }
 
+    /// The columns of the table once the rows are in it.
+    pub fn table_schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// Rows taken so far, those outside the allowed partitions not counted.
     pub fn rows(&self) -> u64 {
         self.rows
@@ -306,7 +311,8 @@ impl StagingWriter {
                     files.iter_mut().for_each(|file| file.partition = Some(value.clone()));
                 }
                 let replace = match (&key, self.options.write) {
-                    (_, WriteMode::Append) => Replace::Nothing,
+                    // Which files a merge replaces, the merge itself says.
+                    (_, WriteMode::Append | WriteMode::Merge) => Replace::Nothing,
                     (Some(key), WriteMode::Replace) => Replace::Partition(key.clone()),
                     (None, WriteMode::Replace) => Replace::Whole,
                 };
@@ -492,11 +498,20 @@ fn path_part(value: &str) -> String {
 ///
 /// All of `staged` must be of one table and written with one schema, as those of one [`StagingWriter`] are.
 pub fn staged_provider(lake: &Lake, staged: &[StagedTable]) -> Result<Arc<dyn TableProvider>, LakeError> {
+    staged_provider_with(lake, staged, &[])
+}
+
+/// The same, with files of the table beside the staged ones.
+pub(crate) fn staged_provider_with(
+    lake: &Lake,
+    staged: &[StagedTable],
+    others: &[ManifestEntryRef],
+) -> Result<Arc<dyn TableProvider>, LakeError> {
     let first = staged
         .first()
         .ok_or_else(|| LakeError::Internal("no staged table to query".to_owned()))?;
     let schema = staged_schema(first)?;
-    let mut entries = Vec::new();
+    let mut entries = others.to_vec();
     for table in staged {
         for file in staged_files(table)? {
             let data_file = file.to_data_file(&schema, 0, None)?;

@@ -11,7 +11,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::Result;
 
 use super::session::AsOf;
-use crate::lakehouse::{Lake, LakeError, ScanOptions, snapshot_as_of};
+use crate::lakehouse::{Lake, LakeError, ScanOptions, snapshot_as_of, tagged};
 
 /// Schema of names without a layer: `this` and the like.
 pub(crate) const SESSION_SCHEMA: &str = "session";
@@ -80,7 +80,7 @@ impl CatalogProvider for LakeCatalog {
                 name: name.to_owned(),
                 lake: self.lake.clone(),
                 resolver: Arc::clone(&self.resolver),
-                as_of: self.as_of,
+                as_of: self.as_of.clone(),
             }) as Arc<dyn SchemaProvider>
         })
     }
@@ -119,10 +119,11 @@ impl SchemaProvider for Layer {
         };
         let table = self.lake.table(&key, &pointer).await?;
         let mut scan = found.scan;
-        match self.as_of {
+        match &self.as_of {
             AsOf::Pinned => {}
-            AsOf::Snapshot(snapshot) => scan.snapshot = Some(snapshot),
-            AsOf::Time(ms) => scan.snapshot = Some(snapshot_as_of(&table, ms)?),
+            AsOf::Snapshot(snapshot) => scan.snapshot = Some(*snapshot),
+            AsOf::Time(ms) => scan.snapshot = Some(snapshot_as_of(&table, *ms)?),
+            AsOf::Tag(name) => scan.snapshot = Some(tagged(&table, name)?),
         }
         Ok(Some(table.provider(&scan)?))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use assets::AssetKey;
@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{AsOf, QueryOptions, QuerySession, QueryTable};
-use crate::lakehouse::{Lake, ScanOptions, columns};
+use crate::lakehouse::{Lake, ScanOptions, TableColumn, columns};
 use crate::step::Scope;
 
 /// Columns that are compared: those of a wider table are left out.
@@ -50,56 +50,83 @@ pub struct RowChanges {
     pub columns: BTreeMap<String, u64>,
 }
 
+/// A session with the two snapshots as `compared.before` and `compared.after`, and the columns of each.
+pub(super) struct BothSides {
+    pub(super) session: QuerySession,
+    pub(super) before: Vec<TableColumn>,
+    pub(super) after: Vec<TableColumn>,
+}
+
+impl BothSides {
+    pub(super) async fn open(lake: &Lake, order: &ChangesOrder) -> Result<Self, Failure> {
+        let refuse = |error: crate::lakehouse::LakeError| Failure::new(FailureClass::Data, error.to_string());
+        let table = lake.table(&order.asset, &order.pointer).await.map_err(refuse)?;
+        let side = |snapshot| QueryTable {
+            pointer: Some(order.pointer.clone()),
+            scan: ScanOptions {
+                snapshot: Some(snapshot),
+                scope: Scope::All,
+                partition_column: None,
+            },
+        };
+        // The two sides under names of their own: an asset is one snapshot in a session.
+        let name = |side: &str| AssetKey::new("compared", side).expect("it is a name like any other");
+        let tables = BTreeMap::from([
+            (name("before"), side(order.since)),
+            (name("after"), side(order.snapshot)),
+        ]);
+        let options = QueryOptions {
+            memory_bytes: usize::try_from(order.memory_bytes).unwrap_or(usize::MAX),
+            spill_folder: None,
+            target_partitions: 2,
+            as_of: AsOf::Pinned,
+        };
+        Ok(Self {
+            before: columns(&table, Some(order.since)).map_err(refuse)?,
+            after: columns(&table, Some(order.snapshot)).map_err(refuse)?,
+            session: QuerySession::new(lake, Arc::new(tables), &options)
+                .map_err(|error| Failure::new(FailureClass::Internal, error.to_string()))?,
+        })
+    }
+
+    /// Columns that both have, without the key.
+    pub(super) fn compared(&self, key: &[String]) -> Vec<&str> {
+        let names = self.after.iter().map(|column| column.name.as_str());
+        names
+            .filter(|name| self.before.iter().any(|column| column.name == *name))
+            .filter(|name| !key.iter().any(|key| key == name))
+            .take(MOST_COLUMNS)
+            .collect()
+    }
+
+    /// The rows of a query.
+    pub(super) async fn rows(&self, sql: &str) -> Result<RecordBatch, Failure> {
+        let rows = self.session.execute(sql, &[]).await.map_err(|error| error.failure)?;
+        let schema = rows.schema();
+        let batches: Vec<_> = rows
+            .try_collect()
+            .await
+            .map_err(|error| self.session.read_error(error).failure)?;
+        concat_batches(&schema, &batches).map_err(|error| Failure::new(FailureClass::Internal, error.to_string()))
+    }
+}
+
+/// A name as SQL wants it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// Reads both snapshots and counts. Rows whose key is null in a column are told as added and removed.
 pub async fn changed_rows(lake: &Lake, order: &ChangesOrder) -> Result<RowChanges, Failure> {
-    let refuse = |error: crate::lakehouse::LakeError| Failure::new(FailureClass::Data, error.to_string());
-    let table = lake.table(&order.asset, &order.pointer).await.map_err(refuse)?;
-    let before = columns(&table, Some(order.since)).map_err(refuse)?;
-    let after = columns(&table, Some(order.snapshot)).map_err(refuse)?;
-    let has = |columns: &[crate::lakehouse::TableColumn], name: &str| columns.iter().any(|column| column.name == name);
-    if let Some(missing) = order.key.iter().find(|name| !has(&before, name) || !has(&after, name)) {
+    let sides = BothSides::open(lake, order).await?;
+    let (before, after) = (&sides.before, &sides.after);
+    let has = |columns: &[TableColumn], name: &str| columns.iter().any(|column| column.name == name);
+    if let Some(missing) = order.key.iter().find(|name| !has(before, name) || !has(after, name)) {
         let message = format!("one of the snapshots has no column `{missing}`, which identifies a row");
         return Err(Failure::new(FailureClass::Schema, message));
     }
-    let compared: Vec<&str> = after
-        .iter()
-        .map(|column| column.name.as_str())
-        .filter(|name| has(&before, name) && !order.key.iter().any(|key| key == name))
-        .take(MOST_COLUMNS)
-        .collect();
-    let side = |snapshot| QueryTable {
-        pointer: Some(order.pointer.clone()),
-        scan: ScanOptions {
-            snapshot: Some(snapshot),
-            scope: Scope::All,
-            partition_column: None,
-        },
-    };
-    // The two sides under names of their own: an asset is one snapshot in a session.
-    let name = |side: &str| AssetKey::new("compared", side).expect("it is a name like any other");
-    let tables = BTreeMap::from([
-        (name("before"), side(order.since)),
-        (name("after"), side(order.snapshot)),
-    ]);
-    let options = QueryOptions {
-        memory_bytes: usize::try_from(order.memory_bytes).unwrap_or(usize::MAX),
-        spill_folder: None,
-        target_partitions: 2,
-        as_of: AsOf::Pinned,
-    };
-    let session = QuerySession::new(lake, Arc::new(tables), &options)
-        .map_err(|error| Failure::new(FailureClass::Internal, error.to_string()))?;
-    let rows = session
-        .execute(&query(&order.key, &compared), &[])
-        .await
-        .map_err(|error| error.failure)?;
-    let schema = rows.schema();
-    let batches: Vec<_> = rows
-        .try_collect()
-        .await
-        .map_err(|error| session.read_error(error).failure)?;
-    let counts =
-        concat_batches(&schema, &batches).map_err(|error| Failure::new(FailureClass::Internal, error.to_string()))?;
+    let compared = sides.compared(&order.key);
+    let counts = sides.rows(&query(&order.key, &compared)).await?;
     let count = |place: usize| -> u64 {
         let column = counts.column(place).as_primitive_opt::<Int64Type>();
         column
@@ -123,7 +150,6 @@ pub async fn changed_rows(lake: &Lake, order: &ChangesOrder) -> Result<RowChange
 
 /// Counts of: added, removed, changed, in both, and of each column where it differs.
 fn query(key: &[String], compared: &[&str]) -> String {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let join: Vec<String> = key.iter().map(|name| format!("b.{0} = a.{0}", quoted(name))).collect();
     let differs: Vec<String> = compared
         .iter()

@@ -30,7 +30,7 @@ use crate::lakehouse::{Lake, LakeError};
 const CATALOG: &str = "millpond";
 
 /// Which versions an ad-hoc query reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AsOf {
     /// What the resolver says.
     #[default]
@@ -39,6 +39,8 @@ pub enum AsOf {
     Time(i64),
     /// Every table at this snapshot; a table without it is an error.
     Snapshot(i64),
+    /// Every table at the snapshot that has this tag; a table without it is an error.
+    Tag(String),
 }
 
 /// Bounds of a session.
@@ -114,7 +116,7 @@ impl QuerySession {
         let catalog = LakeCatalog {
             lake: lake.clone(),
             resolver: Arc::clone(&resolver),
-            as_of: options.as_of,
+            as_of: options.as_of.clone(),
             session: Arc::clone(&tables),
         };
         context.register_catalog(CATALOG, Arc::new(catalog));

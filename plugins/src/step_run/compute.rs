@@ -9,17 +9,18 @@ use arrow::datatypes::SchemaRef;
 use assets::asset::PartitionedBy;
 use assets::check::Check;
 use assets::outcome::{Failure, FailureClass, StagedModel, TablePointer};
-use assets::{AssetKey, PartitionKey};
+use assets::{AssetKey, PartitionKey, WriteMode};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::execute::Shell;
-use super::{StepContext, failure};
+use super::{StepContext, failure, merge};
 use crate::checks::Checking;
 use crate::kind::{Extras, Product, QUARANTINE_PARTITION, QUARANTINE_SUFFIX};
 use crate::lakehouse::{
-    RowKey, StagingOptions, StagingPartitions, StagingWriter, partition_column, row_partition_keys,
+    Merge, RowKey, StagingOptions, StagingPartitions, StagingWriter, check_contract, partition_column,
+    row_partition_keys,
 };
 use crate::step::OrderedPartition;
 
@@ -34,10 +35,8 @@ const CHECKS_SHARE: u64 = 4;
 pub(super) enum Computed {
     /// Rows for the asset's table.
     Rows {
-        /// The files.
-        writer: StagingWriter,
-        /// The checks of each partition.
-        checking: Vec<(Option<PartitionKey>, Checking)>,
+        /// The files, and what was found on the way.
+        streamed: Streamed,
         /// The files of the quarantine table, if the kind has one.
         quarantine: Option<StagingWriter>,
         /// What else the kind tells.
@@ -47,6 +46,16 @@ pub(super) enum Computed {
     Model(StagedModel, Extras),
     /// Nothing that is stored here.
     Nothing(Extras),
+}
+
+/// The rows of a unit on their way to readers.
+pub(super) struct Streamed {
+    /// The files.
+    pub(super) writer: StagingWriter,
+    /// The checks of each partition.
+    pub(super) checking: Vec<(Option<PartitionKey>, Checking)>,
+    /// What they were merged into, if they were.
+    pub(super) merges: BTreeMap<Option<PartitionKey>, Merge>,
 }
 
 /// Materializes one unit: a partition, or all partitions of a batch together.
@@ -63,15 +72,14 @@ pub(super) async fn compute(shell: &Shell, unit: &[OrderedPartition]) -> Result<
         Product::Model(model) => Ok(Computed::Model(model, output.extras.await?)),
         Product::Nothing => Ok(Computed::Nothing(output.extras.await?)),
         Product::Rows(rows) => {
-            let (writer, checking) = cancel.or(stream(shell, unit, rows)).await?;
+            let streamed = cancel.or(stream(shell, unit, rows)).await?;
             let mut extras = cancel.or(output.extras).await?;
             let quarantine = match extras.quarantine.take() {
                 Some(rows) => cancel.or(quarantine(shell, unit, rows)).await?,
                 None => None,
             };
             Ok(Computed::Rows {
-                writer,
-                checking,
+                streamed,
                 quarantine,
                 extras,
             })
@@ -83,7 +91,7 @@ async fn stream(
     shell: &Shell,
     unit: &[OrderedPartition],
     mut rows: SendableRecordBatchStream,
-) -> Result<(StagingWriter, Vec<(Option<PartitionKey>, Checking)>), Failure> {
+) -> Result<Streamed, Failure> {
     let schema = rows.schema();
     let asset = &shell.order.asset;
     let table = Table {
@@ -92,13 +100,10 @@ async fn stream(
         by: asset.partitions.as_ref(),
     };
     let mut writer = table.writer(shell, unit, &schema).await?;
-    let mut checks = Router::new(
-        &shell.checks,
-        unit,
-        &schema,
-        asset.partitions.as_ref(),
-        shell.order.memory_bytes,
-    );
+    if asset.write == WriteMode::Merge {
+        return merge::merge(shell, unit, rows, writer).await;
+    }
+    let mut checks = Router::of(shell, unit, &schema);
     let mut progress = Progress::new(shell, unit);
     while let Some(batch) = rows
         .try_next()
@@ -109,7 +114,11 @@ async fn stream(
         writer.write(&batch).await.map_err(|error| error.failure())?;
         progress.rows(batch.num_rows());
     }
-    Ok((writer, checks.checking))
+    Ok(Streamed {
+        writer,
+        checking: checks.checking,
+        merges: BTreeMap::new(),
+    })
 }
 
 /// Rows that could not be taken. None, and none before: there is no table to make.
@@ -176,22 +185,45 @@ impl Table<'_> {
             }),
         };
         let mut options = StagingOptions::new(shell.order.attempt.clone());
-        options.write = shell.order.asset.write;
+        // Bad rows have no key by which they could be merged.
+        let is_own = *self.key == shell.order.asset.key;
+        options.write = match shell.order.asset.write {
+            WriteMode::Merge if !is_own => WriteMode::Append,
+            write => write,
+        };
         let share = usize::try_from(shell.order.memory_bytes / WRITER_SHARE).unwrap_or(usize::MAX);
         options.memory_bytes = options.memory_bytes.min(share);
-        StagingWriter::new(lake, self.key, existing.as_ref(), schema, partitions, options)
-            .map_err(|error| error.failure())
+        let writer = StagingWriter::new(lake, self.key, existing.as_ref(), schema, partitions, options)
+            .map_err(|error| error.failure())?;
+        if is_own {
+            let contract = &shell.order.asset.contract;
+            check_contract(self.key, contract, existing.as_ref(), writer.table_schema())
+                .map_err(|error| error.failure())?;
+        }
+        Ok(writer)
     }
 }
 
 /// Sends each row past the checks of its partition.
-struct Router {
-    checking: Vec<(Option<PartitionKey>, Checking)>,
+pub(super) struct Router {
+    pub(super) checking: Vec<(Option<PartitionKey>, Checking)>,
     /// How rows of several partitions are told apart: the column, its partitioning, and the place in `checking` of each key.
     by: Option<(PartitionedBy, HashMap<PartitionKey, usize>)>,
 }
 
 impl Router {
+    /// For the checks of an order, asked of rows of this schema.
+    pub(super) fn of(shell: &Shell, unit: &[OrderedPartition], schema: &SchemaRef) -> Self {
+        let order = &shell.order;
+        Self::new(
+            &shell.checks,
+            unit,
+            schema,
+            order.asset.partitions.as_ref(),
+            order.memory_bytes,
+        )
+    }
+
     fn new(
         checks: &[Check],
         unit: &[OrderedPartition],
@@ -215,7 +247,7 @@ impl Router {
         Self { checking, by }
     }
 
-    fn observe(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+    pub(super) fn observe(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         let Some((by, places)) = &self.by else {
             if let [(_, only)] = self.checking.as_mut_slice() {
                 only.observe(batch);
@@ -250,7 +282,7 @@ impl Router {
 }
 
 /// Tells now and then how many rows there are.
-struct Progress<'a> {
+pub(super) struct Progress<'a> {
     shell: &'a Shell,
     partition: Option<&'a PartitionKey>,
     rows: u64,
@@ -258,7 +290,7 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(shell: &'a Shell, unit: &'a [OrderedPartition]) -> Self {
+    pub(super) fn new(shell: &'a Shell, unit: &'a [OrderedPartition]) -> Self {
         let partition = unit.first().and_then(|partition| partition.key.as_ref());
         Self {
             shell,
@@ -268,7 +300,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn rows(&mut self, rows: usize) {
+    pub(super) fn rows(&mut self, rows: usize) {
         self.rows += rows as u64;
         let now = (self.shell.environment.clock)();
         if now.duration_since(self.told) >= PROGRESS_EVERY {

@@ -8,13 +8,13 @@ use assets::check::{Check, CheckRule};
 use assets::outcome::{CheckResult, Failure, SourceFile, Staged, StagedTable};
 use serde_json::Value;
 
-use super::compute::Computed;
+use super::compute::{Computed, Streamed};
 use super::execute::Shell;
 use super::parameters::parameters;
 use super::session::StepSession;
 use crate::checks::{Checking, Finished, QueryCheck, Verdict, asked};
 use crate::kind::Extras;
-use crate::lakehouse::{StagingWriter, staged_provider};
+use crate::lakehouse::{Merge, StagingWriter, staged_provider};
 use crate::step::OrderedPartition;
 
 /// Makes of one unit what would be published, one per partition.
@@ -33,22 +33,25 @@ pub(super) async fn finish(
             .collect()),
         Computed::Nothing(extras) => Ok(without_rows(shell, unit, extras)),
         Computed::Rows {
-            writer,
-            checking,
+            streamed,
             quarantine,
             extras,
-        } => rows(shell, unit, writer, checking, quarantine, extras).await,
+        } => rows(shell, unit, streamed, quarantine, extras).await,
     }
 }
 
 async fn rows(
     shell: &Shell,
     unit: &[OrderedPartition],
-    writer: StagingWriter,
-    checking: Vec<(Option<PartitionKey>, Checking)>,
+    streamed: Streamed,
     quarantine: Option<StagingWriter>,
     extras: Extras,
 ) -> Result<Vec<Staged>, Failure> {
+    let Streamed {
+        writer,
+        checking,
+        merges,
+    } = streamed;
     let closed = writer.finish().await.map_err(|error| error.failure())?;
     let mut quarantined: BTreeMap<Option<PartitionKey>, StagedTable> = match quarantine {
         Some(writer) => writer
@@ -61,11 +64,15 @@ async fn rows(
     };
     let mut checking: BTreeMap<Option<PartitionKey>, Checking> = checking.into_iter().collect();
     let mut all = Vec::new();
-    for (key, table) in closed {
+    for (key, mut table) in closed {
+        let merge = merges.get(&key);
+        if let Some(merge) = merge {
+            merge.complete(&mut table);
+        }
         let finished = checking.remove(&key).map(Checking::finish).unwrap_or_default();
         let ordered = unit.iter().filter(|partition| partition.key == key);
         let ordered: Vec<OrderedPartition> = ordered.cloned().collect();
-        let mut checks = checked(shell, &ordered, &table, finished).await;
+        let mut checks = checked(shell, &ordered, &table, merge, finished).await;
         checks.extend(extras.checks.iter().cloned());
         let mut metadata = extras.metadata.clone();
         metadata
@@ -130,6 +137,7 @@ async fn checked(
     shell: &Shell,
     partition: &[OrderedPartition],
     staged: &StagedTable,
+    merge: Option<&Merge>,
     finished: Vec<Finished>,
 ) -> Vec<CheckResult> {
     let mut results = Vec::with_capacity(finished.len());
@@ -138,7 +146,7 @@ async fn checked(
         match finished {
             Finished::Result(check, verdict) => results.push(verdict.of(&check)),
             Finished::Query(check, query) => {
-                let verdict = match session(shell, staged, &mut lent) {
+                let verdict = match session(shell, staged, merge, &mut lent) {
                     Err(failure) => Verdict::none(query.expected.clone(), failure.message),
                     Ok(session) => ask(shell, session, partition, &check, &query).await,
                 };
@@ -152,16 +160,20 @@ async fn checked(
     results
 }
 
-/// The session of this partition's checks, in which `this` is the staged rows; lent at the first question.
+/// The session of this partition's checks, in which `this` is the staged rows (of a merge, all that the partition holds after it); lent at the first question.
 fn session<'s>(
     shell: &Shell,
     staged: &StagedTable,
+    merge: Option<&Merge>,
     lent: &'s mut Option<StepSession>,
 ) -> Result<&'s StepSession, Failure> {
     if lent.is_none() {
         let session = shell.lent.take(&shell.environment.lake, &shell.order);
-        let this =
-            staged_provider(&shell.environment.lake, std::slice::from_ref(staged)).map_err(|error| error.failure())?;
+        let this = match merge {
+            Some(merge) => merge.provider(staged),
+            None => staged_provider(&shell.environment.lake, std::slice::from_ref(staged)),
+        };
+        let this = this.map_err(|error| error.failure())?;
         session.session()?.put(assets::sql::THIS, Arc::clone(&this));
         *lent = Some(session);
     }

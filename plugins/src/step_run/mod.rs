@@ -18,6 +18,7 @@ mod execute;
 mod failure;
 mod finish;
 mod log;
+mod merge;
 mod panic;
 mod parameters;
 pub(crate) mod scratch;

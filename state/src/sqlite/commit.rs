@@ -198,6 +198,8 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::RunResumed { .. } => "run_resumed",
         Event::RunEnded { .. } => "run_ended",
         Event::PointerMoved { .. } => "pointer_moved",
+        Event::RolledBack { .. } => "rolled_back",
+        Event::PartitionRolledBack { .. } => "partition_rolled_back",
         Event::SourceObserved { .. } => "source_observed",
         Event::SnapshotsExpired { .. } => "snapshots_expired",
         Event::ModelRegistered { .. } => "model_registered",

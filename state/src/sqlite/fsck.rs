@@ -106,12 +106,16 @@ const RULES: &[(Rule, &str)] = &[
          FROM asset_partition p
          LEFT JOIN (SELECT asset, partition, max(seq) newest FROM materialization GROUP BY asset, partition) m
               ON m.asset = p.asset AND m.partition = p.partition
-         WHERE p.seq IS NOT m.newest",
+         WHERE p.seq IS NOT m.newest
+           AND NOT EXISTS (SELECT 1 FROM partition_rollback b WHERE b.asset = p.asset AND b.partition = p.partition
+                           AND b.removed = 1 AND p.seq IS NULL AND b.seq > m.newest)",
     ),
     (
         Rule::CurrentIsNewest,
         "SELECT DISTINCT m.asset || '@' || m.partition || ' was materialized and is not known' FROM materialization m
-         WHERE NOT EXISTS (SELECT 1 FROM asset_partition p WHERE p.asset = m.asset AND p.partition = m.partition)",
+         WHERE NOT EXISTS (SELECT 1 FROM asset_partition p WHERE p.asset = m.asset AND p.partition = m.partition)
+           AND NOT EXISTS (SELECT 1 FROM partition_rollback b WHERE b.asset = m.asset AND b.partition = m.partition
+                           AND b.removed = 1 AND b.seq > m.seq)",
     ),
     (
         Rule::SumsAreRight,
@@ -187,6 +191,11 @@ const TABLES: &[(&str, &str)] = &[
     ),
     ("asset_summary", "SELECT * FROM asset_summary ORDER BY asset"),
     ("materialization", "SELECT * FROM materialization ORDER BY seq"),
+    ("rollback", "SELECT * FROM rollback ORDER BY asset, seq"),
+    (
+        "partition_rollback",
+        "SELECT * FROM partition_rollback ORDER BY asset, partition",
+    ),
     ("check_result", "SELECT * FROM check_result ORDER BY seq, ordinal"),
     ("source", "SELECT * FROM source ORDER BY asset"),
     ("source_file", "SELECT * FROM source_file ORDER BY asset, path"),

@@ -21,7 +21,7 @@ use crate::ids::RunId;
 
 pub use super::loaded::{
     CurrentMaterialization, Loaded, LoadedAttempt, LoadedFreshness, LoadedModel, LoadedModelVersion, LoadedObservation,
-    LoadedPartition, LoadedRun, LoadedSchedule, LoadedStep,
+    LoadedPartition, LoadedRollback, LoadedRun, LoadedSchedule, LoadedStep,
 };
 
 const LAST: &str = "
@@ -62,8 +62,14 @@ const SOURCE_FILES: &str = "
     SELECT asset, path, bytes, modified_ns, sha256, partitions FROM source_file ORDER BY asset, path";
 
 const SOURCES_READ: &str = "
-    SELECT p.asset, p.partition, json_extract(e.json, '$.materialization.sources')
+    SELECT p.asset, p.partition, coalesce(json_extract(e.json, '$.materialization.sources'),
+                                          json_extract(e.json, '$.restored.materialization.sources'))
     FROM source s JOIN asset_partition p ON p.asset = s.asset JOIN event e ON e.seq = p.seq";
+
+const ROLLED_BACK: &str = "
+    SELECT p.asset, p.partition, p.at, p.version, r.seq, r.by, r.note, r.snapshot_id
+    FROM partition_rollback p JOIN rollback r ON r.asset = p.asset AND r.seq = p.rollback
+    ORDER BY p.asset, p.partition";
 
 const MODEL_VERSIONS: &str = "
     SELECT model, version, run, artifact, sha256, metrics, fingerprint FROM model_version";
@@ -99,6 +105,7 @@ impl Store {
         load_pointers(&moment, &mut loaded)?;
         loaded.observations = observations(&moment)?;
         loaded.sources = sources_read(&moment)?;
+        loaded.rolled_back = rolled_back(&moment)?;
         loaded.models = models(&moment)?;
         loaded.schedules = schedules(&moment)?;
         loaded.freshness = freshness(&moment)?;
@@ -282,6 +289,30 @@ fn sources_read(connection: &Connection) -> Result<BTreeMap<AssetPartition, Vec<
         )?;
         let files = value::json("event.json", row.get_ref(2)?.as_str().unwrap_or_default())?;
         found.insert(AssetPartition::new(asset, partition), files);
+    }
+    Ok(found)
+}
+
+fn rolled_back(connection: &Connection) -> Result<Vec<LoadedRollback>, StateError> {
+    let mut found = Vec::new();
+    let mut keys = AssetKeys::default();
+    let mut statement = connection.prepare(ROLLED_BACK)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let asset = keys.key("partition_rollback.asset", row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let partition = value::partition(
+            "partition_rollback.partition",
+            row.get_ref(1)?.as_str().unwrap_or_default(),
+        )?;
+        found.push(LoadedRollback {
+            step: AssetPartition::new(asset, partition),
+            at: row.get(2)?,
+            version: value::fingerprint(row.get(3)?),
+            rollback: row.get(4)?,
+            by: row.get(5)?,
+            note: row.get(6)?,
+            snapshot_id: row.get(7)?,
+        });
     }
     Ok(found)
 }

@@ -33,6 +33,8 @@ pub struct Loaded {
     pub observations: BTreeMap<AssetKey, LoadedObservation>,
     /// The source files that fed the current materialization of each partition of an asset whose sources are observed.
     pub sources: BTreeMap<AssetPartition, Vec<SourceFile>>,
+    /// The partitions that show what a rollback brought back.
+    pub rolled_back: Vec<LoadedRollback>,
     /// The model registry.
     pub models: BTreeMap<AssetKey, LoadedModel>,
     /// Schedules that were ever declared, by name.
@@ -47,6 +49,25 @@ pub struct Loaded {
     pub alerts: BTreeMap<String, LoadedAlert>,
     /// Sensors that were ever declared, by name.
     pub sensors: BTreeMap<String, LoadedSensor>,
+}
+
+/// A partition that shows what a rollback brought back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedRollback {
+    /// The partition.
+    pub step: AssetPartition,
+    /// When it was taken back.
+    pub at: Micros,
+    /// What it would have been made from.
+    pub version: Fingerprint,
+    /// The event of the whole rollback: the same for all partitions of one.
+    pub rollback: i64,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub note: Option<String>,
+    /// The snapshot that shows it.
+    pub snapshot_id: i64,
 }
 
 /// How an asset with a freshness policy stands by it.

@@ -64,6 +64,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "pages",
         sql: include_str!("migrations/0010_pages.sql"),
     },
+    Migration {
+        name: "rollbacks",
+        sql: include_str!("migrations/0011_rollbacks.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -157,6 +161,7 @@ mod tests {
         "2cebb70629b3cd46e0d6d3076aa0697f",
         "4251b7f336e76ac6ea2b3c4590fbe0bb",
         "1100372e9e2ce5ab2747d7b831bcc728",
+        "b9df05841a826912803b7535f117024e",
     ];
 
     #[test]

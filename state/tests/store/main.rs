@@ -12,6 +12,7 @@ mod model;
 mod property;
 mod questions;
 mod retention;
+mod rollbacks;
 mod sensors;
 mod size;
 mod words;

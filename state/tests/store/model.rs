@@ -359,6 +359,8 @@ impl Model {
                 }
                 self.ticks.push((seq, at, tick));
             }
+            // They have a test of their own: `rollbacks`.
+            Event::RolledBack { .. } | Event::PartitionRolledBack { .. } => {}
             Event::FreshnessChanged { .. }
             | Event::FreshnessRemoved { .. }
             | Event::AutomationRequested { .. }

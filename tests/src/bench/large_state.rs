@@ -284,6 +284,7 @@ fn asset() -> Asset {
         }),
         key_columns: Vec::new(),
         write: WriteMode::Replace,
+        contract: assets::Contract::default(),
         inputs: Vec::new(),
         checks: Vec::new(),
         freshness: None,

@@ -253,7 +253,9 @@ impl History {
             | Event::AlertGrouped { .. }
             | Event::AlertDelivered { .. }
             | Event::AlertFailed { .. } => self.alerts.tell(recorded)?,
-            Event::SourceObserved { .. }
+            Event::RolledBack { .. }
+            | Event::PartitionRolledBack { .. }
+            | Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }
             | Event::SnapshotsExpired { .. }

@@ -272,6 +272,7 @@ impl Project {
                 }),
                 key_columns: Vec::new(),
                 write: WriteMode::Replace,
+                contract: assets::Contract::default(),
                 inputs,
                 checks: Vec::new(),
                 freshness: freshness(dice),

@@ -160,7 +160,7 @@ fn start(
                 .map(|input| (input.asset.clone(), sight.scopes().of(asset, input, key.as_ref())))
                 .collect(),
             has: match asset.write {
-                WriteMode::Append => world
+                WriteMode::Append | WriteMode::Merge => world
                     .partition(&asset.key, key.as_ref())
                     .and_then(|record| record.materialization.as_ref())
                     .map_or_else(Vec::new, |made| made.sources.clone()),

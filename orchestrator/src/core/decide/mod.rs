@@ -19,6 +19,7 @@ mod schedule;
 mod sensor;
 mod staged;
 mod submit;
+mod table;
 mod timeout;
 mod turn;
 
@@ -64,6 +65,7 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
             version,
             by,
         } => promote::by_hand(world, *request, model, alias, *version, by),
+        Input::ChangeTable { request, change } => table::change(world, at, *request, change),
         Input::ScheduleDue { schedule, unseen } => schedule::due(world, at, schedule, unseen.as_deref()),
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),

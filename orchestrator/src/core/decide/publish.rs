@@ -110,13 +110,17 @@ fn publish(
         .expect("an attempt is only made of a declared asset");
     let inputs: BTreeMap<_, _> = attempt.versions[index].clone();
     let staged = &member.staged;
+    let before = world
+        .partition(&member.step.asset, member.step.partition.as_ref())
+        .and_then(|record| record.materialization.as_ref())
+        .map(|made| &made.data_version);
     events.push(Event::StepSucceeded {
         run: run.id.clone(),
         attempt: attempt.id.clone(),
         materialization: Materialization {
             step: member.step.clone(),
             fingerprint: asset.fingerprint.clone(),
-            data_version: data_version(asset, &inputs, staged, &attempt.id),
+            data_version: data_version(asset, &inputs, staged, before, &attempt.id),
             inputs,
             snapshot_id,
             rows: staged.rows(),

@@ -357,6 +357,8 @@ fn request(
         }
         Answer::Canceling { .. }
         | Answer::Paused { .. }
+        | Answer::TableChanged
+        | Answer::TableMoved
         | Answer::Promoted { .. }
         | Answer::Expired { .. }
         | Answer::Ticked { .. }

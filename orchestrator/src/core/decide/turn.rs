@@ -185,6 +185,8 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::AttemptEnded { .. }
         | Event::RunEnded { .. }
         | Event::PointerMoved { .. }
+        | Event::RolledBack { .. }
+        | Event::PartitionRolledBack { .. }
         | Event::SourceObserved { .. }
         | Event::ModelRegistered { .. }
         | Event::AliasMoved { .. }

@@ -211,6 +211,12 @@ impl World {
                 }
                 self.pointers.insert(table.clone(), to.clone());
             }
+            Event::RolledBack { asset, rollback } => self.rolled_back(asset, rollback),
+            Event::PartitionRolledBack {
+                step,
+                restored,
+                version,
+            } => self.partition_rolled_back(at, step, restored.as_ref(), version)?,
             Event::SourceObserved { asset, observation } => {
                 self.assets.entry(asset.clone()).or_default().observe(observation);
                 self.asset_changed(asset);
@@ -533,12 +539,13 @@ impl World {
         }
     }
 
-    fn materialized(&mut self, at: Micros, run: &RunId, materialization: &Materialization) {
+    pub(super) fn materialized(&mut self, at: Micros, run: &RunId, materialization: &Materialization) {
         let step = &materialization.step;
         let record = self.assets.entry(step.asset.clone()).or_default();
         let partition = record.partitions.entry(step.partition.clone()).or_default();
         partition.materialization = Some(LastMaterialization::new(run.clone(), at, materialization));
         partition.failure = None;
+        partition.rolled_back = None;
         // Where the clock was set back, what was the newest may have given way to something older.
         let made = record
             .partitions

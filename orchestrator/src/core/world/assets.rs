@@ -1,6 +1,8 @@
 //! What is known of assets: the newest result per partition, the sources as observed, the models.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use ::assets::outcome::{Observation, SourceFile, StagedModel};
 use ::assets::{AssetKey, Fingerprint, PartitionKey};
@@ -50,6 +52,41 @@ pub struct PartitionRecord {
     pub materialization: Option<LastMaterialization>,
     /// Set when the last try failed.
     pub failure: Option<LastFailure>,
+    /// Set when a rollback brought back what it shows, until it is made anew.
+    pub rolled_back: Option<Box<PartitionRollback>>,
+}
+
+/// How a partition came to show what it showed before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionRollback {
+    /// When.
+    pub at: Micros,
+    /// What it would have been made from then. While it still would be, it is left as it is.
+    pub version: Fingerprint,
+    /// By whom and why: one for all partitions of a rollback.
+    pub asked: Arc<RollbackAsked>,
+}
+
+/// Who took a table back, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollbackAsked {
+    /// `cli`, `page`, `api`.
+    pub by: String,
+    /// Why, as they say.
+    pub note: Option<String>,
+    /// The snapshot that shows the old rows again.
+    pub snapshot_id: i64,
+}
+
+impl fmt::Display for RollbackAsked {
+    /// `rolled back by cli: the file was cut off`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rolled back by {}", self.by)?;
+        match &self.note {
+            Some(note) => write!(f, ": {note}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The published result of a partition, as far as decisions need it.

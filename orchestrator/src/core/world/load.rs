@@ -55,6 +55,7 @@ impl World {
                 sources: sources_of(&read, partition.step.partition.as_ref()),
             });
         }
+        world.load_rollbacks(loaded.rolled_back);
         for (asset, looked) in loaded.observations {
             world.assets.entry(asset).or_default().observe(&looked.observation);
         }

@@ -13,6 +13,7 @@ mod ids;
 mod load;
 mod pending;
 mod retries;
+mod rollback;
 mod runs;
 mod schedules;
 mod sensors;
@@ -21,7 +22,8 @@ pub use alerts::{AlertRecord, WaitingMessage};
 pub use apply::Broken;
 pub(super) use assets::sources_of;
 pub use assets::{
-    AssetRecord, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, SourceRead,
+    AssetRecord, LastFailure, LastMaterialization, ModelRecord, ModelVersion, PartitionRecord, PartitionRollback,
+    RollbackAsked, SourceRead,
 };
 pub use automation::{AutomationRecord, Hold};
 pub use freshness::FreshnessRecord;
@@ -71,6 +73,8 @@ pub struct World {
     pub(super) freshness: BTreeMap<AssetKey, FreshnessRecord>,
     /// What automation leaves alone, and whether it is paused.
     pub(super) automation: AutomationRecord,
+    /// The rollback whose partitions are being told.
+    pub(super) rolling_back: Option<(AssetKey, Arc<RollbackAsked>)>,
     /// What automation and freshness are yet to look at; follows from what happened.
     pub(super) pending: Pending,
     /// Whether this process keeps schedules, sensors, automation and freshness: the daemon does.
@@ -98,6 +102,7 @@ impl World {
             agenda: schedules::Agenda::default(),
             freshness: BTreeMap::new(),
             automation: AutomationRecord::default(),
+            rolling_back: None,
             pending: Pending::default(),
             alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),

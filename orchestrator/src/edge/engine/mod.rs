@@ -3,6 +3,7 @@
 //! `millpond up` keeps one and serves it; `millpond materialize` makes one for a single run when no daemon is there.
 
 mod handle;
+mod tables;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,6 +32,7 @@ use super::{clock, environment, process_figures};
 use crate::core::Input;
 
 pub use handle::{EngineHandle, RequestError, observe_here};
+pub use tables::TableError;
 
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ pub mod events;
 mod operations;
 mod schedules;
 pub mod sensors;
+mod tables;
 mod twins;
 
 pub use actions::{cancel_run, collect_garbage, move_alias, pause_run, resume_run, retry_run, submit_run};
@@ -18,6 +19,7 @@ pub use events::events;
 pub use operations::{healthz, log_level, readyz, set_log_level};
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
+pub use tables::{change_tag, roll_back};
 pub use twins::{
     list_alerts, list_assets, list_automation, list_backfills, list_models, list_runs, list_schedules, list_sensors,
     overview, preview_backfill, show_asset, show_backfill, show_checks, show_columns, show_graph, show_log, show_model,

@@ -116,7 +116,7 @@ fn render(page: &impl Template) -> Result<Html<String>, ErrorPage> {
 }
 
 /// The asset key in a path.
-fn asset_key(text: &str) -> Result<AssetKey, ErrorPage> {
+pub(in crate::web) fn asset_key(text: &str) -> Result<AssetKey, ErrorPage> {
     text.parse()
         .map_err(|_| ErrorPage::not_found(format!("`{text}` is not an asset: keys look like `layer.name`")))
 }

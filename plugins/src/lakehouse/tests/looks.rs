@@ -3,7 +3,9 @@
 use arrow::array::{BooleanArray, Int32Array};
 
 use super::*;
-use crate::query::{ChangesOrder, RowChanges, RowsOrder, changed_rows, first_rows};
+use crate::query::{
+    ChangesOrder, RowChanges, RowsOrder, changed_contents, changed_rows, column_drift, first_rows, row_samples,
+};
 
 const MEMORY: u64 = 256 << 20;
 
@@ -148,6 +150,23 @@ async fn rows_of_two_snapshots_are_told_apart_by_their_key() {
             columns: [("value".to_owned(), 2)].into(),
         }
     );
+    let samples = row_samples(&world.lake, &order, 1).await.unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    let first = |sample: Option<assets::outcome::Sample>| sample.unwrap().rows;
+    assert_eq!(first(samples.added), [[text("5"), text("5"), text("7")]]);
+    assert_eq!(first(samples.removed), [[text("1"), text("1"), text("7")]]);
+    assert_eq!(samples.changed.len(), 1);
+    assert_eq!(samples.changed[0].key, [("id".to_owned(), text("3"))]);
+    assert_eq!(samples.changed[0].values, [("value".to_owned(), text("3"), text("30"))]);
+    let contents = changed_contents(&world.lake, &order).await.unwrap();
+    assert_eq!((contents.added, contents.removed), (4, 3));
+    let drift = column_drift(&world.lake, &order).await.unwrap();
+    let value = &drift[1];
+    let (before, after) = (value.before.as_ref().unwrap(), value.after.as_ref().unwrap());
+    assert_eq!((before.null_share, after.null_share), (0.25, 0.4));
+    assert_eq!((before.min.as_deref(), after.max.as_deref()), (Some("1"), Some("30")));
+    assert_eq!((before.distinct, after.distinct), (Some(3), Some(3)));
+    assert!((after.mean.unwrap() - 41.0 / 3.0).abs() < 1e-9);
     let unknown = ChangesOrder {
         key: vec!["number".to_owned()],
         ..order

@@ -6,8 +6,10 @@ mod commits;
 mod damage;
 mod expiry;
 mod looks;
+mod merges;
 mod partitions;
 mod queries;
+mod rollbacks;
 mod scans;
 
 use std::sync::Arc;

@@ -183,6 +183,8 @@ async fn as_of_a_time_or_a_snapshot() {
         count(AsOf::Snapshot(1)).await.unwrap_err().failure.class,
         FailureClass::MissingInput
     );
+    let untagged = count(AsOf::Tag("good".to_owned())).await.unwrap_err();
+    assert_eq!(untagged.failure.message, "read silver.flights: it has no tag `good`");
 }
 
 #[tokio::test]

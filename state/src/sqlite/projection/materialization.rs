@@ -31,6 +31,9 @@ const SET_FAILED: &str = "
     ON CONFLICT (asset, partition) DO UPDATE SET failed = 1, failed_seq = ?3, failed_run = ?4, failed_at = ?5,
            failure = ?6";
 
+const REMOVE: &str = "
+    DELETE FROM asset_partition WHERE asset = ?1 AND partition = ?2";
+
 const INSERT_CHECK: &str = "
     INSERT INTO check_result (seq, ordinal, at, asset, partition, run, name, kind, severity, passed, published, figure,
                               expected, failing_rows, sample, error)
@@ -94,6 +97,19 @@ impl Projection<'_> {
         sums.bytes += bytes - before.bytes;
         sums.materializations += 1;
         sums.last = Some((stamp.seq, stamp.at, run.clone()));
+        Ok(())
+    }
+
+    /// A partition that is no more, and with it how its last try ended.
+    pub(super) fn removed(&mut self, step: &AssetPartition) -> Result<(), Refusal> {
+        let (asset, partition) = (step.asset.as_str(), partition_text(step.partition.as_ref()));
+        let before = self.before(asset, partition)?;
+        self.connection.prepare_cached(REMOVE)?.execute([asset, partition])?;
+        let sums = self.sums.partitions(&step.asset);
+        sums.materialized -= i64::from(before.materialized);
+        sums.failed -= i64::from(before.failed);
+        sums.rows -= before.rows;
+        sums.bytes -= before.bytes;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod catalog;
 mod freshness;
 mod materialization;
 mod model;
+mod rollback;
 mod run;
 mod schedule;
 mod sensor;
@@ -114,6 +115,7 @@ impl<'c> Projection<'c> {
             } => {
                 self.step_succeeded(stamp, run, attempt, materialization)?;
                 self.materialized(stamp, run, attempt, materialization)?;
+                self.rollback_released(&materialization.step)?;
                 self.automation_released(&materialization.step)?;
                 self.checked(stamp, run, &materialization.step, &materialization.checks, true)
             }
@@ -157,6 +159,12 @@ impl<'c> Projection<'c> {
             Event::RunResumed { run } => self.run_paused(run, false),
             Event::RunEnded { run, status } => self.run_ended(stamp, run, *status),
             Event::PointerMoved { table, from, to } => self.pointer_moved(stamp, table, from.as_ref(), to),
+            Event::RolledBack { asset, rollback } => self.rolled_back(stamp, asset, rollback),
+            Event::PartitionRolledBack {
+                step,
+                restored,
+                version,
+            } => self.partition_rolled_back(stamp, step, restored.as_ref(), version),
             Event::SourceObserved { asset, observation } => self.source_observed(stamp, asset, observation),
             Event::ModelRegistered {
                 model,
@@ -252,6 +260,7 @@ impl<'c> Projection<'c> {
                 materialization,
             } if !self.has_run(run)? => {
                 self.materialized(stamp, run, attempt, materialization)?;
+                self.rollback_released(&materialization.step)?;
                 self.automation_released(&materialization.step)?;
                 self.checked(stamp, run, &materialization.step, &materialization.checks, true)
             }
@@ -326,6 +335,8 @@ impl<'c> Projection<'c> {
             Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SnapshotsExpired { .. }
+            | Event::RolledBack { .. }
+            | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }
             | Event::AliasMoved { .. }
             | Event::ScheduleDeclared { .. }

@@ -12,6 +12,9 @@
 //! | `asset_history` | how large each partition is, and how long materializations took |
 //! | `asset_partitions` | where each partition of an asset stands |
 //! | `materializations` | the history of an asset or a partition |
+//! | `rollbacks` | how an asset, or one of its partitions, was taken back |
+//! | `snapshot_makers` | which runs made a snapshot, of which partitions and why |
+//! | `restored` | the materialization that a partition had in a snapshot |
 //! | `checks` | the newest result of each check, the history of one, the results of one step |
 //! | `events` | what happened since an event |
 //! | `models` | models, versions, aliases and how they moved |
@@ -37,11 +40,14 @@ pub mod freshness;
 pub mod materializations;
 pub mod models;
 mod page;
+pub mod restored;
+pub mod rollbacks;
 pub mod run;
 pub mod run_steps;
 pub mod runs;
 pub mod schedules;
 pub mod sensors;
+pub mod snapshot_makers;
 pub mod sources;
 pub mod why;
 

@@ -9,8 +9,9 @@ use super::asset_partitions::{PartitionRow, partition_columns};
 use super::attempts::{AttemptRow, attempt_columns};
 use super::checks::{self, CheckRow};
 use super::page::collect;
+use super::rollbacks::RollbackRow;
 use super::run_steps::{StepRow, step_columns};
-use super::{attempts, events, run};
+use super::{attempts, events, rollbacks, run};
 use crate::event::{Event, RunRequest};
 use crate::ids::{AttemptId, RunId};
 use crate::sqlite::error::StateError;
@@ -53,6 +54,8 @@ pub struct WhyFacts {
     pub steps: Vec<StepRow>,
     /// The newest attempts at it, newest first, each with why this step of it failed.
     pub attempts: Vec<WhyAttempt>,
+    /// The rollback that brought back what it shows, if nothing was made since.
+    pub rolled_back: Option<RollbackRow>,
 }
 
 /// How a materialization was made.
@@ -109,6 +112,7 @@ pub fn why(store: &Store, step: &AssetPartition, limit: usize) -> Result<WhyFact
         failed_checks,
         steps,
         attempts,
+        rolled_back: rollbacks::of_partition(store, step)?,
     })
 }
 
@@ -124,6 +128,10 @@ fn made_by(store: &Store, seq: i64, run_id: &RunId) -> Result<MadeBy, StateError
         .transpose()?;
     let sources = match events::one(store, seq)? {
         Some(Event::StepSucceeded { materialization, .. }) => materialization.sources,
+        Some(Event::PartitionRolledBack {
+            restored: Some(restored),
+            ..
+        }) => restored.materialization.sources,
         _ => Vec::new(),
     };
     Ok(MadeBy {

@@ -2,7 +2,7 @@
 //! that nothing waits for it.
 //!
 //! What is never removed: what is open; the newest materialization of a partition, its checks and its newest failure; models;
-//! the newest version of every table; the newest tick of a schedule and its run; what [`told`] lists of sensors and alerts; a run
+//! the newest version of every table; rollbacks, of which there are few; the newest tick of a schedule and its run; what [`told`] lists of sensors and alerts; a run
 //! that a table names which this file does not know. Of a run that is removed, the events of such facts stay behind as *remnants*: they say what they said, without
 //! a run around them. [`crate::sqlite::fsck`] computes the tables again from what is left, so a state of which a part was removed is
 //! checked as strictly as before: see `docs/adr`.
@@ -89,10 +89,13 @@ const EVENTS_FROM: &str = "
 const EVENTS_AFTER: &str = "
     SELECT seq, type, run, at FROM event WHERE seq > ?1 AND seq < (SELECT max(seq) FROM event) ORDER BY seq LIMIT ?2";
 
-/// Whether a `step_succeeded` is the current materialization of its partition.
+/// Whether a `step_succeeded` is the current materialization of its partition, or the newest of its asset (which is no longer
+/// current where a rollback took it away).
 const IS_CURRENT: &str = "
     SELECT EXISTS (SELECT 1 FROM materialization m JOIN asset_partition p
-                   ON p.asset = m.asset AND p.partition = m.partition AND p.seq = m.seq WHERE m.seq = ?1)";
+                   ON p.asset = m.asset AND p.partition = m.partition AND p.seq = m.seq WHERE m.seq = ?1)
+        OR EXISTS (SELECT 1 FROM materialization m JOIN asset_summary s
+                   ON s.asset = m.asset AND s.last_seq = m.seq WHERE m.seq = ?1)";
 
 /// Whether a `step_failed` is the newest failure of its partition.
 const IS_NEWEST_FAILURE: &str = "

@@ -146,6 +146,7 @@ mod tests {
             }),
             key_columns: Vec::new(),
             write: WriteMode::Replace,
+            contract: assets::Contract::default(),
             inputs,
             checks: Vec::new(),
             freshness: None,

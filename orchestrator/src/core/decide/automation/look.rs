@@ -96,7 +96,14 @@ impl<'a> Looker<'a> {
             let reason = match self.verdict(asset, partition) {
                 Ok(Some(reason)) => reason,
                 Ok(None) => {
-                    leave(index, "it is fresh".to_owned());
+                    let why = match self.sight.stands_by_rollback(asset, partition) {
+                        Some(rollback) => format!(
+                            "it was {}, and nothing that it is made from changed since",
+                            rollback.asked
+                        ),
+                        None => "it is fresh".to_owned(),
+                    };
+                    leave(index, why);
                     continue;
                 }
                 Err(blocked) => {
@@ -323,6 +330,7 @@ fn blocked_text(blocked: &Blocked) -> String {
         Blocked::Model(model, reference) => format!("{model}@{reference} does not exist"),
         Blocked::NoSource => "no source file holds rows of it".to_owned(),
         Blocked::WaitsFor(input) => format!("it waits for source files of {input}"),
+        Blocked::RolledBack(input) => format!("{input} was rolled back to before it was there"),
     }
 }
 

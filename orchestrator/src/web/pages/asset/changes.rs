@@ -1,68 +1,18 @@
-//! What changed from one snapshot to another: in rows, files, columns, and what they hold.
+//! What changed from one snapshot to another, as a page shows it.
 
 use assets::AssetKey;
 use plugins::lakehouse::ColumnFacts;
 use plugins::query::{ChangesOrder, RowChanges};
-use serde::Serialize;
 
 use super::super::figures::{bytes, number};
 use super::super::markup::query;
-use super::columns::TableTotals;
 use super::head::Brief;
 use crate::edge::messages::{TableAnswer, TableQuestion};
+use crate::snapshots::{Changes, ColumnChange, TableTotals, identity};
 use crate::web::WebState;
 
 /// Bytes that a worker may hold to compare rows.
 const MEMORY_BYTES: u64 = 1 << 30;
-
-/// What changed from one snapshot to another.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
-pub struct Changes {
-    /// The older one; `None` is before the first.
-    pub since: Option<String>,
-    /// The newer one.
-    pub snapshot: String,
-    /// What the older one held.
-    pub before: Option<TableTotals>,
-    /// What the newer one holds.
-    pub after: TableTotals,
-    /// Column by column: those of the newer one, then those that went.
-    pub columns: Vec<ColumnChange>,
-    /// What became of the rows, by their key, if that was asked too.
-    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
-    pub rows: Option<RowChanges>,
-    /// Why it could not be told.
-    pub failure: Option<String>,
-}
-
-/// What became of a column.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
-pub struct ColumnChange {
-    /// In the older snapshot.
-    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
-    pub before: Option<ColumnFacts>,
-    /// In the newer one.
-    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
-    pub after: Option<ColumnFacts>,
-}
-
-impl ColumnChange {
-    /// In words; `None` if name and type are the same.
-    fn of_schema(&self) -> Option<String> {
-        match (&self.before, &self.after) {
-            (None, Some(_)) => Some("added".to_owned()),
-            (Some(_), None) => Some("removed".to_owned()),
-            (Some(before), Some(after)) => {
-                let (before, after) = (&before.column, &after.column);
-                let renamed = (before.name != after.name).then(|| format!("was called {}", before.name));
-                let retyped = (before.column_type != after.column_type).then(|| format!("was {}", before.column_type));
-                let words: Vec<String> = renamed.into_iter().chain(retyped).collect();
-                (!words.is_empty()).then(|| words.join(", "))
-            }
-            (None, None) => None,
-        }
-    }
-}
 
 /// Has a worker count what became of the rows: the counts, or why there are none.
 pub(super) async fn count_rows(
@@ -72,10 +22,11 @@ pub(super) async fn count_rows(
     snapshot: i64,
 ) -> (Option<RowChanges>, Option<String>) {
     let asset = &brief.asset;
-    let Some(pointer) = brief.pointer.clone().filter(|_| !asset.key_columns.is_empty()) else {
+    let key = identity(asset);
+    let Some(pointer) = brief.pointer.clone().filter(|_| !key.is_empty()) else {
         return (
             None,
-            Some("the asset declares no `key`, by which rows are told apart".to_owned()),
+            Some("the asset declares no `key` and no `unique` check, by which rows are told apart".to_owned()),
         );
     };
     let order = ChangesOrder {
@@ -83,7 +34,7 @@ pub(super) async fn count_rows(
         pointer,
         since,
         snapshot,
-        key: asset.key_columns.clone(),
+        key,
         memory_bytes: MEMORY_BYTES,
     };
     match state.engine.table(TableQuestion::Changes(order)).await {
@@ -91,23 +42,6 @@ pub(super) async fn count_rows(
         Ok(TableAnswer::Rows(_)) => (None, Some("an answer to another question".to_owned())),
         Err(failure) => (None, Some(failure.message)),
     }
-}
-
-/// Pairs columns by what stays when their names change.
-pub(super) fn compare(before: &[ColumnFacts], after: &[ColumnFacts]) -> Vec<ColumnChange> {
-    let of = |columns: &[ColumnFacts], id: i32| columns.iter().find(|column| column.column.id == id).cloned();
-    let kept = after.iter().map(|column| ColumnChange {
-        before: of(before, column.column.id),
-        after: Some(column.clone()),
-    });
-    let gone = before
-        .iter()
-        .filter(|column| of(after, column.column.id).is_none())
-        .map(|column| ColumnChange {
-            before: Some(column.clone()),
-            after: None,
-        });
-    kept.chain(gone).collect()
 }
 
 pub(super) struct ChangeView {
@@ -264,6 +198,7 @@ mod tests {
     use plugins::lakehouse::TableColumn;
 
     use super::*;
+    use crate::snapshots::compare;
 
     fn column(id: i32, name: &str, column_type: &str, nulls: u64) -> ColumnFacts {
         ColumnFacts {

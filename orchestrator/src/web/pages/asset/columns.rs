@@ -2,11 +2,11 @@
 
 use askama::Template;
 use assets::sql::{AssetColumn, ColumnOrigin};
-use assets::{AssetKey, PartitionKey};
+use assets::{Asset, AssetKey, DeclaredColumn, PartitionKey};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Html;
-use plugins::lakehouse::{ColumnFacts, TableFacts, table_facts};
+use plugins::lakehouse::{ColumnFacts, table_facts};
 use serde::{Deserialize, Serialize};
 
 use super::super::figures::{bytes, count, number};
@@ -15,11 +15,9 @@ use super::super::markup::{Markup, encode};
 use super::super::{asset_key, given, render};
 use super::head::{AssetHead, Brief, Tab};
 use super::origins::{Origins, TrailStep};
+use crate::snapshots::{MOST_FILES, TableTotals};
 use crate::web::WebState;
 use crate::web::reply::ErrorPage;
-
-/// Tables of more files are not measured while somebody waits.
-pub(super) const MOST_FILES: u64 = 20_000;
 
 /// What is asked.
 #[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
@@ -52,21 +50,6 @@ pub struct ColumnsFacts {
     pub used_by: Vec<AssetColumn>,
 }
 
-/// How much the files hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct TableTotals {
-    /// Rows in the files.
-    pub rows: u64,
-    /// The files.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Whether the files were looked at.
-    pub measured: bool,
-    /// Whether some rows in them are taken away already.
-    pub with_deleted_rows: bool,
-}
-
 /// One column.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct ColumnLine {
@@ -77,18 +60,8 @@ pub struct ColumnLine {
     pub stored: Option<ColumnFacts>,
     /// Where it comes from; `None` if that cannot be told.
     pub origin: Option<ColumnOrigin>,
-}
-
-impl TableTotals {
-    pub(super) fn of(facts: &TableFacts) -> Self {
-        Self {
-            rows: facts.rows,
-            files: facts.files,
-            bytes: facts.bytes,
-            measured: facts.measured,
-            with_deleted_rows: facts.with_deleted_rows,
-        }
-    }
+    /// What is declared of it.
+    pub declared: Option<DeclaredColumn>,
 }
 
 /// The columns of an asset.
@@ -122,10 +95,15 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Column
             .map(|column| ColumnLine {
                 name: column.column.name.clone(),
                 origin: origin(&column.column.name),
+                declared: asset.contract.column(&column.column.name).cloned(),
                 stored: Some(column.clone()),
             })
             .collect(),
-        None => told.iter().flat_map(|told| &told.columns).map(declared).collect(),
+        None => told
+            .iter()
+            .flat_map(|told| &told.columns)
+            .map(|origin| not_stored(origin, asset))
+            .collect(),
     };
     let (mut trail, mut used_by) = (Vec::new(), Vec::new());
     if let Some(wanted) = given(asked.column.clone()) {
@@ -156,9 +134,10 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Column
     })
 }
 
-fn declared(origin: &ColumnOrigin) -> ColumnLine {
+fn not_stored(origin: &ColumnOrigin, asset: &Asset) -> ColumnLine {
     ColumnLine {
         name: origin.column.clone(),
+        declared: asset.contract.column(&origin.column).cloned(),
         stored: None,
         origin: Some(origin.clone()),
     }
@@ -166,6 +145,10 @@ fn declared(origin: &ColumnOrigin) -> ColumnLine {
 
 struct ColumnView {
     name: String,
+    /// What it holds, as declared.
+    description: Option<String>,
+    required: bool,
+    tags: Vec<String>,
     href: String,
     chosen: bool,
     column_type: String,
@@ -220,6 +203,15 @@ pub async fn page(
     let chosen = given(asked.column.clone());
     let partition = facts.partition.as_ref().map(ToString::to_string);
     let columns = facts.columns.iter().map(|column| ColumnView {
+        description: column
+            .declared
+            .as_ref()
+            .and_then(|declared| declared.description.clone()),
+        required: column.declared.as_ref().is_some_and(|declared| declared.required),
+        tags: column
+            .declared
+            .as_ref()
+            .map_or_else(Vec::new, |declared| declared.tags.clone()),
         href: format!("/assets/{}/columns?column={}#column", facts.asset, encode(&column.name)),
         chosen: chosen.as_deref() == Some(column.name.as_str()),
         column_type: column

@@ -258,8 +258,8 @@ fn details(facts: &AssetFacts) -> Vec<(&'static str, String)> {
     if !asset.key_columns.is_empty() {
         details.push(("Key", asset.key_columns.join(", ")));
     }
-    if asset.write == WriteMode::Append {
-        details.push(("Writes", "append".to_owned()));
+    if asset.write != WriteMode::Replace {
+        details.push(("Writes", asset.write.as_str().to_owned()));
     }
     if let Some(freshness) = &asset.freshness {
         details.push(("Freshness", freshness.describe()));

@@ -2,22 +2,20 @@
 
 use askama::Template;
 use assets::AssetKey;
+use axum::Form;
 use axum::extract::{Path, Query, State};
-use axum::response::Html;
-use plugins::lakehouse::{LakeError, SnapshotInfo, history, table_facts};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use plugins::lakehouse::{LakeError, TagName, TagNameError};
 use serde::{Deserialize, Serialize};
-use state::event::Micros;
-use state::ids::{AttemptId, RunId};
-use state::sqlite::queries::attempts::attempt;
-use state::sqlite::{StateError, Store};
 
 use super::super::figures::{NOTHING, number};
 use super::super::frame::{Frame, Section, page_clock};
 use super::super::markup::{Markup, query};
 use super::super::{asset_key, given, read, render};
-use super::changes::{Changes, ChangesView, changes_view, compare, count_rows};
-use super::columns::{MOST_FILES, TableTotals};
+use super::changes::{ChangesView, changes_view, count_rows};
 use super::head::{AssetHead, Brief, Tab};
+use crate::snapshots::{Changes, SnapshotChoice, SnapshotLine, identity, lines, told};
 use crate::web::WebState;
 use crate::web::reply::ErrorPage;
 
@@ -53,54 +51,6 @@ pub struct SnapshotsFacts {
     pub changes: Option<Changes>,
 }
 
-/// One snapshot. Ids are texts: they are larger than the numbers of many programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct SnapshotLine {
-    /// Its id.
-    pub snapshot: String,
-    /// The one that it was built on.
-    pub parent: Option<String>,
-    /// When it was made.
-    pub at: Micros,
-    /// `append`, `overwrite`, `delete` or `replace`.
-    pub operation: String,
-    /// The runs that made it; none if another program did, or if it is no longer known.
-    pub runs: Vec<RunId>,
-    #[serde(skip)]
-    attempts: Vec<AttemptId>,
-    /// Rows in added files.
-    pub rows_added: u64,
-    /// Rows in removed files.
-    pub rows_removed: u64,
-    /// Rows in the table after it.
-    pub rows: Option<u64>,
-    /// Files in the table after it.
-    pub files: Option<u64>,
-}
-
-impl SnapshotLine {
-    fn of(info: &SnapshotInfo) -> Self {
-        Self {
-            snapshot: info.id.to_string(),
-            parent: info.parent.map(|parent| parent.to_string()),
-            at: info.timestamp_ms * 1000,
-            operation: info.operation.clone(),
-            runs: Vec::new(),
-            // What a snapshot bears is who wrote it: attempts, with commas between if they shared it.
-            attempts: info
-                .run
-                .iter()
-                .flat_map(|names| names.split(','))
-                .filter_map(|name| name.trim().parse().ok())
-                .collect(),
-            rows_added: info.rows_added,
-            rows_removed: info.rows_deleted,
-            rows: info.rows_total,
-            files: info.files,
-        }
-    }
-}
-
 /// The snapshots of an asset.
 pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<SnapshotsFacts, ErrorPage> {
     let brief = Brief::of(state, &asset_key(key)?).await?;
@@ -121,26 +71,39 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
     };
     let broken = |error: LakeError| ErrorPage::not_found(error.to_string());
     let table = state.engine.lake().table(&asset, pointer).await.map_err(broken)?;
-    let all = history(&table).map_err(broken)?;
+    let all = lines(&table).map_err(broken)?;
+    let total = all.len();
     let begin = match asked.before {
-        Some(before) => all
-            .iter()
-            .position(|info| info.id == before)
-            .map_or(all.len(), |at| at + 1),
+        Some(before) => {
+            let before = before.to_string();
+            let at = all.iter().position(|line| line.snapshot == before);
+            at.map_or(total, |at| at + 1)
+        }
         None => 0,
     };
-    let shown: Vec<SnapshotLine> = all[begin..].iter().take(ON_A_PAGE).map(SnapshotLine::of).collect();
-    let shown = read(&state.engine, move |store| with_runs(store, shown)).await?;
-    let next = (all.len() > begin + ON_A_PAGE)
+    let parent_of = |id: i64| {
+        let id = id.to_string();
+        let line = all.iter().find(|line| line.snapshot == id)?;
+        let parent = line.parent.clone()?;
+        all.iter()
+            .any(|line| line.snapshot == parent)
+            .then(|| parent.parse().ok())?
+    };
+    let shown: Vec<SnapshotLine> = all[begin..].iter().take(ON_A_PAGE).cloned().collect();
+    let key = asset.clone();
+    let shown = read(&state.engine, move |store| told(store, &key, shown)).await?;
+    let next = (total > begin + ON_A_PAGE)
         .then(|| shown.last().map(|last| last.snapshot.clone()))
         .flatten();
+    let zone = &state.engine.settings().timezone;
     let id = |text: &Option<String>| {
         given(text.clone())
             .map(|text| {
-                let known = text
-                    .parse()
-                    .ok()
-                    .filter(|id: &i64| all.iter().any(|info| info.id == *id));
+                let chosen = SnapshotChoice::parse(&text, zone).ok();
+                let known = chosen.and_then(|chosen| chosen.resolve(&table).ok()).filter(|id| {
+                    let id = id.to_string();
+                    all.iter().any(|line| line.snapshot == id)
+                });
                 known.ok_or_else(|| {
                     ErrorPage::not_found(format!("{asset} has no snapshot {text}"))
                         .with_help("old snapshots go when they expire; those that are left are listed")
@@ -151,58 +114,23 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
     let (wanted, since) = (id(&asked.snapshot)?, id(&asked.since)?);
     let changes = match wanted.or(since.and(pointer.snapshot_id)) {
         Some(wanted) => {
-            let parent = all.iter().find(|info| info.id == wanted).and_then(|info| info.parent);
-            let kept = |parent: &i64| all.iter().any(|info| info.id == *parent);
-            let since = since.or(parent.filter(kept));
-            let after = table_facts(&table, Some(wanted), None, MOST_FILES)
-                .await
-                .map_err(broken)?;
-            let before = match since {
-                Some(since) => Some(
-                    table_facts(&table, Some(since), None, MOST_FILES)
-                        .await
-                        .map_err(broken)?,
-                ),
-                None => None,
-            };
-            let mut counted = (None, None);
+            let since = since.or_else(|| parent_of(wanted));
+            let mut changes = Changes::of(&table, since, wanted).await.map_err(broken)?;
             if let (Some(since), Some(_)) = (since, given(asked.rows.clone())) {
-                counted = count_rows(state, brief, since, wanted).await;
+                (changes.rows, changes.failure) = count_rows(state, brief, since, wanted).await;
             }
-            Some(Changes {
-                rows: counted.0,
-                failure: counted.1,
-                since: since.map(|since| since.to_string()),
-                snapshot: wanted.to_string(),
-                columns: compare(before.as_ref().map_or(&[][..], |facts| &facts.columns), &after.columns),
-                before: before.as_ref().map(TableTotals::of),
-                after: TableTotals::of(&after),
-            })
+            Some(changes)
         }
         None => None,
     };
     Ok(SnapshotsFacts {
         current: pointer.snapshot_id.map(|id| id.to_string()),
         snapshots: shown,
-        total: all.len(),
+        total,
         next,
         changes,
         asset,
     })
-}
-
-/// Adds the runs of the attempts.
-fn with_runs(store: &Store, mut lines: Vec<SnapshotLine>) -> Result<Vec<SnapshotLine>, StateError> {
-    for line in &mut lines {
-        for id in &line.attempts {
-            if let Some(attempt) = attempt(store, id)?
-                && !line.runs.contains(&attempt.run)
-            {
-                line.runs.push(attempt.run);
-            }
-        }
-    }
-    Ok(lines)
 }
 
 struct SnapshotView {
@@ -214,7 +142,9 @@ struct SnapshotView {
     when: Markup,
     operation: String,
     runs: Vec<String>,
-    by_others: bool,
+    tags: Vec<String>,
+    why: String,
+    what: String,
     added: String,
     removed: String,
     rows: String,
@@ -230,6 +160,16 @@ struct SnapshotsPage {
     total: usize,
     next: Option<String>,
     changes: Option<ChangesView>,
+    chosen: Option<ChosenView>,
+}
+
+/// The snapshot that is looked at, and what can be done with it.
+struct ChosenView {
+    id: String,
+    current: bool,
+    tags: Vec<String>,
+    /// The assets that read the table.
+    readers: Vec<AssetKey>,
 }
 
 /// `GET /assets/{key}/snapshots?snapshot=1234&since=1233`
@@ -255,7 +195,9 @@ pub async fn page(
             id: line.snapshot.clone(),
             when: clock.when(line.at),
             operation: line.operation.clone(),
-            by_others: line.attempts.is_empty(),
+            tags: line.tags.clone(),
+            why: line.why(),
+            what: line.what().unwrap_or_default(),
             runs: line.runs.iter().take(3).map(ToString::to_string).collect(),
             added: signed('+', line.rows_added),
             removed: signed('−', line.rows_removed),
@@ -263,7 +205,19 @@ pub async fn page(
             files: line.files.map_or_else(|| NOTHING.to_owned(), number),
         }
     });
+    let chosen = facts.changes.as_ref().map(|changes| {
+        let line = facts.snapshots.iter().find(|line| line.snapshot == changes.snapshot);
+        let project = state.engine.project();
+        let readers = project.definitions.graph().downstream(&facts.asset);
+        ChosenView {
+            id: changes.snapshot.clone(),
+            current: facts.current.as_ref() == Some(&changes.snapshot),
+            tags: line.map_or_else(Vec::new, |line| line.tags.clone()),
+            readers: readers.into_iter().map(|reader| reader.key.clone()).collect(),
+        }
+    });
     render(&SnapshotsPage {
+        chosen,
         frame: Frame::new(&state, format!("{} snapshots", facts.asset), Section::Assets),
         head: brief.head(None, Tab::Snapshots),
         snapshots: snapshots.collect(),
@@ -278,8 +232,55 @@ pub async fn page(
         changes: facts
             .changes
             .as_ref()
-            .map(|changes| changes_view(changes, &facts.asset, !brief.asset.key_columns.is_empty())),
+            .map(|changes| changes_view(changes, &facts.asset, !identity(&brief.asset).is_empty())),
     })
+}
+
+/// Which snapshot to go back to, and why.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RollbackForm {
+    snapshot: String,
+    note: Option<String>,
+}
+
+/// `POST /assets/{key}/rollback`
+pub async fn roll_back(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Form(form): Form<RollbackForm>,
+) -> Result<Response, ErrorPage> {
+    let asset = asset_key(&key)?;
+    state
+        .engine
+        .roll_back(&asset, &form.snapshot, form.note.as_deref(), "page")
+        .await?;
+    Ok(Redirect::to(&format!("/assets/{asset}/snapshots")).into_response())
+}
+
+/// Which snapshot gets which name, or which name is dropped.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TagForm {
+    snapshot: String,
+    tag: String,
+    drop: Option<String>,
+}
+
+/// `POST /assets/{key}/tag`
+pub async fn tag(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Form(form): Form<TagForm>,
+) -> Result<Response, ErrorPage> {
+    let asset = asset_key(&key)?;
+    let tag: TagName = form
+        .tag
+        .trim()
+        .parse()
+        .map_err(|error: TagNameError| ErrorPage::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    let to = Some(form.snapshot.as_str()).filter(|_| form.drop.is_none());
+    state.engine.tag(&asset, &tag, to).await?;
+    let back = query(&[("snapshot", Some(form.snapshot))]);
+    Ok(Redirect::to(&format!("/assets/{asset}/snapshots{back}")).into_response())
 }
 
 fn signed(sign: char, rows: u64) -> String {

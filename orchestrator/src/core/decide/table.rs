@@ -1,0 +1,91 @@
+//! A table that someone changes by hand: taken back to an older snapshot, or a snapshot of it named.
+//!
+//! A rollback brings partitions back to the materializations that they had, as far as staleness is concerned: what reads them
+//! sees the old data versions again, and is stale or fresh by that. The partitions themselves are left as they are for as long as
+//! they would be made from the same code, rows and files that someone took back: see [`super::super::staleness::Sight`].
+
+use assets::Fingerprint;
+use state::event::{Event, Micros, Rollback};
+
+use super::super::effect::{Answer, Decision, Effect, RequestId};
+use super::super::input::{PreparedRollback, TableChange};
+use super::super::staleness::Sight;
+use super::super::world::World;
+
+pub(super) fn change(world: &World, at: Micros, request: RequestId, change: &TableChange) -> Decision {
+    let mut decision = Decision::default();
+    let answer = decide(world, at, change, &mut decision.events);
+    decision.effects.push(Effect::Reply { request, answer });
+    decision
+}
+
+fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Event>) -> Answer {
+    let table = &change.table;
+    if world.pointer(&table.table) != table.from.as_ref() {
+        return Answer::TableMoved;
+    }
+    if let Some(rollback) = &change.rollback
+        && let Some(reason) = refused(world, change, rollback)
+    {
+        return Answer::Refused { reasons: vec![reason] };
+    }
+    events.push(Event::PointerMoved {
+        table: table.table.clone(),
+        from: table.from.clone(),
+        to: table.to.clone(),
+    });
+    if let Some(rollback) = &change.rollback {
+        take_back(world, at, change, rollback, events);
+    }
+    Answer::TableChanged
+}
+
+/// Why a table cannot be taken back now.
+fn refused(world: &World, change: &TableChange, rollback: &PreparedRollback) -> Option<String> {
+    let asset = &change.table.table;
+    if world.definitions().get(asset).is_none() {
+        return Some(format!(
+            "{asset} is not declared: declare it, or read the old rows with `query --as-of`"
+        ));
+    }
+    if change.table.to.snapshot_id.is_none() || rollback.partitions.is_empty() && change.table.from.is_none() {
+        return Some(format!("{asset} was never materialized"));
+    }
+    // What a run is about to publish would stand on the rows that are taken back.
+    let run = world
+        .open_runs()
+        .find(|run| run.groups.iter().any(|group| group.asset == *asset && group.open > 0))?;
+    Some(format!(
+        "{} is to make {asset}: wait for its end, or stop it with `millpond cancel {}`",
+        run.id, run.id
+    ))
+}
+
+fn take_back(world: &World, at: Micros, change: &TableChange, rollback: &PreparedRollback, events: &mut Vec<Event>) {
+    let asset = &change.table.table;
+    let definitions = world.definitions();
+    let sight = Sight::new(world, definitions, at);
+    let snapshot_id = change.table.to.snapshot_id.unwrap_or_default();
+    events.push(Event::RolledBack {
+        asset: asset.clone(),
+        rollback: Rollback {
+            snapshot_id,
+            to_snapshot: rollback.to_snapshot,
+            from_snapshot: change.table.from.as_ref().and_then(|from| from.snapshot_id),
+            partitions: rollback.partitions.len() as u64,
+            by: rollback.by.clone(),
+            note: rollback.note.clone(),
+        },
+    });
+    for restored in &rollback.partitions {
+        let version = match definitions.get(asset) {
+            Some(definition) => sight.made_from(definition, restored.partition.as_ref()),
+            None => Fingerprint::of(["not declared"]),
+        };
+        events.push(Event::PartitionRolledBack {
+            step: assets::AssetPartition::new(asset.clone(), restored.partition.clone()),
+            restored: restored.restored.clone(),
+            version,
+        });
+    }
+}
