@@ -400,6 +400,8 @@ impl Scenario {
             | Answer::Promoted { .. }
             | Answer::Ticked { .. }
             | Answer::Expired { .. }
+            | Answer::TableChanged
+            | Answer::TableMoved
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
             | Answer::Sensor { .. }

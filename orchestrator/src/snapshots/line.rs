@@ -41,10 +41,8 @@ pub struct SnapshotLine {
     /// Files in the table after it.
     pub files: Option<u64>,
     /// How it was made, as far as it is still known.
-    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub made: Option<SnapshotMaker>,
     /// Who took the table back with it, to what, and why.
-    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub rollback: Option<RollbackRow>,
     /// The snapshot whose rows it shows again, if it is a rollback.
     pub rolled_back_to: Option<String>,

@@ -411,8 +411,7 @@ impl Driver {
         for effect in effects {
             self.act(effect);
         }
-        self.tell(told);
-        Ok(())
+        self.tell(told)
     }
 
     /// Commits what was held.
@@ -424,16 +423,16 @@ impl Driver {
         // Neither moves a table's pointer, so nothing can refuse them.
         self.commit(&held.events)?;
         self.forget(&held.events);
-        self.tell(held.events);
-        Ok(())
+        self.tell(held.events)
     }
 
-    fn tell(&self, events: Vec<Recorded>) {
+    fn tell(&self, events: Vec<Recorded>) -> Result<(), DriverError> {
         if !events.is_empty() {
             self.handle.newest.store(newest(&self.store)?, Ordering::Release);
             // Nobody may be listening.
             self.handle.live.send(Arc::new(events)).ok();
         }
+        Ok(())
     }
 
     /// Commits; waits while there is no space, and answers questions meanwhile.

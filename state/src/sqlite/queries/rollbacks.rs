@@ -20,7 +20,7 @@ const OF_PARTITION: &str = "
     WHERE p.asset = ?1 AND p.partition = ?2";
 
 /// One rollback. Ids of snapshots are texts: they are larger than the numbers of many programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RollbackRow {
     /// Its number.
     pub seq: i64,
@@ -28,9 +28,11 @@ pub struct RollbackRow {
     pub at: Micros,
     /// The snapshot that shows the old rows again.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub snapshot_id: i64,
     /// The snapshot that it went back to.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub to_snapshot: i64,
     /// How many partitions changed by it.
     pub partitions: u64,

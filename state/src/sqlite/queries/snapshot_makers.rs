@@ -23,7 +23,7 @@ const MAKERS: &str = "
     GROUP BY m.snapshot_id";
 
 /// How one snapshot was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct SnapshotMaker {
     /// How many partitions it published; 1 for a table without any.
     pub partitions: u64,

@@ -61,6 +61,7 @@ pub struct ColumnLine {
     /// Where it comes from; `None` if that cannot be told.
     pub origin: Option<ColumnOrigin>,
     /// What is declared of it.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub declared: Option<DeclaredColumn>,
 }
 
