@@ -34,6 +34,15 @@ fn a_long_log_opens_at_its_end_and_every_line_has_a_link() {
         log("level=error&find=line%204321")["lines"].as_array().unwrap().len(),
         0
     );
+    for beyond in [
+        "offset=68802932131590",
+        "offset=18446744073709551615",
+        "line=18446744073709551615",
+    ] {
+        let part = log(beyond);
+        assert_eq!(part["complete"], true, "{beyond}");
+        assert!(part["next_offset"].as_u64() <= part["size"].as_u64(), "{part}");
+    }
     // Part by part, every line once, and the whole of it as a file.
     let (mut offset, mut lines) = (0, 0);
     loop {

@@ -69,10 +69,13 @@ async fn keep(engine: EngineHandle) {
                 let error = match sent {
                     Ok(Ok(())) => None,
                     Ok(Err(error)) => Some(error),
-                    Err(_) => Some(format!("the receiver did not take it within {} seconds", LONGEST.as_secs())),
+                    Err(_) => Some(format!(
+                        "the receiver did not take it within {} seconds",
+                        LONGEST.as_secs()
+                    )),
                 };
                 if let Some(error) = &error {
-                    tracing::warn!(alert = %name, message = %id, try_ = tried + 1, %error, "failed to deliver a message");
+                    tracing::warn!(alert = %name, %id, tries = tried + 1, %error, "failed to deliver a message");
                 }
                 let message = id.clone();
                 engine.driver().send(Input::AlertTried {

@@ -250,7 +250,8 @@ async fn part(
     let clock = page_clock(state);
     let found = tokio::task::spawn_blocking(move || {
         let size = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
-        let offset = asked.begin(size);
+        // There is nothing beyond the end, and far beyond it no file can be.
+        let offset = asked.begin(size).min(size);
         Ok::<_, std::io::Error>((offset, scan(&file, offset, &wanted, &clock)?))
     })
     .await;
