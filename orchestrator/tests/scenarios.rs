@@ -398,6 +398,8 @@ impl Scenario {
             Answer::Paused { paused, .. } => writeln!(self.transcript, "  paused: {paused}").unwrap(),
             Answer::Canceling { .. }
             | Answer::Promoted { .. }
+            | Answer::TableChanged
+            | Answer::TableMoved
             | Answer::Ticked { .. }
             | Answer::Expired { .. }
             | Answer::TableChanged

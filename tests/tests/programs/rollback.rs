@@ -49,10 +49,17 @@ fn project(assets: &str) -> Project {
     ])
 }
 
-/// Made from the good file, then from the bad one.
+/// Made from the good file, with a name for what came of it, then from the bad one.
 fn spoiled() -> Project {
-    let project = project(ASSETS);
+    spoiled_so(ASSETS)
+}
+
+fn spoiled_so(assets: &str) -> Project {
+    let project = project(assets);
     project.run(&["materialize"]).expect(0);
+    for asset in ["bronze.sales", "silver.sales"] {
+        project.run(&["tag", asset, "good"]).expect(0);
+    }
     project.write("landing/1.csv", BAD.as_bytes());
     project.run(&["materialize"]).expect(0);
     project
@@ -87,7 +94,7 @@ fn end(daemon: Running) {
 fn readers_see_the_old_rows_and_what_is_built_on_them_is_stale() {
     let project = spoiled();
     assert_eq!(amounts(&project, "bronze.sales"), json!([509, 4]));
-    let told = roll_back(&project, "bronze.sales", "-1");
+    let told = roll_back(&project, "bronze.sales", "good");
     assert_eq!(
         told["restored"],
         json!([
@@ -135,10 +142,10 @@ fn readers_see_the_old_rows_and_what_is_built_on_them_is_stale() {
 #[test]
 fn it_holds_until_the_code_changes_or_it_is_made_by_force() {
     let project = spoiled();
-    roll_back(&project, "silver.sales", "-1");
+    roll_back(&project, "silver.sales", "good");
     assert_eq!(amounts(&project, "silver.sales"), json!([180, 3]));
     let quiet = project
-        .run(&["--json", "materialize", "silver.sales"])
+        .run(&["--json", "materialize", "+silver.sales"])
         .expect(0)
         .answer();
     assert_eq!(quiet["run"], Value::Null, "{quiet:#}");
@@ -146,7 +153,7 @@ fn it_holds_until_the_code_changes_or_it_is_made_by_force() {
     project.run(&forced).expect(0);
     assert_eq!(amounts(&project, "silver.sales"), json!([190, 4]));
     project.write("assets/a.toml", ASSETS.replace("* 10", "* 100").as_bytes());
-    project.run(&["materialize", "silver.sales"]).expect(0);
+    project.run(&["materialize", "+silver.sales"]).expect(0);
     assert_eq!(amounts(&project, "silver.sales"), json!([50_900, 4]));
     project.sound();
 }
@@ -158,17 +165,12 @@ fn asked_twice_it_is_done_once() {
         let said = project.run(&["--json", "show", "bronze.sales", "--history"]).expect(0);
         said.answer()["total"].as_u64().unwrap()
     };
-    let first = project
-        .run(&["--json", "show", "bronze.sales", "--history"])
-        .expect(0)
-        .answer();
-    let good = first["snapshots"][1]["snapshot"].as_str().unwrap().to_owned();
-    roll_back(&project, "bronze.sales", &good);
+    roll_back(&project, "bronze.sales", "good");
     let count = history(&project);
-    let again = roll_back(&project, "bronze.sales", &good);
+    let again = roll_back(&project, "bronze.sales", "good");
     assert_eq!((again["already"].clone(), history(&project)), (json!(true), count));
     let unknown = project.run(&["rollback", "bronze.sales", "-9"]).expect(4);
-    assert!(unknown.err.contains("there are 3 snapshots"), "{unknown:#?}");
+    assert!(unknown.err.contains("none 9 before the current one"), "{unknown:#?}");
     project.run(&["rollback", "bronze.seals", "-1"]).expect(4);
 }
 
@@ -176,13 +178,13 @@ fn asked_twice_it_is_done_once() {
 fn a_rollback_that_is_killed_anywhere_is_done_or_not() {
     let project = spoiled();
     let before = amounts(&project, "bronze.sales");
-    let good = project
-        .run(&["--json", "show", "bronze.sales", "--history"])
-        .expect(0)
-        .answer();
-    let good = good["snapshots"][1]["snapshot"].as_str().unwrap().to_owned();
+    let count = |project: &Project| {
+        let told = project.run(&["--json", "show", "bronze.sales", "--history"]).expect(0);
+        told.answer()["total"].as_u64().unwrap()
+    };
+    let made = count(&project);
     for round in 0..12_u64 {
-        let command = project.begin(&["rollback", "bronze.sales", &good]);
+        let command = project.begin(&["rollback", "bronze.sales", "good"]);
         std::thread::park_timeout(Duration::from_millis(15 * round));
         command.signal(Signal::SIGKILL);
         command.end();
@@ -190,13 +192,9 @@ fn a_rollback_that_is_killed_anywhere_is_done_or_not() {
         assert!(now == before || now == json!([18, 3]), "{now}");
         project.sound();
     }
-    roll_back(&project, "bronze.sales", &good);
+    roll_back(&project, "bronze.sales", "good");
     assert_eq!(amounts(&project, "bronze.sales"), json!([18, 3]));
-    let count = project
-        .run(&["--json", "show", "bronze.sales", "--history"])
-        .expect(0)
-        .answer();
-    assert_eq!(count["total"], 3, "it was done once: {count:#}");
+    assert_eq!(count(&project), made + 1, "it was done once");
     project.run(&["fsck"]).expect(0);
 }
 
@@ -205,16 +203,13 @@ fn automation_follows_a_rollback_and_does_not_undo_it() {
     let assets = ASSETS
         .replace("[asset.gold", "automation = \"eager\"\n\n[asset.gold")
         .replace("FROM silver.sales\"", "FROM silver.sales\"\nautomation = \"eager\"");
-    let project = project(&assets);
-    project.run(&["materialize"]).expect(0);
-    project.write("landing/1.csv", BAD.as_bytes());
-    project.run(&["materialize"]).expect(0);
+    let project = spoiled_so(&assets);
     let total =
         |project: &Project| project.row("SELECT CAST(amount AS BIGINT) AS amount FROM gold.total")["amount"].clone();
     assert_eq!(total(&project), 5090);
     let running = daemon(&project);
     // Of the middle one alone: what is above it has other rows, and what is below follows.
-    let told = roll_back(&project, "silver.sales", "-1");
+    let told = roll_back(&project, "silver.sales", "good");
     assert_eq!(told["removed"].as_array().unwrap().len(), 1, "{told:#}");
     until("what reads it is made again", || (total(&project) == 180).then_some(()));
     until("automation has nothing to do", || {

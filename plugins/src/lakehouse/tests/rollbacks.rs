@@ -3,9 +3,13 @@
 use super::*;
 
 async fn back(world: &mut World, target: i64) -> Rollback {
+    let now = 1_700_000_000_000 + world.attempt as i64 * 1000;
+    back_at(world, target, now).await
+}
+
+async fn back_at(world: &mut World, target: i64, now: i64) -> Rollback {
     world.attempt += 1;
     let base = world.pointer.clone().unwrap();
-    let now = 1_700_000_000_000 + world.attempt as i64 * 1000;
     match prepare_rollback(&world.lake, &table(), &base, target, now, world.attempt)
         .await
         .unwrap()
@@ -77,9 +81,8 @@ async fn a_table_goes_on_from_where_it_was_taken_back_to() {
     let mut world = World::new();
     let good = world.publish_days(&["2013-03-01"], &[day(0, 0, 5)]).await;
     world.publish_days(&["2013-03-01"], &[day(0, 0, 50)]).await;
-    back(&mut world, good.snapshot_id).await;
     // A clock that was set back stops nobody.
-    world.attempt = 0;
+    back_at(&mut world, good.snapshot_id, 5).await;
     world.publish_days(&["2013-03-02"], &[day(1, 10, 2)]).await;
     assert_eq!(
         world
