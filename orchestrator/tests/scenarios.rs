@@ -402,8 +402,6 @@ impl Scenario {
             | Answer::TableMoved
             | Answer::Ticked { .. }
             | Answer::Expired { .. }
-            | Answer::TableChanged
-            | Answer::TableMoved
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
             | Answer::Sensor { .. }
