@@ -1,6 +1,6 @@
 //! What a table's metadata tells about its past and its partitions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use assets::PartitionKey;
 use iceberg::spec::{ManifestContentType, SnapshotRef};
@@ -89,8 +89,8 @@ pub fn history(table: &LakeTable) -> Result<Vec<SnapshotInfo>, LakeError> {
 }
 
 /// The ids of a snapshot and of all that it was built on.
-pub fn ancestors(table: &LakeTable, snapshot: i64) -> Result<HashSet<i64>, LakeError> {
-    let mut found = HashSet::new();
+pub fn ancestors(table: &LakeTable, snapshot: i64) -> Result<BTreeSet<i64>, LakeError> {
+    let mut found = BTreeSet::new();
     let mut next = table.snapshot(Some(snapshot))?;
     while let Some(snapshot) = next {
         found.insert(snapshot.snapshot_id());

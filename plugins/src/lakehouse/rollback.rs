@@ -177,7 +177,7 @@ struct Difference {
 }
 
 struct File {
-    file: DataFile,
+    data: DataFile,
     spec: PartitionSpecRef,
     key: Option<PartitionKey>,
 }
@@ -233,7 +233,7 @@ impl Difference {
                     .as_ref()
                     .and_then(|column_type| key_of_literal(value, column_type));
                 let file = File {
-                    file: entry.data_file().clone(),
+                    data: entry.data_file().clone(),
                     spec: Arc::clone(&spec),
                     key,
                 };
@@ -257,10 +257,10 @@ impl Difference {
         let schema = table.metadata().current_schema();
         let mut summary = SnapshotSummaryCollector::default();
         for file in &self.added {
-            summary.add_file(&file.file, Arc::clone(schema), Arc::clone(&file.spec));
+            summary.add_file(&file.data, Arc::clone(schema), Arc::clone(&file.spec));
         }
         for file in &self.removed {
-            summary.remove_file(&file.file, Arc::clone(schema), Arc::clone(&file.spec));
+            summary.remove_file(&file.data, Arc::clone(schema), Arc::clone(&file.spec));
         }
         let mut properties = summary.build();
         let then = &target.summary().additional_properties;

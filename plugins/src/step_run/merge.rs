@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ahash::HashMap;
+use ahash::HashSet;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use assets::PartitionKey;
@@ -94,7 +94,7 @@ async fn gather(
 ) -> Result<BTreeMap<Option<PartitionKey>, Vec<RecordBatch>>, Failure> {
     let asset = &shell.order.asset;
     let most = shell.order.memory_bytes / ROWS_SHARE;
-    let own: HashMap<&PartitionKey, ()> = unit.iter().filter_map(|one| Some((one.key.as_ref()?, ()))).collect();
+    let own: HashSet<&PartitionKey> = unit.iter().filter_map(|one| one.key.as_ref()).collect();
     let mut found: BTreeMap<Option<PartitionKey>, Vec<RecordBatch>> = BTreeMap::new();
     let mut held = 0_u64;
     let mut progress = Progress::new(shell, unit);
@@ -125,12 +125,11 @@ async fn gather(
     Ok(found)
 }
 
+/// Rows by partition, and those that belong to none of the step's.
+type Split = (Vec<(PartitionKey, RecordBatch)>, Option<RecordBatch>);
+
 /// The rows of each of the step's partitions, and those of none.
-fn split(
-    by: &PartitionedBy,
-    batch: &RecordBatch,
-    own: &HashMap<&PartitionKey, ()>,
-) -> Result<(Vec<(PartitionKey, RecordBatch)>, Option<RecordBatch>), Failure> {
+fn split(by: &PartitionedBy, batch: &RecordBatch, own: &HashSet<&PartitionKey>) -> Result<Split, Failure> {
     let Some(column) = batch.column_by_name(&by.column) else {
         // The writer says so.
         return Ok((Vec::new(), Some(batch.clone())));
@@ -139,7 +138,7 @@ fn split(
     let mut rows: BTreeMap<Option<PartitionKey>, Vec<u32>> = BTreeMap::new();
     for (row, key) in keys.rows.iter().enumerate() {
         let place = match &keys.keys[*key as usize] {
-            RowKey::Key(key) if own.contains_key(key) => Some(key.clone()),
+            RowKey::Key(key) if own.contains(key) => Some(key.clone()),
             _ => None,
         };
         rows.entry(place).or_default().push(row as u32);

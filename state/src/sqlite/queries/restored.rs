@@ -1,6 +1,6 @@
 //! The materialization that a partition had in a snapshot.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use assets::AssetPartition;
 
@@ -18,7 +18,7 @@ const OF_PARTITION: &str = "
 pub fn materialization_in(
     store: &Store,
     step: &AssetPartition,
-    snapshots: &HashSet<i64>,
+    snapshots: &BTreeSet<i64>,
 ) -> Result<Option<RestoredMaterialization>, StateError> {
     let mut statement = store.connection.prepare_cached(OF_PARTITION)?;
     let key = [step.asset.as_str(), value::partition_text(step.partition.as_ref())];
