@@ -26,7 +26,8 @@ pub trait KindCompiler: Sync {
 
     /// Completes what `compile` made with what only other assets tell, once all of them are compiled: a training set learns
     /// the entities of its features. What goes into `code` becomes part of the fingerprint. Mistakes are reported at the
-    /// places of the inputs. `others` knows every asset that its own kind found nothing wrong with.
+    /// places of the inputs. `others` knows every asset that its own kind found nothing wrong with. `None`: there is nothing to
+    /// complete.
     #[expect(
         unused_variables,
         reason = "most kinds have nothing to link; the names say what there would be"
@@ -34,10 +35,11 @@ pub trait KindCompiler: Sync {
     fn link<'o>(
         &self,
         kind: &str,
-        compiled: &mut CompiledKind,
+        compiled: &CompiledKind,
         others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
         sink: &DiagnosticSink,
-    ) {
+    ) -> Option<CompiledKind> {
+        None
     }
 }
 

@@ -60,10 +60,11 @@ pub trait Kind: Send + Sync {
     /// Completes what `compile` made with what only other assets tell, once all are compiled ([`KindCompiler::link`]).
     fn link<'o>(
         &self,
-        _compiled: &mut CompiledKind,
+        _compiled: &CompiledKind,
         _others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
         _sink: &DiagnosticSink,
-    ) {
+    ) -> Option<CompiledKind> {
+        None
     }
 
     /// Whether the steps of a batch are made one by one or in one go.
@@ -219,12 +220,10 @@ impl KindCompiler for KindSet {
     fn link<'o>(
         &self,
         kind: &str,
-        compiled: &mut CompiledKind,
+        compiled: &CompiledKind,
         others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
         sink: &DiagnosticSink,
-    ) {
-        if let Some(kind) = self.get(kind) {
-            kind.link(compiled, others, sink);
-        }
+    ) -> Option<CompiledKind> {
+        self.get(kind)?.link(compiled, others, sink)
     }
 }

@@ -29,10 +29,10 @@ struct Upstream {
 /// Lets each kind complete its asset with what the others are.
 pub(super) fn link(drafts: &mut [AssetDraft], kinds: &dyn KindCompiler, sink: &DiagnosticSink) {
     // Kinds see each other as compiled: what one links is of no matter to the next, so their order does not count.
-    let linked: Vec<Option<CompiledKind>> = drafts
+    let linked: Vec<(usize, CompiledKind)> = drafts
         .iter()
-        .map(|draft| {
-            let mut compiled = draft.compiled.clone()?;
+        .enumerate()
+        .filter_map(|(place, draft)| {
             let others = |key: &AssetKey| {
                 let place = drafts.binary_search_by(|other| other.key.cmp(key)).ok()?;
                 let other = &drafts[place];
@@ -43,12 +43,12 @@ pub(super) fn link(drafts: &mut [AssetDraft], kinds: &dyn KindCompiler, sink: &D
                     partitions: other.partitions.as_ref(),
                 })
             };
-            kinds.link(&draft.kind, &mut compiled, &others, sink);
-            Some(compiled)
+            let linked = kinds.link(&draft.kind, draft.compiled.as_ref()?, &others, sink)?;
+            Some((place, linked))
         })
         .collect();
-    for (draft, linked) in drafts.iter_mut().zip(linked) {
-        draft.compiled = linked;
+    for (place, linked) in linked {
+        drafts[place].compiled = Some(linked);
     }
 }
 

@@ -11,6 +11,8 @@ use serde_json::json;
 use super::look::{Look, Place};
 use super::terminal::{Terminal, bytes, count, table, thousands};
 use super::{Exit, Stop, history};
+use crate::edge::folder::StateFolder;
+use crate::edge::queried::Scratch;
 use crate::figures::figure;
 use crate::snapshots::{Changes, ColumnChange, TableTotals, identity};
 
@@ -48,6 +50,9 @@ impl Diff {
         let (lake, opened) = history::open(&look, &asset.key)?;
         let since = history::snapshot(&look, &opened, &self.since)?;
         let snapshot = history::snapshot(&look, &opened, &self.snapshot)?;
+        // It goes with the command.
+        let scratch = Scratch::new(&StateFolder::of(&look.project.root))
+            .map_err(|error| Stop::broken(format!("failed to make a scratch folder: {error}")))?;
         let order = ChangesOrder {
             asset: asset.key.clone(),
             pointer: opened.pointer().clone(),
@@ -55,6 +60,7 @@ impl Diff {
             snapshot,
             key: identity(&asset),
             memory_bytes: look.project.orders.memory_bytes,
+            spill_folder: scratch.as_ref().map(|scratch| scratch.path().to_owned()),
         };
         let most = self.rows;
         let (changes, rows) = super::query_runtime()?.block_on(async move {

@@ -134,7 +134,10 @@ pub fn main() -> ExitCode {
         return crate::edge::console::run();
     }
     // Queries run in this process, or in those that set it for themselves.
-    environment::large_pages(matches!(cli.command, Command::Query(_) | Command::Replay(_)));
+    environment::large_pages(matches!(
+        cli.command,
+        Command::Query(_) | Command::Replay(_) | Command::Diff(_)
+    ));
     let terminal = Terminal::new(cli.json);
     let place = look::Place::new(cli.project);
     let result = match cli.command {

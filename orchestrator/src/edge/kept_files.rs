@@ -53,7 +53,17 @@ impl KeptFiles {
 
     /// Tells one version of the files from all others.
     pub fn version(&self) -> Fingerprint {
-        Fingerprint::of([self.copy().as_str()])
+        // Not of the copy: that is long, and most commands need none.
+        let files = self.files.iter().flat_map(|(path, text)| match text {
+            None => [path.as_str(), "missing", ""],
+            Some(Text::Plain(text)) => [path.as_str(), "text", text.as_str()],
+            Some(Text::Bytes { hex }) => [path.as_str(), "bytes", hex.as_str()],
+        });
+        let folders = self.folders.iter().flat_map(|(folder, files)| {
+            let files = files.iter().flat_map(|file| [file.as_str(), "listed", ""]);
+            [folder.as_str(), "folder", ""].into_iter().chain(files)
+        });
+        Fingerprint::of(files.chain(folders))
     }
 
     /// Whether the folder holds the same now. Reads every file again.

@@ -51,11 +51,13 @@ impl Kind for Inference {
 
     fn link<'o>(
         &self,
-        compiled: &mut CompiledKind,
+        compiled: &CompiledKind,
         others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
         sink: &DiagnosticSink,
-    ) {
-        compile::link(compiled, others, sink);
+    ) -> Option<CompiledKind> {
+        let mut linked = compiled.clone();
+        compile::link(&mut linked, others, sink);
+        Some(linked)
     }
 
     fn column_origins(&self, asset: &Asset, _columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {

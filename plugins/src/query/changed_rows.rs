@@ -1,6 +1,7 @@
 //! What became of the rows of a table between two snapshots, told by the columns that identify a row.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -33,6 +34,9 @@ pub struct ChangesOrder {
     pub key: Vec<String>,
     /// Bytes that the query may hold.
     pub memory_bytes: u64,
+    /// Where it puts what does not fit into them; without one it fails then.
+    #[serde(default)]
+    pub spill_folder: Option<PathBuf>,
 }
 
 /// What became of the rows.
@@ -77,7 +81,7 @@ impl BothSides {
         ]);
         let options = QueryOptions {
             memory_bytes: usize::try_from(order.memory_bytes).unwrap_or(usize::MAX),
-            spill_folder: None,
+            spill_folder: order.spill_folder.clone(),
             target_partitions: 2,
             as_of: AsOf::Pinned,
         };

@@ -53,11 +53,13 @@ impl Kind for Training {
 
     fn link<'o>(
         &self,
-        compiled: &mut CompiledKind,
+        compiled: &CompiledKind,
         others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
         _: &DiagnosticSink,
-    ) {
-        link::link(compiled, others);
+    ) -> Option<CompiledKind> {
+        let mut linked = compiled.clone();
+        link::link(&mut linked, others);
+        Some(linked)
     }
 
     /// The rows are let go between batches, the learning between trees: a thread that learns cannot be dropped.

@@ -54,11 +54,13 @@ impl Kind for TrainingSet {
 
     fn link<'o>(
         &self,
-        compiled: &mut CompiledKind,
+        compiled: &CompiledKind,
         others: &dyn Fn(&AssetKey) -> Option<OtherAsset<'o>>,
         sink: &DiagnosticSink,
-    ) {
-        link::link(compiled, others, sink);
+    ) -> Option<CompiledKind> {
+        let mut linked = compiled.clone();
+        link::link(&mut linked, others, sink);
+        Some(linked)
     }
 
     fn column_origins(&self, asset: &Asset, columns_of: ColumnsOf<'_>) -> Option<ColumnOrigins> {

@@ -138,6 +138,7 @@ async fn rows_of_two_snapshots_are_told_apart_by_their_key() {
         snapshot: snapshots[1],
         key: vec!["id".to_owned()],
         memory_bytes: MEMORY,
+        spill_folder: None,
     };
     let changes = changed_rows(&world.lake, &order).await.unwrap();
     assert_eq!(

@@ -36,6 +36,8 @@ pub(super) async fn count_rows(
         snapshot,
         key,
         memory_bytes: MEMORY_BYTES,
+        // Nobody waits for a page as long as a spilled comparison takes.
+        spill_folder: None,
     };
     match state.engine.table(TableQuestion::Changes(order)).await {
         Ok(TableAnswer::Changes(changes)) => (Some(changes), None),
