@@ -14,7 +14,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -28,6 +28,7 @@ use plugins::command::{MARK_VARIABLE, Pipe, ProcessDoor, ProcessEnd, ProcessOrde
 use state::ids::AttemptId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment;
 
@@ -89,7 +90,29 @@ impl ProcessDoor for Processes {
     }
 }
 
+/// Lets programs hear the requests to stop that this process was told to ignore: `nohup`, or a script that starts it with `&`, has it
+/// ignore them, and what is ignored stays so over `exec`, while what is listened to does not.
+fn pass_requests_on() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        let ignored = |kind: SignalKind| {
+            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask & (1 << (kind.as_raw_value() - 1)) != 0)
+        };
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            if ignored(kind)
+                && let Err(error) = signal(kind)
+            {
+                tracing::warn!(%error, "programs ignore requests to stop, and are killed after a while");
+            }
+        }
+    });
+}
+
 fn spawn(order: &ProcessOrder, input: Stdio) -> io::Result<Running> {
+    pass_requests_on();
     #[expect(clippy::disallowed_methods, reason = "this is the door to other programs")]
     let mut command = Command::new(in_path(order).as_deref().unwrap_or(Path::new(&order.program)));
     command

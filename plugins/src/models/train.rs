@@ -87,7 +87,7 @@ pub fn train_unless(
         model,
         summary,
     );
-    let predictions = artifact.predict_columns(&matrix.columns, matrix.rows());
+    let predictions = artifact.predict_columns(&matrix.columns, matrix.rows(), threads.get());
     let training_metrics = evaluate(task, &matrix.target, &predictions)
         .into_iter()
         .filter_map(|(metric, value)| Some((metric.name, value.ok()?)))

@@ -75,9 +75,10 @@ pub(super) fn seconds(mut command: Command) -> Result<f64, BenchError> {
 /// What a sync takes longer on the disk that [`on_a_slow_disk`] pretends.
 pub(super) const SLOWER: Duration = Duration::from_millis(4);
 
-/// The same command with every sync of it and of what it starts made longer, by `strace`, which has to be installed: a disk that
-/// syncs at the speed of one that is really there, on a machine whose disk does not.
-pub(super) fn on_a_slow_disk(command: &Command) -> Command {
+/// The same command with every sync of it and of what it starts made so much longer, by `strace`, which has to be installed: a disk
+/// that syncs at the speed of one that is really there, on a machine whose disk does not. `strace` itself takes longer than that for each
+/// program that is started, so two runs are to be compared, one of them hardly slowed.
+pub(super) fn on_a_slow_disk(command: &Command, longer: Duration) -> Command {
     let mut slow = Command::new("strace");
     slow.args([
         "-f",
@@ -89,7 +90,7 @@ pub(super) fn on_a_slow_disk(command: &Command) -> Command {
         "trace=fsync,fdatasync",
         "-e",
     ])
-    .arg(format!("inject=fsync,fdatasync:delay_exit={}", SLOWER.as_micros()))
+    .arg(format!("inject=fsync,fdatasync:delay_exit={}", longer.as_micros()))
     .arg(command.get_program())
     .args(command.get_args())
     .env("NO_COLOR", "1")

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use super::processes::{SLOWER, millpond, on_a_slow_disk, one_fsync, one_program, seconds};
 use super::{BenchError, Measured, Settings, median};
@@ -19,18 +20,18 @@ const SLOW_CHAIN: usize = 60;
 enum Disk {
     /// This machine's.
     Own,
-    /// One that takes [`SLOWER`] more.
-    Slow,
+    /// This machine's, made so much slower.
+    Slowed(Duration),
 }
 
 /// Steps that each wait for the one before.
 pub(super) fn no_op_chain(settings: &Settings) -> Result<Measured, BenchError> {
-    against_fsync(CHAIN / settings.divide, chain_of_no_ops, Disk::Own)
+    against_fsync(CHAIN / settings.divide, chain_of_no_ops)
 }
 
 /// The same where syncs take milliseconds. Needs `strace`.
 pub(super) fn no_op_chain_slow_disk(_: &Settings) -> Result<Measured, BenchError> {
-    against_fsync(SLOW_CHAIN, chain_of_no_ops, Disk::Slow)
+    against_slow_fsync(SLOW_CHAIN, chain_of_no_ops)
 }
 
 fn chain_of_no_ops(folder: &Path, steps: usize) -> Result<(), BenchError> {
@@ -62,12 +63,12 @@ pub(super) fn no_op_wide(settings: &Settings) -> Result<Measured, BenchError> {
 
 /// A chain of tables of one row: files, snapshot, pointer and state, all synced.
 pub(super) fn small_table_chain(settings: &Settings) -> Result<Measured, BenchError> {
-    against_fsync(CHAIN / settings.divide, chain_of_tables, Disk::Own)
+    against_fsync(CHAIN / settings.divide, chain_of_tables)
 }
 
 /// The same where syncs take milliseconds. Needs `strace`.
 pub(super) fn small_table_chain_slow_disk(_: &Settings) -> Result<Measured, BenchError> {
-    against_fsync(SLOW_CHAIN, chain_of_tables, Disk::Slow)
+    against_slow_fsync(SLOW_CHAIN, chain_of_tables)
 }
 
 fn chain_of_tables(folder: &Path, steps: usize) -> Result<(), BenchError> {
@@ -102,19 +103,33 @@ fn write_project(folder: &Path, steps: usize, asset: impl Fn(usize) -> String) -
 fn against_fsync(
     steps: usize,
     project: impl Fn(&Path, usize) -> Result<(), BenchError>,
-    disk: Disk,
 ) -> Result<Measured, BenchError> {
     let folder = tempfile::tempdir()?;
-    let longer = match disk {
-        Disk::Own => 0.0,
-        Disk::Slow => SLOWER.as_secs_f64(),
-    };
-    let fsync = one_fsync(folder.path())? + longer;
-    let each = per_step(steps, project, disk)?;
+    let fsync = one_fsync(folder.path())?;
+    let each = per_step(steps, project, Disk::Own)?;
     Ok(Measured {
         ours: each * 1e3,
         peer: fsync * 1e3,
         remark: String::new(),
+    })
+}
+
+/// What a step would take on a disk whose syncs take [`SLOWER`] more: what it takes on this one, and what the slower syncs add.
+fn against_slow_fsync(
+    steps: usize,
+    project: impl Fn(&Path, usize) -> Result<(), BenchError>,
+) -> Result<Measured, BenchError> {
+    let folder = tempfile::tempdir()?;
+    let fsync = one_fsync(folder.path())?;
+    let own = per_step(steps, &project, Disk::Own)?;
+    let hardly = per_step(steps, &project, Disk::Slowed(Duration::from_micros(1)))?;
+    let slow = per_step(steps, &project, Disk::Slowed(SLOWER))?;
+    let added = (slow - hardly).max(0.0);
+    let syncs = added / SLOWER.as_secs_f64();
+    Ok(Measured {
+        ours: (own + added) * 1e3,
+        peer: (fsync + SLOWER.as_secs_f64()) * 1e3,
+        remark: format!("{syncs:.2} syncs one after the other, {:.2} ms for the rest", own * 1e3),
     })
 }
 
@@ -131,16 +146,18 @@ fn per_step(
         .collect::<Result<Vec<_>, _>>()?;
     for folder in &folders {
         project(folder.path(), steps)?;
+        // The first of them makes the state.
+        seconds(millpond(folder.path(), &["materialize", "chain.a0000"]))?;
         let materialize = || {
             let command = millpond(folder.path(), &["materialize", "*"]);
             match disk {
                 Disk::Own => command,
-                Disk::Slow => on_a_slow_disk(&command),
+                Disk::Slowed(longer) => on_a_slow_disk(&command, longer),
             }
         };
         let first = seconds(materialize())?;
         let nothing = seconds(materialize())?;
-        each.push((first - nothing).max(0.0) / steps as f64);
+        each.push((first - nothing).max(0.0) / (steps - 1) as f64);
     }
     Ok(median(each))
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use millpond_tests::program::processes::{self, Process};
-use millpond_tests::program::{Project, Running, until};
+use millpond_tests::program::{Daemon, Project, Running, program, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -219,6 +219,34 @@ fn cancel_stops_a_run_of_the_daemon_and_whoever_follows_it_is_told() {
     end(daemon);
     gone(&workers);
     project.run(&["cancel", &run]).expect(4);
+    project.sound();
+}
+
+/// `nohup millpond up &` in a script: the daemon is told to ignore Ctrl-C, and so would be all that it starts.
+#[test]
+fn a_program_is_asked_to_stop_though_its_daemon_was_told_to_ignore_that() {
+    let toml = "[project]\nname = \"deaf\"\ntimezone = \"UTC\"\n";
+    let assets = r#"
+[asset.jobs.polite]
+kind = "command"
+command = ["sh", "-c", "trap 'echo goodbye >> said; exit 0' INT; : > ready; while :; do :; done"]
+"#;
+    let project = Project::new(&[("millpond.toml", toml), ("assets/a.toml", assets)]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(program());
+    let place = project.path();
+    let arguments = ["-C", place.to_str().unwrap(), "--json", "up", "--port", "0"];
+    let daemon = Daemon::of(shell, &arguments);
+    let follower = project.begin(&["--json", "materialize"]);
+    until("the program runs", || {
+        project.path().join("ready").exists().then_some(())
+    });
+    let run = newest_run(&project)["run"].as_str().unwrap().to_owned();
+    project.run(&["cancel", &run]).expect(0);
+    assert_eq!(follower.end().code, Some(1));
+    let said = std::fs::read_to_string(project.path().join("said")).unwrap();
+    assert_eq!(said, "goodbye\n");
+    daemon.stop();
     project.sound();
 }
 

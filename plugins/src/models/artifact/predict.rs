@@ -22,13 +22,16 @@ impl Artifact {
             feature.encode(rows.column(position(&schema, &feature.name)?), &mut values)?;
             columns.push(values);
         }
-        Ok(self.predict_columns(&columns, rows.num_rows()).into())
+        Ok(self.predict_columns(&columns, rows.num_rows(), 1).into())
     }
 
-    /// Predictions for encoded columns.
-    pub(in super::super) fn predict_columns(&self, columns: &[Vec<f64>], rows: usize) -> Vec<f64> {
+    /// Predictions for encoded columns, the same on any number of threads.
+    pub(in super::super) fn predict_columns(&self, columns: &[Vec<f64>], rows: usize, threads: usize) -> Vec<f64> {
         let mut scores = match &self.model {
-            Model::Trees(ensemble) => self.forest.get_or_init(|| Forest::new(ensemble)).scores(columns, rows),
+            Model::Trees(ensemble) => {
+                let forest = self.forest.get_or_init(|| Forest::new(ensemble));
+                forest.scores(columns, rows, threads)
+            }
             Model::Linear(model) => model.scores(columns, rows),
         };
         if self.task == Task::Binary {

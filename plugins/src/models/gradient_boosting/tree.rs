@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::feature::UNSEEN;
+use super::super::parallel;
 use super::bins::{BinnedRows, CELLS, FeatureBins};
 use super::split::{Side, Split};
 
@@ -237,24 +238,37 @@ impl Forest {
     }
 
     /// The scores of rows given as columns of equal length.
-    pub(in super::super) fn scores(&self, columns: &[Vec<f64>], rows: usize) -> Vec<f64> {
+    pub(in super::super) fn scores(&self, columns: &[Vec<f64>], rows: usize, threads: usize) -> Vec<f64> {
         let mut scores = vec![self.base_score; rows];
+        let share = rows.div_ceil(threads.max(1)).next_multiple_of(BLOCK);
+        let mut parts: Vec<(usize, &mut [f64])> = scores
+            .chunks_mut(share.max(BLOCK))
+            .enumerate()
+            .map(|(place, part)| (place * share, part))
+            .collect();
+        parallel::for_each(threads, &mut parts, |(first, part)| {
+            self.add_scores(columns, *first, part)
+        });
+        scores
+    }
+
+    /// Adds the trees' values to the scores of the rows from `start` on.
+    fn add_scores(&self, columns: &[Vec<f64>], start: usize, scores: &mut [f64]) {
         let width = columns.len();
         let mut block = vec![0.0; BLOCK * width];
-        for first in (0..rows).step_by(BLOCK) {
-            let count = BLOCK.min(rows - first);
+        for (place, scores) in scores.chunks_mut(BLOCK).enumerate() {
+            let first = start + place * BLOCK;
             for (feature, column) in columns.iter().enumerate() {
-                for (row, &value) in column[first..first + count].iter().enumerate() {
+                for (row, &value) in column[first..first + scores.len()].iter().enumerate() {
                     block[row * width + feature] = value;
                 }
             }
             for &root in &self.roots {
-                for (row, score) in scores[first..first + count].iter_mut().enumerate() {
+                for (row, score) in scores.iter_mut().enumerate() {
                     *score += self.walk(root, &block[row * width..(row + 1) * width]);
                 }
             }
         }
-        scores
     }
 
     fn walk(&self, root: u32, row: &[f64]) -> f64 {
