@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use millpond_tests::program::processes::{self, Process};
-use millpond_tests::program::{Daemon, Project, Running, program, until};
+use millpond_tests::program::{Daemon, Project, Running, program as own_program, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -233,7 +233,7 @@ command = ["sh", "-c", "trap 'echo goodbye >> said; exit 0' INT; : > ready; whil
 "#;
     let project = Project::new(&[("millpond.toml", toml), ("assets/a.toml", assets)]);
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(program());
+    shell.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(own_program());
     let place = project.path();
     let arguments = ["-C", place.to_str().unwrap(), "--json", "up", "--port", "0"];
     let daemon = Daemon::of(shell, &arguments);
