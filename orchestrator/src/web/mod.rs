@@ -14,6 +14,7 @@
 //! | `routes` | every path, in one list |
 //! | `api` | JSON: submit, cancel, promote, events, and the pages' twins |
 //! | `live` | server-sent events |
+//! | `shared` | one answer for all who look at the same page at the same moment |
 //! | `standing` | how every asset stands, kept from one page to the next |
 //! | `metrics` | figures for Prometheus |
 //! | `pages` | one file per page |
@@ -31,6 +32,7 @@ mod preferences;
 mod reply;
 mod routes;
 mod server;
+mod shared;
 mod standing;
 mod static_files;
 
@@ -49,6 +51,8 @@ pub struct WebState {
     guard: Arc<guard::Guard>,
     /// How every asset stands.
     standing: Arc<standing::Standing>,
+    /// Pages as they are at this moment.
+    answers: shared::Answers,
     /// How busy the sensors are that are told of events.
     hooks: hooks::Hooks,
     /// Grids of runs that are over.

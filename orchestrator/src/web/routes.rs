@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use super::reply::{ErrorJson, ErrorPage, readable};
-use super::{WebState, api, guard, hooks, live, metrics, openapi, pages, preferences, static_files};
+use super::{WebState, api, guard, hooks, live, metrics, openapi, pages, preferences, shared, static_files};
 
 /// All routes, behind the guard. Only `/healthz`, `/readyz`, `/static`, `/login` and `/hooks` answer without a token, and the guard
 /// says so.
@@ -120,6 +120,7 @@ pub fn all(state: WebState) -> Router {
         .route("/readyz", get(api::readyz))
         .route("/hooks/{sensor}", post(hooks::told))
         .fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(state.clone(), shared::answer))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         // Around the guard too: programs read why they are refused.
         .layer(middleware::from_fn(readable))

@@ -61,6 +61,7 @@ impl Server {
             standing: Arc::new(super::standing::Standing::new(&self.engine)),
             engine: self.engine,
             guard: self.guard,
+            answers: super::shared::Answers::default(),
             hooks: super::hooks::Hooks::default(),
             grids: super::pages::run_grid::Kept::default(),
             queries: super::pages::query::Room::default(),

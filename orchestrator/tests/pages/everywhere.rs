@@ -63,3 +63,22 @@ fn pages_say_what_is_the_case_without_javascript() {
         );
     }
 }
+
+/// One page is made for all who look at the same moment: whoever was told that something is done sees it done all the same.
+#[test]
+fn a_page_that_is_shared_is_never_older_than_an_answer() {
+    let daemon = Daemon::start();
+    for _ in 0..5 {
+        let before = daemon.page("/runs");
+        let run = daemon.materialize_so("selection=gold.labels&force=on");
+        let place = format!("/runs/{}", run.rsplit('/').next().unwrap());
+        assert!(!before.contains(&place));
+        let after = daemon.page("/runs");
+        assert!(after.contains(&place), "{place} is missing:\n{after}");
+        let dark = daemon.with_cookie("/runs", "millpond-theme=dark").body;
+        assert!(
+            dark.contains("dark") && dark != after,
+            "what one prefers is not another's"
+        );
+    }
+}

@@ -411,7 +411,8 @@ impl Driver {
         for effect in effects {
             self.act(effect);
         }
-        self.tell(told)
+        self.tell(told);
+        Ok(())
     }
 
     /// Commits what was held.
@@ -423,16 +424,15 @@ impl Driver {
         // Neither moves a table's pointer, so nothing can refuse them.
         self.commit(&held.events)?;
         self.forget(&held.events);
-        self.tell(held.events)
+        self.tell(held.events);
+        Ok(())
     }
 
-    fn tell(&self, events: Vec<Recorded>) -> Result<(), DriverError> {
+    fn tell(&self, events: Vec<Recorded>) {
         if !events.is_empty() {
-            self.handle.newest.store(newest(&self.store)?, Ordering::Release);
             // Nobody may be listening.
             self.handle.live.send(Arc::new(events)).ok();
         }
-        Ok(())
     }
 
     /// Commits; waits while there is no space, and answers questions meanwhile.
@@ -446,6 +446,8 @@ impl Driver {
             let watch = clock::Stopwatch::start();
             match self.store.commit(events) {
                 Ok(_) => {
+                    // Before anyone is answered: who asks for a page then must not get one of before.
+                    self.handle.newest.store(newest(&self.store)?, Ordering::Release);
                     self.handle.tally(|tally| tally.committed(events, watch.elapsed()));
                     self.handle.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     let at = self.last_at;
