@@ -222,7 +222,6 @@ impl From<Answer> for RunAnswer {
             },
             Answer::Paused { .. }
             | Answer::Promoted { .. }
-            | Answer::Expired { .. }
             | Answer::TableChanged
             | Answer::TableMoved
             | Answer::Ticked { .. }

@@ -401,7 +401,6 @@ impl Scenario {
             | Answer::TableChanged
             | Answer::TableMoved
             | Answer::Ticked { .. }
-            | Answer::Expired { .. }
             | Answer::Schedule { .. }
             | Answer::SensorTicked { .. }
             | Answer::Sensor { .. }

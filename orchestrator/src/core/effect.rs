@@ -99,11 +99,6 @@ pub enum Answer {
         /// Where it pointed before.
         from: Option<u64>,
     },
-    /// The table shows the version without the snapshots, or has moved on meanwhile and does not.
-    Expired {
-        /// Whether it does.
-        moved: bool,
-    },
     /// The table is what was asked for.
     TableChanged,
     /// The table is not what the change was built on any more: it is to be built again.

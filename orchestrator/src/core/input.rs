@@ -76,21 +76,6 @@ pub enum Input {
         /// Who asked, for the record.
         by: String,
     },
-    /// A version of a table without the snapshots that nobody needs is written.
-    SnapshotsExpire {
-        /// To answer it.
-        request: RequestId,
-        /// The table.
-        table: AssetKey,
-        /// The version that it was made from.
-        from: TablePointer,
-        /// The version without them.
-        to: TablePointer,
-        /// How many they are, how many files only they needed, and the bytes of those.
-        counts: (u64, u64, u64),
-        /// Who asked, for the record.
-        by: String,
-    },
     /// Someone changes a table itself: takes it back to an older snapshot, or gives one a name. What is to be is written already
     /// and counts once the pointer is there.
     ChangeTable {
@@ -298,8 +283,32 @@ pub struct SensorSight {
 pub struct TableChange {
     /// From which version to which.
     pub table: PreparedTable,
-    /// What it takes back, if it does.
-    pub rollback: Option<PreparedRollback>,
+    /// What becomes of the table by it.
+    pub what: TableChangeKind,
+}
+
+/// What becomes of a table that is changed by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TableChangeKind {
+    /// A snapshot gets a name, or loses it.
+    Tag,
+    /// It is taken back.
+    Rollback(PreparedRollback),
+    /// It is rid of snapshots that nobody needs.
+    Expiry(PreparedExpiry),
+}
+
+/// Snapshots that go, with the files that only they needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedExpiry {
+    /// How many snapshots.
+    pub snapshots: u64,
+    /// How many files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Who asked, for the record.
+    pub by: String,
 }
 
 /// A rollback, ready to count.

@@ -40,7 +40,8 @@ pub use effect::{
 pub use health::{Health, HealthState};
 pub use impact::{Impact, ImpactedAsset, impact};
 pub use input::{
-    Input, PreparedMember, PreparedRollback, PreparedTable, RestoredPartition, SensorLook, SensorSight, TableChange,
+    Input, PreparedExpiry, PreparedMember, PreparedRollback, PreparedTable, RestoredPartition, SensorLook, SensorSight,
+    TableChange, TableChangeKind,
 };
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use limits::InUse;

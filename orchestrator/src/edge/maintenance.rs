@@ -26,7 +26,7 @@ use super::driver::quarantine_table;
 use super::engine::{EngineHandle, RequestError};
 use super::ticker::sleep_until;
 use super::{clock, environment};
-use crate::core::{Answer, Input, selected};
+use crate::core::{Answer, Input, PreparedExpiry, PreparedTable, TableChange, TableChangeKind, selected};
 use crate::wire::{GcAnswer, GcBody, HeldSnapshot, TendedTable};
 
 /// Files that nothing refers to are left alone for so long: a step may be about to publish them.
@@ -144,18 +144,25 @@ async fn tend_table(
             break;
         }
         let to = prepare_expiry(&table, &plan, environment::seed()).await?;
-        let (table, from, counts) = (key.clone(), pointer, (told.expired, told.files, told.bytes));
-        let (by, moved_to) = (by.to_owned(), to.clone());
-        let asked = engine.driver().request(move |request| Input::SnapshotsExpire {
+        let change = TableChange {
+            table: PreparedTable {
+                table: key.clone(),
+                from: Some(pointer),
+                to: to.clone(),
+            },
+            what: TableChangeKind::Expiry(PreparedExpiry {
+                snapshots: told.expired,
+                files: told.files,
+                bytes: told.bytes,
+                by: by.to_owned(),
+            }),
+        };
+        let asked = engine.driver().request(move |request| Input::ChangeTable {
             request,
-            table,
-            from,
-            to: moved_to,
-            counts,
-            by,
+            change: Box::new(change),
         });
         match asked.await {
-            Some(Answer::Expired { moved: true }) => {
+            Some(Answer::TableChanged) => {
                 told.failed.extend(removed(plan.files).await?.failed);
                 break;
             }

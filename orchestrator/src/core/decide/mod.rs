@@ -6,7 +6,6 @@ mod automation;
 mod cancel;
 mod definitions;
 mod ended;
-mod expire;
 mod freshness;
 mod hold;
 mod observed;
@@ -50,14 +49,6 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
         Input::Submit { request, run } => submit::submit(world, at, *request, run),
         Input::CancelRun { request, run } => cancel::cancel_run(world, *request, run),
         Input::PauseRun { request, run, pause } => pause::pause_run(world, *request, run, *pause),
-        Input::SnapshotsExpire {
-            request,
-            table,
-            from,
-            to,
-            counts,
-            by,
-        } => expire::expire(world, *request, table, (from, to), *counts, by),
         Input::Promote {
             request,
             model,

@@ -360,7 +360,6 @@ fn request(
         | Answer::TableChanged
         | Answer::TableMoved
         | Answer::Promoted { .. }
-        | Answer::Expired { .. }
         | Answer::Ticked { .. }
         | Answer::Schedule { .. }
         | Answer::SensorTicked { .. }

@@ -1,4 +1,4 @@
-//! A table that someone changes by hand: taken back to an older snapshot, or a snapshot of it named.
+//! A table that someone changes by hand: taken back to an older snapshot, a snapshot of it named, or rid of those that nobody needs.
 //!
 //! A rollback brings partitions back to the materializations that they had, as far as staleness is concerned: what reads them
 //! sees the old data versions again, and is stale or fresh by that. The partitions themselves are left as they are for as long as
@@ -8,7 +8,7 @@ use assets::Fingerprint;
 use state::event::{Event, Micros, Rollback};
 
 use super::super::effect::{Answer, Decision, Effect, RequestId};
-use super::super::input::{PreparedRollback, TableChange};
+use super::super::input::{PreparedRollback, TableChange, TableChangeKind};
 use super::super::staleness::Sight;
 use super::super::world::World;
 
@@ -24,7 +24,7 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
     if world.pointer(&table.table) != table.from.as_ref() {
         return Answer::TableMoved;
     }
-    if let Some(rollback) = &change.rollback
+    if let TableChangeKind::Rollback(rollback) = &change.what
         && let Some(reason) = refused(world, change, rollback)
     {
         return Answer::Refused { reasons: vec![reason] };
@@ -34,8 +34,16 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
         from: table.from.clone(),
         to: table.to.clone(),
     });
-    if let Some(rollback) = &change.rollback {
-        take_back(world, at, change, rollback, events);
+    match &change.what {
+        TableChangeKind::Tag => {}
+        TableChangeKind::Rollback(rollback) => take_back(world, at, change, rollback, events),
+        TableChangeKind::Expiry(expiry) => events.push(Event::SnapshotsExpired {
+            table: table.table.clone(),
+            snapshots: expiry.snapshots,
+            files: expiry.files,
+            bytes: expiry.bytes,
+            by: expiry.by.clone(),
+        }),
     }
     Answer::TableChanged
 }

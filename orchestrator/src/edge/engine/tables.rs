@@ -19,7 +19,8 @@ use super::super::environment;
 use super::EngineHandle;
 use super::handle::RequestError;
 use crate::core::{
-    Answer, Input, PlanRequest, PreparedRollback, PreparedTable, RestoredPartition, StaleReason, TableChange, plan,
+    Answer, Input, PlanRequest, PreparedRollback, PreparedTable, RestoredPartition, StaleReason, TableChange,
+    TableChangeKind, plan,
 };
 use crate::snapshots::SnapshotChoice;
 use crate::wire::{RollbackAnswer, TagAnswer};
@@ -113,7 +114,7 @@ impl EngineHandle {
                     from: Some(pointer),
                     to: rollback.commit.pointer.clone(),
                 },
-                rollback: Some(PreparedRollback {
+                what: TableChangeKind::Rollback(PreparedRollback {
                     to_snapshot: target,
                     by: by.to_owned(),
                     note: note.clone(),
@@ -182,7 +183,7 @@ impl EngineHandle {
                     from: Some(pointer),
                     to,
                 },
-                rollback: None,
+                what: TableChangeKind::Tag,
             };
             if self.change(change).await? {
                 return Ok(answer);
