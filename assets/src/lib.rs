@@ -33,6 +33,7 @@ pub mod span;
 pub mod sql;
 pub mod step_rules;
 pub mod table;
+pub mod warehouse;
 
 pub use alert::Alert;
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
@@ -49,3 +50,4 @@ pub use schedule::Schedule;
 pub use secret::SecretReference;
 pub use sensor::Sensor;
 pub use step_rules::StepRules;
+pub use warehouse::Warehouse;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use assets::outcome::{Failure, Observation, Staged, TablePointer};
-use assets::{Asset, AssetKey, PartitionKey};
+use assets::{Asset, AssetKey, PartitionKey, Warehouse};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -105,8 +105,8 @@ pub struct ProjectSettings {
     pub root: String,
     /// The state folder (`.millpond` in it), absolute: artifacts and logs live below.
     pub state_folder: String,
-    /// URL of the warehouse: `file:///…/lake`.
-    pub warehouse: String,
+    /// Where its tables are: `file:///…/lake` or `s3://bucket/prefix`, and how the store is reached.
+    pub warehouse: Warehouse,
     /// IANA name of the default time zone.
     pub timezone: String,
     /// `[params]`: bound as query parameters `$name`.

@@ -13,6 +13,7 @@ mod columns;
 mod context;
 mod freshness;
 mod inputs;
+mod lakehouse;
 mod openlineage;
 mod operations;
 mod partitions;

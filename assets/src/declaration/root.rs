@@ -1,11 +1,12 @@
 //! What a whole file may hold.
 
 use super::alerts::ALERT;
+use super::lakehouse::LAKEHOUSE;
 use super::openlineage::OPENLINEAGE;
 use super::operations::{DAEMON, MAINTENANCE, RETENTION};
 use super::partitions::PARTITIONS;
 use super::schedules::SCHEDULE;
-use super::settings::{EXECUTION, LAKEHOUSE, PARAM, PROJECT};
+use super::settings::{EXECUTION, PARAM, PROJECT};
 use super::step_rules::POOL;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec};

@@ -1,10 +1,11 @@
-//! `[project]`, `[lakehouse]`, `[execution]` and `[params]`.
+//! `[project]`, `[execution]` and `[params]`.
 
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::lakehouse::read_lakehouse;
 use super::openlineage::read_openlineage;
 use super::operations::{Daemon, Maintenance, Retention, read_daemon, read_maintenance, read_retention};
 use crate::diagnostic::{Code, Diagnostic, closest};
@@ -14,6 +15,7 @@ use crate::span::{Sources, Spanned};
 use crate::sql::STEP_PARAMETERS;
 use crate::step_rules::StepRules;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
+use crate::warehouse::Warehouse;
 
 use super::step_rules::{Pools, RETRY, read_defaults, read_pools};
 
@@ -28,16 +30,6 @@ pub(super) static PROJECT: TableSpec = TableSpec {
             "IANA name of the zone whose days count, such as `America/New_York`; UTC if left out.",
         ),
     ],
-};
-
-pub(super) static LAKEHOUSE: TableSpec = TableSpec {
-    name: "lakehouse",
-    doc: "Where tables are kept.",
-    fields: &[FieldSpec::optional(
-        "warehouse",
-        FieldType::Text,
-        "The folder of the tables, from the project's folder; `lake` if left out.",
-    )],
 };
 
 pub(super) static EXECUTION: TableSpec = TableSpec {
@@ -97,7 +89,7 @@ pub struct Execution {
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) timezone: String,
-    pub(crate) warehouse: String,
+    pub(crate) warehouse: Warehouse,
     pub(crate) execution: Execution,
     pub(crate) pools: Pools,
     pub(crate) daemon: Daemon,
@@ -125,27 +117,12 @@ pub(crate) fn read_settings(root: &TableReader<'_>, sources: &Sources) -> Settin
         name,
         maintenance: read_maintenance(root, &timezone, sources),
         timezone,
-        warehouse: read_warehouse(root).unwrap_or_else(|| "lake".to_owned()),
+        warehouse: read_lakehouse(root),
         execution: execution.unwrap_or_default(),
         pools: read_pools(root),
         daemon: read_daemon(root),
         retention: read_retention(root),
         params: read_params(root),
-    }
-}
-
-fn read_warehouse(root: &TableReader<'_>) -> Option<String> {
-    let warehouse = root.table("lakehouse")?.string("warehouse")?;
-    match warehouse.value.split_once("://") {
-        Some((scheme, _)) if scheme != "file" => {
-            let message = format!("this release keeps tables in a folder, not at `{scheme}://`");
-            root.report(
-                Diagnostic::new(Code::InvalidValue, message, warehouse.span)
-                    .help("name a folder, from the project's folder: `warehouse = \"lake\"`"),
-            );
-            None
-        }
-        _ => Some(warehouse.value.to_owned()),
     }
 }
 

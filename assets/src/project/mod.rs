@@ -24,6 +24,7 @@ use crate::schedule::Schedule;
 use crate::sensor::Sensor;
 use crate::span::Sources;
 use crate::step_rules::Pool;
+use crate::warehouse::Warehouse;
 
 pub use crate::declaration::{Daemon, Execution, Maintenance, Retention};
 
@@ -40,8 +41,8 @@ pub struct Project {
     pub name: String,
     /// IANA name of the zone whose days count.
     pub timezone: String,
-    /// Where its tables are kept, as declared: a folder from the project's folder, or a URL.
-    pub warehouse: String,
+    /// Where its tables are kept, as declared.
+    pub warehouse: Warehouse,
     /// What its steps may use of the machine.
     pub execution: Execution,
     /// Its pools, by name.

@@ -274,7 +274,7 @@ fn a_project_has_its_settings() {
         (
             project.name.as_str(),
             project.timezone.as_str(),
-            project.warehouse.as_str()
+            project.warehouse.url.as_str()
         ),
         ("x", "UTC", "w")
     );

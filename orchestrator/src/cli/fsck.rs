@@ -1,7 +1,7 @@
 //! `millpond fsck`: is everything still what it says?
 
 use clap::Args;
-use plugins::lakehouse::Lake;
+use plugins::step::ProjectSettings;
 use serde_json::json;
 use state::sqlite::{Owner, OwnerLock, StateError, Store};
 
@@ -12,6 +12,7 @@ use crate::edge::environment;
 use crate::edge::folder::StateFolder;
 use crate::edge::fsck::{Report, check};
 use crate::edge::opened::{ReadProject, read_project};
+use crate::edge::warehouse;
 
 /// Check that state, tables and models are whole and agree with each other; nothing is changed.
 ///
@@ -45,11 +46,11 @@ impl Fsck {
         let store = Store::open_reader(&folder.database())?;
         // A project with mistakes can still be checked: where its tables are is all that is needed.
         let ReadProject { project, .. } = read_project(&root);
-        let warehouse = match &project {
-            Some(project) => project.settings.warehouse.clone(),
-            None => kept_warehouse(&root, &store)?,
+        let settings = match &project {
+            Some(project) => project.settings.clone(),
+            None => kept_settings(&root, &store)?,
         };
-        let lake = Lake::open(&warehouse).map_err(|error| Stop::broken(error.to_string()))?;
+        let lake = warehouse::open(&settings).map_err(|error| Stop::broken(error.to_string()))?;
         let definitions = project.as_ref().map(|project| &*project.definitions);
         let report = super::runtime()?.block_on(check(&store, &lake, folder.path(), definitions))?;
         store.close()?;
@@ -64,10 +65,10 @@ impl Fsck {
 }
 
 /// The place of the tables by the last good definitions.
-fn kept_warehouse(root: &std::path::Path, store: &Store) -> Result<String, Stop> {
+fn kept_settings(root: &std::path::Path, store: &Store) -> Result<ProjectSettings, Stop> {
     let copy = store.definitions()?.and_then(|copy| serde_json::from_str(&copy).ok());
     let kept = copy.and_then(|files| crate::edge::opened::read_kept(root, files).project);
-    kept.map(|project| project.settings.warehouse).ok_or_else(|| {
+    kept.map(|project| project.settings).ok_or_else(|| {
         Stop::new(
             Exit::Mistakes,
             "the project has mistakes, and where its tables are is not known",

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::look::Look;
 use super::terminal::{Terminal, moment, table, thousands};
 use super::{Exit, Stop};
+use crate::edge::warehouse;
 use crate::snapshots::{HELP, SnapshotChoice, SnapshotLine, lines, told};
 
 /// The newest version of an asset's table.
@@ -19,7 +20,7 @@ pub fn open(look: &Look, key: &AssetKey) -> Result<(Lake, LakeTable), Stop> {
             Stop::not_found(format!("{key} has no table yet"))
                 .with_help(format!("materialize it first: millpond materialize {key}"))
         })?;
-    let lake = Lake::open(&look.project.settings.warehouse).map_err(broken)?;
+    let lake = warehouse::open(&look.project.settings).map_err(broken)?;
     let table = super::runtime()?.block_on(lake.table(key, pointer)).map_err(broken)?;
     Ok((lake, table))
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use assets::AssetKey;
 use clap::{Args, ValueEnum};
-use plugins::lakehouse::Lake;
 use plugins::query::{QueryOptions, QuerySession, QueryTable, RenderError, ResultFormat, parameter, render};
 
 use super::look::Place;
@@ -16,6 +15,7 @@ use crate::as_of::{self, AsOf};
 use crate::edge::environment;
 use crate::edge::folder::StateFolder;
 use crate::edge::queried::{Scratch, tables};
+use crate::edge::warehouse;
 
 /// Ask a question in SQL, of tables as they are or as they were.
 ///
@@ -75,7 +75,7 @@ impl Query {
                 (key, QueryTable { pointer, scan })
             })
             .collect();
-        let lake = Lake::open(&project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
+        let lake = warehouse::open(&project.settings).map_err(|error| Stop::broken(error.to_string()))?;
         let scratch = Scratch::new(&folder)?;
         let options = QueryOptions {
             memory_bytes: project.orders.memory_bytes as usize,

@@ -19,6 +19,7 @@ use super::terminal::{Terminal, count, start_log, table, thousands};
 use super::{Exit, Stop, runs};
 use crate::core::replay as attempt_again;
 use crate::edge::replay::{Replayed, Then, readable, replay};
+use crate::edge::warehouse;
 
 /// Rows of a page of the history.
 const PAGE: usize = 200;
@@ -78,7 +79,7 @@ impl Replay {
         if steps.is_empty() {
             return Err(Stop::not_found(format!("nothing of `{}` is published", self.what)));
         }
-        let lake = Lake::open(&look.project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
+        let lake = warehouse::open(&look.project.settings).map_err(|error| Stop::broken(error.to_string()))?;
         let runtime = super::runtime()?;
         let mut verdicts = Vec::new();
         for step in steps {

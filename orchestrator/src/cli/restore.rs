@@ -18,7 +18,7 @@ use crate::edge::backup::{Manifest, unpack};
 use crate::edge::folder::StateFolder;
 use crate::edge::fsck::{Violation, check};
 use crate::edge::opened::{read_kept, read_project};
-use crate::edge::{clock, environment};
+use crate::edge::{clock, environment, warehouse};
 
 /// Put the state of a backup in the place of the present one.
 ///
@@ -131,10 +131,11 @@ impl Restore {
         };
         let (mut violations, mut newer) = (Vec::new(), Vec::new());
         if let Some(project) = &project {
-            let lake = Lake::open(&project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
-            let checked = super::runtime()?.block_on(check(&store, &lake, new, Some(&project.definitions)))?;
+            let lake = warehouse::open(&project.settings).map_err(|error| Stop::broken(error.to_string()))?;
+            let runtime = super::runtime()?;
+            let checked = runtime.block_on(check(&store, &lake, new, Some(&project.definitions)))?;
             violations = checked.violations;
-            newer = newer_versions(&manifest);
+            newer = runtime.block_on(newer_versions(&lake, &manifest));
         }
         store.close()?;
         Ok(RestoreReport {
@@ -188,21 +189,18 @@ fn hold(store: &mut Store) -> Result<Held, Stop> {
 }
 
 /// Metadata files beside the ones that the backup names whose numbers are higher.
-fn newer_versions(manifest: &Manifest) -> Vec<NewerVersions> {
+async fn newer_versions(lake: &Lake, manifest: &Manifest) -> Vec<NewerVersions> {
     let mut found = Vec::new();
     for (table, pointer) in &manifest.tables {
-        let Some(path) = pointer.metadata_location.strip_prefix("file://") else {
+        let Some((folder, name)) = pointer.metadata_location.rsplit_once('/') else {
             continue;
         };
-        let path = Path::new(path);
-        let (Some(folder), Some(shown)) = (path.parent(), path.file_name().and_then(|name| version(name.to_str()?)))
-        else {
-            continue;
-        };
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut newer: Vec<(u64, String)> = entries
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
+        let Some(shown) = version(name) else { continue };
+        let files = lake.list(folder).await.unwrap_or_default();
+        let mut newer: Vec<(u64, String)> = files
+            .into_iter()
+            .filter_map(|file| {
+                let name = file.location.rsplit('/').next()?.to_owned();
                 let version = version(&name).filter(|version| *version > shown)?;
                 Some((version, name))
             })

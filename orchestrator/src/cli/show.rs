@@ -2,7 +2,7 @@
 
 use assets::{Asset, AssetKey};
 use clap::Args;
-use plugins::lakehouse::{Lake, SnapshotInfo, history as snapshots_of};
+use plugins::lakehouse::{SnapshotInfo, history as snapshots_of};
 use serde_json::json;
 use state::sqlite::queries::asset_partitions::asset_partitions;
 use state::sqlite::queries::assets::{AssetRow, asset};
@@ -15,6 +15,7 @@ use super::terminal::{Terminal, bytes, count, moment, table, thousands};
 use super::why::{freshness_line, freshness_word};
 use super::{Exit, Stop, history};
 use crate::core::{Explanation, FreshnessNow, Health, explain, freshness_now};
+use crate::edge::warehouse;
 
 /// Show an asset (its state, partitions, checks and snapshots), or list all.
 #[derive(Args)]
@@ -235,7 +236,7 @@ fn snapshots(look: &Look, key: &AssetKey) -> Result<Vec<SnapshotInfo>, Stop> {
     let Some(pointer) = look.world.pointer(key) else {
         return Ok(Vec::new());
     };
-    let lake = Lake::open(&look.project.settings.warehouse).map_err(|error| Stop::broken(error.to_string()))?;
+    let lake = warehouse::open(&look.project.settings).map_err(|error| Stop::broken(error.to_string()))?;
     let table = super::runtime()?
         .block_on(lake.table(key, pointer))
         .map_err(|error| Stop::broken(error.to_string()))?;

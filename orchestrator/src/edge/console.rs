@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use assets::AssetKey;
 use assets::outcome::{Failure, FailureClass, TablePointer};
-use plugins::lakehouse::{Lake, ScanOptions};
+use plugins::lakehouse::ScanOptions;
 use plugins::query::{
     QueryError, QueryOptions, QuerySession, QueryTable, RenderError, ResultFormat, parameter, render,
 };
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::environment;
+use super::warehouse::LakeSettings;
 use super::worker_process::limit_memory;
 use crate::as_of::AsOf;
 
@@ -35,8 +36,8 @@ pub struct QueryOrder {
     pub as_of: AsOf,
     /// The project's parameters.
     pub params: BTreeMap<String, Value>,
-    /// URL of the warehouse.
-    pub warehouse: String,
+    /// Where the tables are.
+    pub lake: LakeSettings,
     /// The names that it may use, with their newest versions.
     pub tables: BTreeMap<AssetKey, Option<TablePointer>>,
     /// Bytes that it may use before it spills or fails.
@@ -108,7 +109,7 @@ fn answer() -> Result<(), QueryFailure> {
 }
 
 async fn query(order: QueryOrder) -> Result<(), QueryFailure> {
-    let lake = Lake::open(&order.warehouse).map_err(broken)?;
+    let lake = order.lake.open().map_err(broken)?;
     let tables: BTreeMap<AssetKey, QueryTable> = order
         .tables
         .into_iter()

@@ -13,9 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use assets::AssetKey;
 use assets::outcome::TablePointer;
 use assets::selection::Selection;
-use plugins::lakehouse::{
-    KeptSnapshots, LakeError, UnneededFile, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
-};
+use plugins::lakehouse::{KeptSnapshots, LakeError, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove};
 use state::event::{Micros, PinnedVersion};
 use state::sqlite::queries::attempts::{attempt, open_attempts};
 use state::sqlite::queries::models::{models, versions};
@@ -163,11 +161,11 @@ async fn tend_table(
         });
         match asked.await {
             Some(Answer::TableChanged) => {
-                told.failed.extend(removed(plan.files).await?.failed);
+                told.failed.extend(remove(engine.lake(), &plan.files).await.failed);
                 break;
             }
             Some(_) => {
-                abandon_expiry(engine.lake(), &to)?;
+                abandon_expiry(engine.lake(), &to).await?;
                 if left == 0 {
                     told.error = Some("the table is written all the time; nothing was removed".to_owned());
                     told.expired = 0;
@@ -189,15 +187,9 @@ async fn tend_table(
     told.orphans = found.len() as u64;
     told.orphan_bytes = found.iter().map(|file| file.bytes).sum();
     if !dry_run && !found.is_empty() {
-        told.failed.extend(removed(found).await?.failed);
+        told.failed.extend(remove(engine.lake(), &found).await.failed);
     }
     Ok(())
-}
-
-async fn removed(files: Vec<UnneededFile>) -> Result<plugins::lakehouse::RemovedFiles, Untended> {
-    tokio::task::spawn_blocking(move || remove(&files))
-        .await
-        .map_err(|_| Untended::Stopping)
 }
 
 async fn pointer(engine: &EngineHandle, key: &AssetKey) -> Result<Option<TablePointer>, Untended> {

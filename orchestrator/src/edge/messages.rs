@@ -6,6 +6,8 @@ use plugins::query::{ChangesOrder, RowChanges, RowsOrder};
 use plugins::step::{ProjectSettings, StepOrder, StepReport};
 use serde::{Deserialize, Serialize};
 
+use super::warehouse::LakeSettings;
+
 /// To a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -32,8 +34,8 @@ pub enum ToWorker {
 /// What a worker needs to know before its first order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSettings {
-    /// URL of the warehouse.
-    pub warehouse: String,
+    /// Where the tables are.
+    pub lake: LakeSettings,
     /// Bytes of data segment that the process may have; past it allocations fail and the process ends.
     pub memory_limit_bytes: u64,
     /// Threads that run steps.

@@ -30,6 +30,7 @@
 //! | `fsck` | is everything still what it says |
 //! | `committer`, `order` | from decisions to commits and orders |
 //! | `opened`, `disk`, `folder` | a project and its state folder on disk |
+//! | `warehouse` | opens the tables; keys of a store |
 //! | `clock`, `environment`, `processes` | the doors; clippy keeps everyone else out |
 
 pub mod alerts;
@@ -67,6 +68,7 @@ pub mod retry;
 pub mod secrets;
 pub mod sensors;
 mod ticker;
+pub mod warehouse;
 pub mod worker;
 mod worker_process;
 pub mod write_ahead_log;

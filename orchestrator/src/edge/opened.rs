@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use assets::Warehouse;
 use assets::diagnostic::Diagnostics;
 use assets::project::{Daemon, Loaded, Maintenance, Project, Retention, load};
 use assets::span::Sources;
@@ -16,6 +17,7 @@ use super::kept_files::{KeptFiles, RecordedFiles};
 use super::messages::WorkerSettings;
 use super::order::OrderSettings;
 use super::pool::PoolSettings;
+use super::warehouse::LakeSettings;
 use crate::core::{CoreSettings, Definitions};
 
 /// Memory that a worker's process may hold beyond what its queries are given: code, caches, buffers of writers.
@@ -106,7 +108,10 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
     let settings = ProjectSettings {
         root: root.to_string_lossy().into_owned(),
         state_folder: folder.path().to_string_lossy().into_owned(),
-        warehouse: warehouse_url(root, &project.warehouse),
+        warehouse: Warehouse {
+            url: warehouse_url(root, &project.warehouse.url),
+            s3: project.warehouse.s3,
+        },
         timezone: project.timezone.clone(),
         params: project.params.clone(),
     };
@@ -149,7 +154,7 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
         ),
         pool: PoolSettings {
             worker: WorkerSettings {
-                warehouse: settings.warehouse.clone(),
+                lake: LakeSettings::of(&settings),
                 // The resident size is watched more closely; this stops what grows faster than one can watch.
                 memory_limit_bytes: limit * 2,
                 threads: cores.clamp(1, 8),

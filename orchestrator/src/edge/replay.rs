@@ -111,7 +111,9 @@ pub async fn replay(
     }
     let compared = compare(lake, &key, &scope, &staged, &folder, then, scratch.path(), memory_bytes).await;
     // Whatever the verdict: nobody needs the rows any more.
-    let discarded = discard_staged(lake, &staged.tables).map_err(|error| error.failure());
+    let discarded = discard_staged(lake, &staged.tables)
+        .await
+        .map_err(|error| error.failure());
     compared.and_then(|compared| discarded.map(|()| compared))
 }
 

@@ -85,7 +85,7 @@ fn own(pipe: &impl AsFd) -> io::Result<File> {
 async fn serve(settings: WorkerSettings) -> io::Result<()> {
     let mut orders = listen()?;
     let output = pipe::Sender::from_owned_fd(own(&io::stdout())?.into())?;
-    let lake = Lake::open(&settings.warehouse).map_err(io::Error::other)?;
+    let lake = settings.lake.open().map_err(io::Error::other)?;
     let (say, said) = mpsc::unbounded_channel();
     let speaker = tokio::spawn(speak(said, output));
     let worker = Worker {

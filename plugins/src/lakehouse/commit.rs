@@ -249,9 +249,9 @@ pub async fn prepare_commit(
 }
 
 /// Removes the files of a commit that has definitely lost. Its data files stay: they belong to the steps.
-pub fn abandon(lake: &Lake, commit: &PreparedCommit) -> Result<(), LakeError> {
-    for file in &commit.written_files {
-        lake.storage().remove(file)?;
+pub async fn abandon(lake: &Lake, commit: &PreparedCommit) -> Result<(), LakeError> {
+    for removed in lake.storage().remove_all(&commit.written_files).await {
+        removed?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::LakeError;
 use super::data_file::{FileRecord, record};
 use super::staging::count_nans;
-use super::storage::{LocalStorage, UnsealedFile};
+use super::storage::{LakeStorage, UnsealedFile};
 
 /// Rows are handed to the background thread in pieces of about this size.
 const PIECE_BYTES: usize = 8 << 20;
@@ -25,7 +25,7 @@ const PIECE_ROWS: usize = 64 * 1024;
 /// What all files of one writer share.
 #[derive(Debug)]
 pub(crate) struct EncoderSettings {
-    storage: LocalStorage,
+    storage: LakeStorage,
     arrow: ArrowSchemaRef,
     schema: SchemaRef,
     properties: WriterProperties,
@@ -34,7 +34,7 @@ pub(crate) struct EncoderSettings {
 
 impl EncoderSettings {
     pub(crate) fn new(
-        storage: LocalStorage,
+        storage: LakeStorage,
         arrow: ArrowSchemaRef,
         schema: SchemaRef,
         target_bytes: u64,

@@ -12,6 +12,8 @@ use assets::outcome::{Failure, FailureClass};
 use datafusion::common::DataFusionError;
 use parquet::errors::ParquetError;
 
+use super::storage::{self, of_store, refused};
+
 /// A failure of reading, staging or committing a table. Messages fit after "failed to …" or stand alone.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
@@ -214,6 +216,7 @@ impl LakeError {
             Self::Io { source, .. } if is_disk_full(source) => {
                 (FailureClass::DiskFull, Some("free some space there, then retry".to_owned()))
             }
+            Self::Io { source, .. } if storage::is_of_store(source) => (FailureClass::Io, Some(store_help(source).to_owned())),
             Self::Io { .. } => (FailureClass::Io, None),
             Self::Corrupt { .. } => (
                 FailureClass::Data,
@@ -360,9 +363,33 @@ pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     )
 }
 
-/// The first I/O error down the chain, rebuilt with its kind (system errors with their code).
+/// What to do about a store that refuses.
+fn store_help(error: &io::Error) -> &'static str {
+    let said = error.to_string();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "see that `access_key` and `secret_key` of [lakehouse.s3] are found, are those of the store, and may read, write, list and remove in the bucket"
+        }
+        io::ErrorKind::NotFound if said.contains("NoSuchBucket") => {
+            "make the bucket, or name another in `warehouse` of [lakehouse]"
+        }
+        io::ErrorKind::NotFound => "restore the object from a backup, or materialize the partition it belongs to again",
+        _ => {
+            "it was tried again until `retry_within` of [lakehouse.s3] was over; see whether the store is up and reached at its `endpoint`"
+        }
+    }
+}
+
+/// Whether an error tells, anywhere down its chain, of a store that did not answer as it should.
+pub(crate) fn is_of_store(error: &(dyn StdError + 'static)) -> bool {
+    find_io(error).is_some_and(|io| storage::is_of_store(&io))
+}
+
+/// The first I/O error down the chain, rebuilt with its kind (system errors with their code). A refusal of a store of objects is one
+/// as well.
 pub(crate) fn find_io(error: &(dyn StdError + 'static)) -> Option<io::Error> {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut refusal_of_store = None;
     while let Some(current) = next {
         if let Some(found) = current.downcast_ref::<io::Error>() {
             if let Some(inner) = found.get_ref() {
@@ -374,8 +401,18 @@ pub(crate) fn find_io(error: &(dyn StdError + 'static)) -> Option<io::Error> {
             }
             return Some(match found.raw_os_error() {
                 Some(code) => io::Error::from_raw_os_error(code),
+                None if storage::is_of_store(found) => of_store(found.kind(), found.to_string()),
                 None => io::Error::new(found.kind(), found.to_string()),
             });
+        }
+        let of_store = current.downcast_ref::<object_store::Error>();
+        let of_store = of_store.or_else(|| Some(current.downcast_ref::<Box<object_store::Error>>()?.as_ref()));
+        if let Some(refusal) = of_store {
+            // What broke underneath, a connection say, is no error of a file.
+            if let object_store::Error::Generic { store: "S3", .. } = refusal {
+                return Some(refused(refusal));
+            }
+            refusal_of_store.get_or_insert_with(|| refused(refusal));
         }
         if let Some(ParquetError::External(inner)) = current.downcast_ref::<ParquetError>()
             && let Some(deeper) = find_io(inner.as_ref())
@@ -384,7 +421,7 @@ pub(crate) fn find_io(error: &(dyn StdError + 'static)) -> Option<io::Error> {
         }
         next = current.source();
     }
-    None
+    refusal_of_store
 }
 
 /// Class and message of an engine error that carries none of ours on top.
@@ -414,6 +451,9 @@ fn engine_failure(error: &DataFusionError) -> Failure {
                 format!("no space left for the query's files: {io}"),
             )
             .with_help("free some space, then retry");
+        }
+        if storage::is_of_store(&io) {
+            return Failure::new(FailureClass::Io, error.strip_backtrace()).with_help(store_help(&io));
         }
         let class = if io.kind() == io::ErrorKind::UnexpectedEof {
             FailureClass::Data

@@ -10,9 +10,6 @@
 //! belong to a step under way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,7 +21,7 @@ use rand::{RngCore, SeedableRng};
 use uuid::Uuid;
 
 use super::history::SnapshotInfo;
-use super::storage::{SealTogether, local_path};
+use super::storage::SealTogether;
 use super::{Lake, LakeError, LakeTable};
 
 /// What is kept in any case.
@@ -55,7 +52,7 @@ pub struct Expiry {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnneededFile {
     /// Where it is.
-    pub path: PathBuf,
+    pub location: String,
     /// Its size.
     pub bytes: u64,
 }
@@ -110,7 +107,19 @@ pub async fn plan_expiry(table: &LakeTable, kept: &KeptSnapshots) -> Result<Expi
     }
     let needed = Needed::by(table, &stays).await?;
     let unneeded = needed.unneeded_of(table, &goes).await?;
-    plan.files = unneeded.into_iter().map(sized).collect();
+    for (location, bytes) in unneeded {
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            // One that is gone already weighs nothing.
+            None => table
+                .lake()
+                .storage()
+                .end_of(&location, 1)
+                .await
+                .map_or(0, |(bytes, _)| bytes),
+        };
+        plan.files.push(UnneededFile { location, bytes });
+    }
     Ok(plan)
 }
 
@@ -160,53 +169,51 @@ pub async fn orphans(
     written_before: SystemTime,
     also_needed: &BTreeSet<String>,
 ) -> Result<Vec<UnneededFile>, LakeError> {
-    let metadata = table.metadata();
+    let (metadata, storage) = (table.metadata(), table.lake().storage());
     let snapshots: Vec<&SnapshotRef> = metadata.snapshots().collect();
     let mut needed = Needed::by(table, &snapshots).await?.paths;
-    needed.insert(path_of(&table.pointer().metadata_location)?);
+    needed.insert(storage.same(&table.pointer().metadata_location)?);
     for location in also_needed {
-        needed.insert(path_of(location)?);
+        needed.insert(storage.same(location)?);
     }
     for entry in metadata.metadata_log() {
-        needed.insert(path_of(&entry.metadata_file)?);
+        needed.insert(storage.same(&entry.metadata_file)?);
     }
     for statistics in metadata.statistics_iter() {
-        needed.insert(path_of(&statistics.statistics_path)?);
+        needed.insert(storage.same(&statistics.statistics_path)?);
     }
     for statistics in metadata.partition_statistics_iter() {
-        needed.insert(path_of(&statistics.statistics_path)?);
+        needed.insert(storage.same(&statistics.statistics_path)?);
     }
-    let folder = path_of(metadata.location())?;
+    let folder = metadata.location().trim_end_matches('/');
     // Another table's files, moved in by its metadata, are not ours to judge.
     let mut found = Vec::new();
     for (part, endings) in [
         ("data", &[".parquet", ".tmp"][..]),
         ("metadata", &[".metadata.json", ".avro", ".tmp"][..]),
     ] {
-        walk(&folder.join(part), &mut |path, file| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let old = file.modified().is_ok_and(|written| written < written_before);
-            if old && endings.iter().any(|ending| name.ends_with(ending)) && !needed.contains(path) {
+        for file in storage.list(&format!("{folder}/{part}")).await? {
+            let old = file.written < written_before;
+            if old && endings.iter().any(|ending| file.location.ends_with(ending)) && !needed.contains(&file.location) {
                 found.push(UnneededFile {
-                    path: path.to_path_buf(),
-                    bytes: file.len(),
+                    location: file.location,
+                    bytes: file.bytes,
                 });
             }
-        })?;
+        }
     }
     found.sort();
     Ok(found)
 }
 
 /// Removes files. To be called once no version of the table that anyone can open refers to them.
-pub fn remove(files: &[UnneededFile]) -> RemovedFiles {
+pub async fn remove(lake: &Lake, files: &[UnneededFile]) -> RemovedFiles {
+    let locations: Vec<String> = files.iter().map(|file| file.location.clone()).collect();
     let mut removed = RemovedFiles::default();
-    for file in files {
-        match fs::remove_file(&file.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                removed.failed.push(format!("`{}`: {error}", file.path.display()));
-            }
-            _ => {
+    for (file, outcome) in files.iter().zip(lake.storage().remove_all(&locations).await) {
+        match outcome {
+            Err(error) => removed.failed.push(format!("`{}`: {}", file.location, error.source)),
+            Ok(()) => {
                 removed.files += 1;
                 removed.bytes += file.bytes;
             }
@@ -216,8 +223,8 @@ pub fn remove(files: &[UnneededFile]) -> RemovedFiles {
 }
 
 /// Takes back metadata that [`prepare_expiry`] wrote and that no pointer was moved to.
-pub fn abandon_expiry(lake: &Lake, prepared: &TablePointer) -> Result<(), LakeError> {
-    Ok(lake.storage().remove(&prepared.metadata_location)?)
+pub async fn abandon_expiry(lake: &Lake, prepared: &TablePointer) -> Result<(), LakeError> {
+    Ok(lake.storage().remove(&prepared.metadata_location).await?)
 }
 
 /// Until when each snapshot was the current one: until another one followed it in the log, or, where the log does not reach, was
@@ -264,7 +271,7 @@ fn references(metadata: &TableMetadata) -> Result<BTreeMap<i64, String>, LakeErr
 
 /// The files of some snapshots.
 struct Needed {
-    paths: HashSet<PathBuf>,
+    paths: HashSet<String>,
 }
 
 impl Needed {
@@ -272,21 +279,25 @@ impl Needed {
         let mut paths = HashSet::default();
         let mut seen: HashSet<String> = HashSet::default();
         for snapshot in snapshots {
-            for path in files_of(table, snapshot, &mut seen).await? {
+            for (path, _) in files_of(table, snapshot, &mut seen).await? {
                 paths.insert(path);
             }
         }
         Ok(Self { paths })
     }
 
-    /// The files of other snapshots that are not among these, each once.
-    async fn unneeded_of(&self, table: &LakeTable, snapshots: &[&SnapshotRef]) -> Result<BTreeSet<PathBuf>, LakeError> {
-        let mut unneeded = BTreeSet::new();
+    /// The files of other snapshots that are not among these, each once, with their sizes where a manifest tells them.
+    async fn unneeded_of(
+        &self,
+        table: &LakeTable,
+        snapshots: &[&SnapshotRef],
+    ) -> Result<BTreeMap<String, Option<u64>>, LakeError> {
+        let mut unneeded = BTreeMap::new();
         let mut seen: HashSet<String> = HashSet::default();
         for snapshot in snapshots {
-            for path in files_of(table, snapshot, &mut seen).await? {
+            for (path, bytes) in files_of(table, snapshot, &mut seen).await? {
                 if !self.paths.contains(&path) {
-                    unneeded.insert(path);
+                    unneeded.insert(path, bytes);
                 }
             }
         }
@@ -299,50 +310,20 @@ async fn files_of(
     table: &LakeTable,
     snapshot: &SnapshotRef,
     seen: &mut HashSet<String>,
-) -> Result<Vec<PathBuf>, LakeError> {
-    let lake = table.lake();
+) -> Result<Vec<(String, Option<u64>)>, LakeError> {
+    let (lake, storage) = (table.lake(), table.lake().storage());
     let list = lake.manifest_list(snapshot, table.metadata().format_version()).await?;
-    let mut files = vec![path_of(snapshot.manifest_list())?];
+    let mut files = vec![(storage.same(snapshot.manifest_list())?, None)];
     for manifest in list.entries() {
         if !seen.insert(manifest.manifest_path.clone()) {
             continue;
         }
-        files.push(path_of(&manifest.manifest_path)?);
+        let bytes = u64::try_from(manifest.manifest_length).ok();
+        files.push((storage.same(&manifest.manifest_path)?, bytes));
         for entry in lake.manifest(manifest).await?.alive() {
-            files.push(path_of(entry.data_file().file_path())?);
+            let location = storage.same(entry.data_file().file_path())?;
+            files.push((location, Some(entry.file_size_in_bytes())));
         }
     }
     Ok(files)
-}
-
-fn path_of(location: &str) -> Result<PathBuf, LakeError> {
-    Ok(local_path(location)?)
-}
-
-fn sized(path: PathBuf) -> UnneededFile {
-    // One that is gone already weighs nothing.
-    let bytes = fs::metadata(&path).map_or(0, |file| file.len());
-    UnneededFile { path, bytes }
-}
-
-/// Every file below a folder; links are not followed.
-fn walk(folder: &Path, see: &mut impl FnMut(&Path, &fs::Metadata)) -> Result<(), LakeError> {
-    let failed = |error: std::io::Error| LakeError::io("list", folder.display(), error);
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        match fs::symlink_metadata(&path) {
-            Ok(file) if file.is_dir() => walk(&path, see)?,
-            Ok(file) if file.is_file() => see(&path, &file),
-            Ok(_) => {}
-            // Someone else removed it meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Ok(())
 }

@@ -4,14 +4,16 @@
 //! a table is the current one is not known here: callers bring a [`TablePointer`] and hand new ones on.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use ahash::HashMap;
 use assets::AssetKey;
 use assets::outcome::TablePointer;
+use assets::warehouse::S3Store;
 use datafusion::execution::cache::DefaultFilesMetadataCache;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
-use iceberg::io::{FileIO, FileIOBuilder};
+use iceberg::io::FileIO;
 use iceberg::spec::{
     FormatVersion, Manifest, ManifestEntryRef, ManifestFile, ManifestList, PrimitiveLiteral, Schema, SnapshotRef,
     TableMetadata,
@@ -19,7 +21,7 @@ use iceberg::spec::{
 
 use super::LakeError;
 use super::cache::Cache;
-use super::storage::{LocalStorage, LocalStorageFactory, local_path};
+use super::storage::{LakeStorage, ListedFile, LocalStorage, ObjectStorage, S3Credentials, is_of_store, local_path};
 use super::table::LakeTable;
 
 /// Bytes of table metadata kept.
@@ -38,7 +40,7 @@ pub struct Lake {
 
 struct Inner {
     warehouse: String,
-    storage: LocalStorage,
+    storage: LakeStorage,
     io: FileIO,
     metadata: Cache<Arc<TableMetadata>>,
     manifests: Cache<Arc<LoadedManifest>>,
@@ -100,14 +102,14 @@ impl LoadedManifest {
 }
 
 impl Lake {
-    /// Opens the warehouse at a URL (`file:///…`) or an absolute path. Nothing is read or made yet.
+    /// Opens the warehouse in a folder: a URL (`file:///…`) or an absolute path. Nothing is read or made yet.
     pub fn open(warehouse: &str) -> Result<Self, LakeError> {
         if let Some((scheme, _)) = warehouse.split_once("://")
             && scheme != "file"
         {
             return Err(LakeError::Location {
                 location: warehouse.to_owned(),
-                reason: format!("`{scheme}` locations are not supported yet; use a folder on local disk"),
+                reason: format!("there is no folder at a `{scheme}` location"),
             });
         }
         let path = local_path(warehouse)?;
@@ -120,18 +122,39 @@ impl Lake {
         if let Some(parent) = path.parent() {
             storage.trust(parent);
         }
-        let io = FileIOBuilder::new(Arc::new(LocalStorageFactory::new(storage.clone()))).build();
-        Ok(Self {
+        let warehouse = format!("file://{}", text.trim_end_matches('/'));
+        Ok(Self::over(warehouse, LakeStorage::Local(storage)))
+    }
+
+    /// Opens the warehouse at `s3://bucket/prefix`. Nothing is asked of the store yet. What is to be uploaded waits in the folder
+    /// `spool`.
+    pub fn connect(
+        warehouse: &str,
+        store: &S3Store,
+        credentials: Option<Arc<dyn S3Credentials>>,
+        spool: &Path,
+    ) -> Result<Self, LakeError> {
+        let storage =
+            ObjectStorage::connect(warehouse, store, credentials, spool).map_err(|error| LakeError::Location {
+                location: warehouse.to_owned(),
+                reason: error.to_string(),
+            })?;
+        let warehouse = warehouse.trim_end_matches('/').to_owned();
+        Ok(Self::over(warehouse, LakeStorage::Objects(storage)))
+    }
+
+    fn over(warehouse: String, storage: LakeStorage) -> Self {
+        Self {
             inner: Arc::new(Inner {
-                warehouse: format!("file://{}", text.trim_end_matches('/')),
+                warehouse,
+                io: storage.io(),
                 storage,
-                io,
                 metadata: Cache::new(METADATA_CACHE_BYTES),
                 manifests: Cache::new(MANIFEST_CACHE_BYTES),
                 lists: Cache::new(MANIFEST_CACHE_BYTES / 4),
                 footers: Arc::new(DefaultFilesMetadataCache::new(FOOTER_CACHE_BYTES)),
             }),
-        })
+        }
     }
 
     /// URL of the warehouse, without a slash at the end.
@@ -158,7 +181,23 @@ impl Lake {
         Ok(LakeTable::new(self.clone(), key.clone(), metadata, pointer.clone()))
     }
 
-    pub(crate) fn storage(&self) -> &LocalStorage {
+    /// Every file below a folder of the warehouse.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub async fn list(&self, folder: &str) -> Result<Vec<ListedFile>, LakeError> {
+        Ok(self.inner.storage.list(folder).await?)
+    }
+
+    /// Reads a whole file of the warehouse.
+    ///
+    /// # Errors
+    /// It is gone or cannot be read.
+    pub async fn read_file(&self, location: &str) -> Result<bytes::Bytes, LakeError> {
+        self.read(location).await
+    }
+
+    pub(crate) fn storage(&self) -> &LakeStorage {
         &self.inner.storage
     }
 
@@ -222,7 +261,9 @@ impl Lake {
                 .await
                 .map_err(|error| match super::error::find_io(&error) {
                     Some(io) if io.kind() == std::io::ErrorKind::NotFound => missing(&file.manifest_path),
-                    Some(io) if io.raw_os_error().is_some() => LakeError::io("read", &file.manifest_path, io),
+                    Some(io) if io.raw_os_error().is_some() || is_of_store(&io) => {
+                        LakeError::io("read", &file.manifest_path, io)
+                    }
                     _ => corrupt(&file.manifest_path, &error),
                 })?;
         let loaded = Arc::new(LoadedManifest::new(manifest));

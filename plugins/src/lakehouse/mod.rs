@@ -1,4 +1,4 @@
-//! The lakehouse: Iceberg tables on local disk, read by DataFusion, written in two steps.
+//! The lakehouse: Iceberg tables on local disk or in a store of objects, read by DataFusion, written in two steps.
 //!
 //! ```text
 //! Lake ── table(pointer) ──▶ LakeTable ── provider(scope) ──▶ DataFusion
@@ -13,7 +13,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `storage` | files that survive a crash: temporary name, sync, link, folder sync |
+//! | `storage` | files that survive a crash, in a folder or a bucket |
 //! | `lake`, `cache`, `table` | the warehouse, what was read lately, one version of a table |
 //! | `scan`, `prune`, `field_ids`, `merge_on_read` | file plan for DataFusion |
 //! | `schema` | Arrow to Iceberg columns, and how a table's columns may change |
@@ -60,6 +60,7 @@ mod verify;
 pub use columns::{ColumnFacts, TableColumn, TableFacts, columns, table_facts};
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use contract::check_contract;
+pub(crate) use error::is_of_store;
 pub use error::{LakeError, SchemaDifference};
 pub use expire::{
     Expiry, KeptSnapshots, RemovedFiles, UnneededFile, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
@@ -70,7 +71,10 @@ pub use merge::{Merge, RowStream};
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
 pub use rollback::{ChangedPartition, ROLLED_BACK_PROPERTY, Rollback, RollbackOutcome, prepare_rollback};
 pub use staging::{StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_provider};
-pub use storage::{LocalStorage, LocalStorageFactory, PathError, UnsealedFile};
+pub use storage::{
+    LakeStorage, ListedFile, LocalStorage, LocalStorageFactory, ObjectStorage, PathError, S3Credentials, S3Error,
+    UnsealedFile,
+};
 pub use table::{LakeTable, ScanOptions};
 pub use tags::{TagChange, TagName, TagNameError, prepare_tag, tagged, tags};
 pub use verify::{Verified, verify};

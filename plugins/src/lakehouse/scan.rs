@@ -263,7 +263,14 @@ impl TableProvider for LakeScan {
             return merge_on_read::scan(table, snapshot, &plan.entries, output, &ids, partitions, limit).await;
         }
 
-        let url = ObjectStoreUrl::local_filesystem();
+        let url = match self.lake.storage().object_store() {
+            None => ObjectStoreUrl::local_filesystem(),
+            Some((root, store)) => {
+                let url = ObjectStoreUrl::parse(root)?;
+                state.runtime_env().register_object_store(url.as_ref(), store);
+                url
+            }
+        };
         let store = state.runtime_env().object_store(&url)?;
         let readers = CachedParquetFileReaderFactory::new(store, self.lake.footers());
         let mut options = state.default_table_options().parquet;
@@ -276,7 +283,7 @@ impl TableProvider for LakeScan {
             .with_parquet_file_reader_factory(Arc::new(readers));
         let statistics = table_statistics(&self.columns, &plan.entries, filters.is_empty());
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
-            .with_file_groups(groups(&plan.entries, partitions)?)
+            .with_file_groups(groups(&self.lake, &plan.entries, partitions)?)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
@@ -287,7 +294,7 @@ impl TableProvider for LakeScan {
 }
 
 /// Spreads files over at most `partitions` groups, biggest first to the least loaded; DataFusion splits further by bytes.
-fn groups(entries: &[ManifestEntryRef], partitions: usize) -> Result<Vec<FileGroup>, LakeError> {
+fn groups(lake: &Lake, entries: &[ManifestEntryRef], partitions: usize) -> Result<Vec<FileGroup>, LakeError> {
     let mut by_size: Vec<&ManifestEntryRef> = entries.iter().collect();
     by_size.sort_by_key(|entry| Reverse(entry.file_size_in_bytes()));
     let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); partitions.min(by_size.len())];
@@ -297,12 +304,12 @@ fn groups(entries: &[ManifestEntryRef], partitions: usize) -> Result<Vec<FileGro
             .min_by_key(|(bytes, _)| *bytes)
             .expect("there is a file, so there is a group");
         lightest.0 += entry.file_size_in_bytes();
-        lightest.1.push(partitioned_file(entry)?);
+        lightest.1.push(partitioned_file(lake, entry)?);
     }
     Ok(groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect())
 }
 
-fn partitioned_file(entry: &ManifestEntryRef) -> Result<PartitionedFile, LakeError> {
+fn partitioned_file(lake: &Lake, entry: &ManifestEntryRef) -> Result<PartitionedFile, LakeError> {
     let path = entry.file_path();
     if entry.file_format() != DataFileFormat::Parquet {
         return Err(LakeError::Location {
@@ -310,16 +317,7 @@ fn partitioned_file(entry: &ManifestEntryRef) -> Result<PartitionedFile, LakeErr
             reason: format!("its format is {:?}; only Parquet is read", entry.file_format()),
         });
     }
-    let relative = path
-        .strip_prefix("file://")
-        .or_else(|| path.strip_prefix("file:"))
-        .unwrap_or(path);
-    // `parse`, not `from`: the letters of the path stay as they are, `%` included.
-    let location =
-        object_store::path::Path::parse(relative.trim_start_matches('/')).map_err(|error| LakeError::Location {
-            location: path.to_owned(),
-            reason: format!("not a path that can be read: {error}"),
-        })?;
+    let location = lake.storage().path_in_store(path)?;
     Ok(PartitionedFile::new_from_meta(ObjectMeta {
         location,
         // Data files never change; a fixed time lets their footers be found in the cache again.

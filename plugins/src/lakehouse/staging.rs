@@ -533,11 +533,11 @@ pub(crate) fn staged_provider_with(
 ///
 /// # Errors
 /// A file cannot be removed; the others are.
-pub fn discard_staged(lake: &Lake, staged: &[StagedTable]) -> Result<(), LakeError> {
+pub async fn discard_staged(lake: &Lake, staged: &[StagedTable]) -> Result<(), LakeError> {
     let mut first = Ok(());
     for table in staged {
-        for file in staged_files(table)? {
-            let removed = lake.storage().remove(&file.path);
+        let files: Vec<String> = staged_files(table)?.into_iter().map(|file| file.path).collect();
+        for removed in lake.storage().remove_all(&files).await {
             first = first.and(removed.map_err(LakeError::from));
         }
     }

@@ -3,20 +3,22 @@
 //! Rows are not read: that a data file has the bytes that its manifest says and ends like a Parquet file is as far as it goes.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::ErrorKind;
 
 use assets::PartitionKey;
+use futures::StreamExt;
+use futures::stream;
 use iceberg::spec::{DataFileFormat, ManifestContentType};
 
 use super::history::PartitionRows;
 use super::partition_column::key_of_literal;
-use super::storage::local_path;
 use super::table::identity_column;
-use super::{LakeError, LakeTable};
+use super::{Lake, LakeError, LakeTable};
 
 /// At most so many faults of one table are told: one cause can show in a million files.
 const MOST: usize = 20;
+/// Files looked at at the same time.
+const TOGETHER: usize = 16;
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub async fn verify(table: &LakeTable) -> Result<Verified, LakeError> {
     };
     let metadata = table.metadata();
     let list = table.lake().manifest_list(&snapshot, metadata.format_version()).await?;
-    let mut faults = 0;
+    let mut files = Vec::new();
     for manifest in list.entries() {
         let column_type = metadata
             .partition_spec_by_id(manifest.partition_spec_id)
@@ -67,12 +69,21 @@ pub async fn verify(table: &LakeTable) -> Result<Verified, LakeError> {
                 rows.files += 1;
                 rows.bytes += entry.file_size_in_bytes();
             }
-            let parquet = file.file_format() == DataFileFormat::Parquet;
-            if let Some(fault) = fault_of(file.file_path(), entry.file_size_in_bytes(), parquet) {
-                faults += 1;
-                if faults <= MOST {
-                    found.faults.push(fault);
-                }
+            files.push(LookedAt {
+                location: file.file_path().to_owned(),
+                bytes: entry.file_size_in_bytes(),
+                is_parquet: file.file_format() == DataFileFormat::Parquet,
+            });
+        }
+    }
+    let looks = files.into_iter().map(|file| fault_of(table.lake(), file));
+    let mut looks = stream::iter(looks).buffered(TOGETHER);
+    let mut faults = 0;
+    while let Some(fault) = looks.next().await {
+        if let Some(fault) = fault {
+            faults += 1;
+            if faults <= MOST {
+                found.faults.push(fault);
             }
         }
     }
@@ -82,28 +93,24 @@ pub async fn verify(table: &LakeTable) -> Result<Verified, LakeError> {
     Ok(found)
 }
 
-fn fault_of(location: &str, bytes: u64, parquet: bool) -> Option<String> {
-    let path = match local_path(location) {
-        Ok(path) => path,
-        Err(error) => return Some(error.to_string()),
-    };
-    let look = || {
-        let mut file = File::open(&path)?;
-        let length = file.metadata()?.len();
-        let mut end = [0; 4];
-        if parquet && length >= 4 {
-            file.seek(SeekFrom::End(-4))?;
-            file.read_exact(&mut end)?;
-        }
-        Ok::<_, std::io::Error>((length, end))
-    };
-    match look() {
-        Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("`{location}` is not there")),
-        Err(error) => Some(format!("`{location}` cannot be read: {error}")),
+async fn fault_of(lake: &Lake, file: LookedAt) -> Option<String> {
+    let (location, bytes) = (&file.location, file.bytes);
+    match lake.storage().end_of(location, 4).await {
+        Err(error) if error.source.kind() == ErrorKind::NotFound => Some(format!("`{location}` is not there")),
+        Err(error) => Some(format!("`{location}` cannot be read: {}", error.source)),
         Ok((length, _)) if length != bytes => {
             Some(format!("`{location}` has {length} bytes, its manifest says {bytes}"))
         }
-        Ok((_, end)) if parquet && &end != b"PAR1" => Some(format!("`{location}` does not end like a Parquet file")),
+        Ok((_, end)) if file.is_parquet && end.as_ref() != b"PAR1" => {
+            Some(format!("`{location}` does not end like a Parquet file"))
+        }
         Ok(_) => None,
     }
+}
+
+/// What a manifest says of a file.
+struct LookedAt {
+    location: String,
+    bytes: u64,
+    is_parquet: bool,
 }

@@ -177,13 +177,13 @@ impl QuerySession {
         let refuse = |error| self.read_error(error);
         let plan = frame.create_physical_plan().await.map_err(refuse)?;
         let stream = execute_stream(Arc::clone(&plan), self.context.task_ctx()).map_err(refuse)?;
-        let schema = stream.schema();
+        let (schema, runtime) = (stream.schema(), self.context.runtime_env());
         let named = stream.then(move |batch| {
-            let plan = Arc::clone(&plan);
+            let (plan, runtime) = (Arc::clone(&plan), Arc::clone(&runtime));
             async move {
                 match batch {
                     Ok(batch) => Ok(batch),
-                    Err(error) => Err(name_damaged_file(plan, error).await),
+                    Err(error) => Err(name_damaged_file(plan, &runtime, error).await),
                 }
             }
         });

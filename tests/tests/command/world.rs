@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use assets::files::MemoryFiles;
 use assets::outcome::{Failure, Staged, TablePointer};
 use assets::project::{Project, load};
-use assets::{AssetKey, PartitionKey};
+use assets::{AssetKey, PartitionKey, Warehouse};
 use orchestrator::edge::processes::Processes;
 use plugins::kind::KindSet;
 use plugins::lakehouse::{CommitMember, CommitOutcome, Lake, prepare_commit, staged_provider};
@@ -123,7 +123,10 @@ impl World {
             project: ProjectSettings {
                 root: text(self.folder.path().to_owned()),
                 state_folder: text(self.path("state")),
-                warehouse: self.lake.warehouse().to_owned(),
+                warehouse: Warehouse {
+                    url: self.lake.warehouse().to_owned(),
+                    s3: None,
+                },
                 timezone: self.project.timezone.clone(),
                 params: self.project.params.clone(),
             },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use plugins::lakehouse::{Lake, LakeError};
+use plugins::lakehouse::LakeError;
 use state::event::OwnerMode;
 use state::sqlite::queries::attempts::open_attempts;
 use state::sqlite::{OpenMode, Owner, OwnerLock, StateError, Store};
@@ -28,7 +28,7 @@ use super::pool::PoolHandle;
 use super::processes::end_left_behind;
 use super::sensors::{SensorKeeper, SensorsHandle};
 use super::ticker::Ticker;
-use super::{clock, environment, process_figures};
+use super::{clock, environment, process_figures, warehouse};
 use crate::core::Input;
 
 pub use handle::{EngineHandle, RequestError, observe_here};
@@ -100,7 +100,7 @@ impl Engine {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let lake = Arc::new(Lake::open(&project.settings.warehouse)?);
+        let lake = Arc::new(warehouse::open(&project.settings)?);
         let seat = DriverSeat::new();
         let driver = seat.handle();
         let pool = PoolHandle::start(project.pool.clone(), folder.clone(), driver.clone());

@@ -1,12 +1,13 @@
 //! From the cursor to the newest event, again and again.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use assets::AssetKey;
 use assets::openlineage::{LineageTarget, OpenLineage};
+use plugins::lakehouse::Lake;
 use serde_json::Value;
 use state::event::{Event, Recorded};
 use state::sqlite::StateError;
@@ -148,7 +149,7 @@ impl Pump {
         for (pointer, key) in pointers {
             let location = pointer.metadata_location;
             if self.columns.get(&key).is_none_or(|(known, _)| *known != location) {
-                let columns = columns(&location).await.unwrap_or_default();
+                let columns = columns(self.engine.lake(), &location).await.unwrap_or_default();
                 self.columns.insert(key, (location, columns));
             }
         }
@@ -158,7 +159,7 @@ impl Pump {
             .map(|(key, (_, columns))| (key.clone(), columns.clone()));
         Some(Story {
             namespace: self.declared.namespace.clone(),
-            warehouse: self.engine.settings().warehouse.clone(),
+            warehouse: self.engine.settings().warehouse.url.clone(),
             root: self.root.to_string_lossy().into_owned(),
             definitions,
             columns: columns.collect(),
@@ -200,9 +201,8 @@ impl Pump {
 }
 
 /// Names and types of a table's columns, from its metadata file.
-async fn columns(location: &str) -> Option<Vec<(String, String)>> {
-    let path = location.strip_prefix("file://")?;
-    let bytes = tokio::fs::read(Path::new(path)).await.ok()?;
+async fn columns(lake: &Lake, location: &str) -> Option<Vec<(String, String)>> {
+    let bytes = lake.read_file(location).await.ok()?;
     let metadata: Value = serde_json::from_slice(&bytes).ok()?;
     let current = &metadata["current-schema-id"];
     let schema = metadata["schemas"]

@@ -29,6 +29,7 @@ use crate::edge::console::{QueryFailure, QueryFormat, QueryOrder};
 use crate::edge::environment;
 use crate::edge::queried::{Scratch, tables};
 use crate::edge::query_process::RunningQuery;
+use crate::edge::warehouse::LakeSettings;
 
 /// Rows on the page, and in the JSON twin.
 const MOST_ROWS: usize = 1_000;
@@ -155,8 +156,8 @@ async fn start(
     let order = QueryOrder {
         sql: asked.sql.clone(),
         as_of,
+        lake: LakeSettings::of(&settings),
         params: settings.params,
-        warehouse: settings.warehouse,
         tables,
         memory_bytes: state.engine.project().orders.memory_bytes,
         threads: environment::cores(),

@@ -264,11 +264,11 @@ async fn the_loser_of_a_race_prepares_again_on_the_new_base() {
     };
     assert_eq!(lost.base, base, "the caller sees that the pointer has moved on");
     for file in &lost.written_files {
-        assert!(storage::local_path(file).unwrap().exists(), "{file}");
+        assert!(on_disk(file).exists(), "{file}");
     }
-    abandon(&world.lake, &lost).unwrap();
+    abandon(&world.lake, &lost).await.unwrap();
     for file in &lost.written_files {
-        assert!(!storage::local_path(file).unwrap().exists(), "{file}");
+        assert!(!on_disk(file).exists(), "{file}");
     }
     world.commit(&two).await;
     assert_eq!(world.row("SELECT count(*) FROM silver.flights").await, ["15"]);

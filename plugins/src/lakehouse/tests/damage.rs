@@ -35,7 +35,7 @@ fn cut(path: &PathBuf) {
 async fn failure(world: &World, sql: &str) -> assets::outcome::Failure {
     let fresh = World {
         folder: TempDir::new().unwrap(),
-        lake: Lake::open(world.lake.warehouse()).unwrap(),
+        lake: open_lake(world.lake.warehouse()),
         pointer: world.pointer.clone(),
         attempt: 0,
     };

@@ -46,11 +46,11 @@ async fn expire(world: &mut World, kept: &KeptSnapshots) -> Expiry {
     let moved = prepare_expiry(&table, &plan, 7).await.unwrap();
     assert_eq!(moved.snapshot_id, world.pointer.as_ref().unwrap().snapshot_id);
     world.pointer = Some(moved);
-    let removed = remove(&plan.files);
+    let removed = remove(&world.lake, &plan.files).await;
     assert_eq!(removed.failed, Vec::<String>::new());
     assert_eq!(removed.files, plan.files.len() as u64);
     // Whoever opens the table next is another process, with no cache.
-    world.lake = Lake::open(world.lake.warehouse()).unwrap();
+    world.lake = open_lake(world.lake.warehouse());
     plan
 }
 
@@ -80,7 +80,7 @@ async fn old_snapshots_go_with_what_only_they_need_and_the_rest_reads_as_before(
     assert_eq!((expired, plan.snapshots), (ids[..7].to_vec(), 10));
     let after = files(world.folder.path());
     let gone: BTreeSet<_> = before.difference(&after).cloned().collect();
-    let planned: BTreeSet<_> = plan.files.iter().map(|file| file.path.clone()).collect();
+    let planned: BTreeSet<_> = plan.files.iter().map(|file| on_disk(&file.location)).collect();
     assert_eq!(gone, planned);
     // Four data files of day 1 and two of day 2 were replaced by then.
     let data = gone
@@ -125,8 +125,7 @@ async fn the_newest_pinned_and_tagged_ones_stay_and_say_what_for() {
         .metadata;
     let pointer = world.pointer.clone().unwrap();
     let location = pointer.metadata_location.replace("/metadata/", "/metadata/tagged-");
-    let path = location.strip_prefix("file://").unwrap();
-    std::fs::write(path, serde_json::to_vec(&tagged).unwrap()).unwrap();
+    std::fs::write(on_disk(&location), serde_json::to_vec(&tagged).unwrap()).unwrap();
     world.pointer = Some(TablePointer {
         metadata_location: location,
         ..pointer
@@ -155,7 +154,7 @@ async fn a_manifest_that_cannot_be_read_ends_it_before_anything_is_removed() {
         .filter(|path| path.to_string_lossy().ends_with("-m0.avro"))
         .collect::<Vec<_>>();
     std::fs::write(&manifests[0], b"no manifest").unwrap();
-    let lake = Lake::open(world.lake.warehouse()).unwrap();
+    let lake = open_lake(world.lake.warehouse());
     let table = lake.table(&table(), world.pointer.as_ref().unwrap()).await.unwrap();
     let kept = KeptSnapshots {
         since_ms: i64::MAX,
@@ -176,7 +175,7 @@ async fn files_that_nothing_refers_to_are_found_once_they_are_old() {
     let (mut world, _) = world().await;
     let table_folder = {
         let table = world.open().await.unwrap();
-        super::super::storage::local_path(table.metadata().location()).unwrap()
+        on_disk(table.metadata().location())
     };
     // Staged and never published, a commit that was given up, what a killed writer left, and two that are not ours.
     let staged = world
@@ -206,8 +205,8 @@ async fn files_that_nothing_refers_to_are_found_once_they_are_old() {
     // The data file, the metadata, list and manifest of the commit, the temporary file. Metadata of earlier versions is in the log.
     assert_eq!(found.len(), given_up.written_files.len() + 2, "{found:#?}");
     let now = world.row(COUNT).await;
-    assert_eq!(remove(&found).failed, Vec::<String>::new());
-    world.lake = Lake::open(world.lake.warehouse()).unwrap();
+    assert_eq!(remove(&world.lake, &found).await.failed, Vec::<String>::new());
+    world.lake = open_lake(world.lake.warehouse());
     assert_eq!(world.row(COUNT).await, now);
     assert!(table_folder.join("data/notes.txt").exists() && table_folder.join("README.parquet").exists());
 }

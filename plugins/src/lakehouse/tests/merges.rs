@@ -117,8 +117,7 @@ async fn files(world: &World) -> BTreeMap<String, BTreeSet<(i32, i64)>> {
     };
     let mut found = BTreeMap::new();
     for location in opened.file_locations(&ScanOptions::default()).await.unwrap() {
-        let path = location.strip_prefix("file://").unwrap();
-        let file = std::fs::File::open(path).unwrap();
+        let file = std::fs::File::open(on_disk(&location)).unwrap();
         let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
             .unwrap()
             .build()

@@ -1,4 +1,7 @@
 //! The lakehouse on a real disk: every test writes a warehouse into a temporary folder and reads it back through queries.
+//!
+//! The same tests run on an S3-compatible store when `MILLPOND_S3` names one that keeps its objects as plain files
+//! (`ENDPOINT REGION BUCKET ACCESS_KEY SECRET_KEY FOLDER-OF-THE-BUCKET`); what is damaged there is damaged behind its back.
 
 #![allow(clippy::disallowed_methods)]
 
@@ -11,7 +14,9 @@ mod partitions;
 mod queries;
 mod rollbacks;
 mod scans;
+mod stores;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -19,6 +24,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use assets::outcome::{StagedTable, TablePointer};
 use assets::partition::{Grain, Partitioning, TimePartitions};
+use assets::warehouse::S3Store;
 use assets::{AssetKey, PartitionKey, PartitionedBy, WriteMode};
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
@@ -81,11 +87,82 @@ pub(super) fn day(offset: i32, first: i64, rows: i64) -> RecordBatch {
     ])
 }
 
+/// An S3-compatible store that the tests run on.
+struct TestStore {
+    bucket: String,
+    store: S3Store,
+    keys: FixedKeys,
+    /// Where the store keeps the objects of the bucket.
+    folder: PathBuf,
+}
+
+/// Keys of a store of tests.
+#[derive(Debug, Clone)]
+pub(super) struct FixedKeys(pub(super) String, pub(super) String);
+
+#[async_trait::async_trait]
+impl S3Credentials for FixedKeys {
+    async fn look_up(&self) -> Result<(String, String, Option<String>), String> {
+        Ok((self.0.clone(), self.1.clone(), None))
+    }
+}
+
+fn test_store() -> Option<TestStore> {
+    let told = std::env::var("MILLPOND_S3").ok()?;
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let [endpoint, region, bucket, key, secret, folder] = words[..] else {
+        panic!("MILLPOND_S3 is ENDPOINT REGION BUCKET ACCESS_KEY SECRET_KEY FOLDER")
+    };
+    Some(TestStore {
+        bucket: bucket.to_owned(),
+        store: S3Store {
+            endpoint: Some(endpoint.to_owned()),
+            region: Some(region.to_owned()),
+            ..S3Store::default()
+        },
+        keys: FixedKeys(key.to_owned(), secret.to_owned()),
+        folder: folder.into(),
+    })
+}
+
+/// Opens a warehouse of the tests once more, with nothing read yet.
+pub(super) fn open_lake(warehouse: &str) -> Lake {
+    match test_store() {
+        None => Lake::open(warehouse).unwrap(),
+        Some(test) => {
+            let spool = std::env::temp_dir();
+            Lake::connect(warehouse, &test.store, Some(Arc::new(test.keys)), &spool).unwrap()
+        }
+    }
+}
+
+/// Where a file of a warehouse is on this machine's disk.
+pub(super) fn on_disk(location: &str) -> PathBuf {
+    match test_store() {
+        None => storage::local_path(location).unwrap(),
+        Some(test) => {
+            let key = location.strip_prefix(&format!("s3://{}/", test.bucket));
+            test.folder.join(key.expect("a place in the bucket of the tests"))
+        }
+    }
+}
+
 impl World {
     pub(super) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
         // A folder that needs care: a space, a percent sign, a letter beyond ASCII.
-        let lake = Lake::open(&format!("file://{}/my lake 100%ü", folder.path().display())).unwrap();
+        let (folder, warehouse) = match test_store() {
+            None => {
+                let folder = TempDir::new().unwrap();
+                let warehouse = format!("file://{}/my lake 100%ü", folder.path().display());
+                (folder, warehouse)
+            }
+            Some(test) => {
+                let folder = TempDir::with_prefix_in("test", &test.folder).unwrap();
+                let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
+                (folder, format!("s3://{}/{name}/my lake 100%ü", test.bucket))
+            }
+        };
+        let lake = open_lake(&warehouse);
         Self {
             folder,
             lake,
@@ -226,13 +303,11 @@ pub(super) fn fixed(column: &str, keys: &[&str]) -> PartitionedBy {
 }
 
 #[test]
-fn only_local_warehouses_open() {
-    assert!(
-        Lake::open("s3://bucket/lake")
-            .unwrap_err()
-            .to_string()
-            .contains("not supported yet")
-    );
+fn folders_and_buckets_open() {
+    assert!(Lake::open("s3://bucket/lake").is_err(), "a bucket is connected to");
     assert!(Lake::open("relative/lake").is_err());
     assert_eq!(Lake::open("/a/lake/").unwrap().warehouse(), "file:///a/lake");
+    let connect = |place| Lake::connect(place, &S3Store::default(), None, &std::env::temp_dir());
+    assert_eq!(connect("s3://bucket/lake/").unwrap().warehouse(), "s3://bucket/lake");
+    assert!(connect("s3://").is_err());
 }

@@ -20,7 +20,7 @@ use assets::files::MemoryFiles;
 use assets::outcome::{Failure, Staged, TablePointer};
 use assets::partition::Mapped;
 use assets::project::{Project, load};
-use assets::{Asset, AssetKey, PartitionKey};
+use assets::{Asset, AssetKey, PartitionKey, Warehouse};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -190,7 +190,10 @@ impl World {
             project: ProjectSettings {
                 root: self.folder.path().to_str().unwrap().to_owned(),
                 state_folder: self.folder.path().join("state").to_str().unwrap().to_owned(),
-                warehouse: self.lake.warehouse().to_owned(),
+                warehouse: Warehouse {
+                    url: self.lake.warehouse().to_owned(),
+                    s3: None,
+                },
                 timezone: self.project.timezone.clone(),
                 params: self.project.params.clone(),
             },

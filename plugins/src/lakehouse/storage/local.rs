@@ -1,12 +1,7 @@
-//! Files of the warehouse on local disk, written so that a crash leaves the old state or the new one.
+//! Files of the warehouse on local disk.
 //!
-//! Every file is written under a temporary name and *sealed*: synced, linked to its own name without replacing anything that
-//! is there, and the folder synced; the entries of folders that are new go into their parents. Many files are sealed
-//! together ([`LocalStorage::seal`]), because syncs that wait side by side cost little more than one.
-//! The Iceberg library reaches the same files through its own [`Storage`] trait.
-//!
-//! A path is what follows `file://`, letter by letter: nothing is percent-decoded, as in the other Iceberg libraries.
-//! This module knows nothing of tables. Object stores are not reached here.
+//! Every file is written under a temporary name and sealed: synced, linked to its own name without replacing anything that
+//! is there, and the folder synced; the entries of folders that are new go into their parents.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
@@ -21,9 +16,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use iceberg::Result;
 use iceberg::io::{FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Storage, StorageConfig, StorageFactory};
-use iceberg::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+
+use super::{ListedFile, PathError, UnsealedFile, closed, unreachable};
 
 /// Local disk as an Iceberg storage. Clones share what they know of folders.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -53,87 +50,6 @@ impl StorageFactory for LocalStorageFactory {
     }
 }
 
-/// A file under its temporary name. Dropped without being sealed, it is removed.
-#[derive(Debug)]
-pub struct UnsealedFile {
-    file: Option<File>,
-    temporary: PathBuf,
-    path: PathBuf,
-    written: u64,
-}
-
-impl UnsealedFile {
-    /// Bytes written so far.
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
-    /// The name that it gets.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Write for UnsealedFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let file = self
-            .file
-            .as_mut()
-            .expect("an unsealed file is open until it is sealed or dropped");
-        let written = file.write(bytes)?;
-        self.written += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for UnsealedFile {
-    fn drop(&mut self) {
-        if self.file.take().is_some() {
-            // Best effort: what stays behind has a temporary name and is nobody's data.
-            drop(fs::remove_file(&self.temporary));
-        }
-    }
-}
-
-/// An error of the operating system with the path that it is about.
-#[derive(Debug, thiserror::Error)]
-#[error("{action} `{}`: {source}", path.display())]
-pub struct PathError {
-    /// What was tried.
-    pub action: &'static str,
-    /// On which file or folder.
-    pub path: PathBuf,
-    /// The system's error.
-    pub source: io::Error,
-}
-
-impl PathError {
-    fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self { action, path, source }
-    }
-}
-
-impl From<PathError> for super::LakeError {
-    fn from(error: PathError) -> Self {
-        super::LakeError::io(error.action, error.path.display(), error.source)
-    }
-}
-
-impl From<PathError> for Error {
-    fn from(error: PathError) -> Self {
-        let kind = match error.source.kind() {
-            io::ErrorKind::AlreadyExists => ErrorKind::PreconditionFailed,
-            _ => ErrorKind::Unexpected,
-        };
-        Error::new(kind, format!("{} {}", error.action, error.path.display())).with_source(error.source)
-    }
-}
-
 static TEMPORARY_NAMES: AtomicU64 = AtomicU64::new(0);
 
 impl LocalStorage {
@@ -152,7 +68,7 @@ impl LocalStorage {
                 Ok(file) => {
                     return Ok(UnsealedFile {
                         file: Some(file),
-                        temporary,
+                        temporary: Some(temporary),
                         path,
                         written: 0,
                     });
@@ -182,16 +98,16 @@ impl LocalStorage {
 
     fn seal_blocking(&self, mut files: Vec<UnsealedFile>) -> std::result::Result<(), PathError> {
         side_by_side(&files, |file| {
-            let open = file
-                .file
-                .as_ref()
-                .expect("an unsealed file is open until it is sealed or dropped");
-            open.sync_all().map_err(PathError::at("sync", &file.path))
+            file.open().sync_all().map_err(PathError::at("sync", &file.path))
         })?;
         let mut folders = BTreeSet::new();
         let mut ancestors = Vec::new();
         for file in &mut files {
-            take_name(&file.temporary, &file.path).map_err(PathError::at("write", &file.path))?;
+            let temporary = file
+                .temporary
+                .as_deref()
+                .expect("a file of this storage has a temporary name");
+            take_name(temporary, &file.path).map_err(PathError::at("write", &file.path))?;
             file.file = None;
             let folder = file.path.parent().expect("a file was created in a folder");
             if folders.insert(folder.to_path_buf()) {
@@ -240,11 +156,66 @@ impl LocalStorage {
         }
     }
 
+    pub(super) async fn remove_all(&self, locations: &[String]) -> Vec<std::result::Result<(), PathError>> {
+        let (this, locations) = (self.clone(), locations.to_vec());
+        blocking(move || locations.iter().map(|location| this.remove(location)).collect()).await
+    }
+
     /// Reads a whole file.
     pub async fn read_file(&self, location: &str) -> std::result::Result<Bytes, PathError> {
         let path = local_path(location)?;
         blocking(move || fs::read(&path).map(Bytes::from).map_err(PathError::at("read", &path))).await
     }
+
+    pub(super) async fn end_of(&self, location: &str, most: u64) -> std::result::Result<(u64, Bytes), PathError> {
+        let path = local_path(location)?;
+        blocking(move || {
+            let look = || {
+                let file = File::open(&path)?;
+                let bytes = file.metadata()?.len();
+                let mut end = vec![0; bytes.min(most) as usize];
+                let from = bytes - end.len() as u64;
+                file.read_exact_at(&mut end, from)?;
+                Ok((bytes, Bytes::from(end)))
+            };
+            look().map_err(PathError::at("read", &path))
+        })
+        .await
+    }
+
+    pub(super) async fn list(&self, folder: &str) -> std::result::Result<Vec<ListedFile>, PathError> {
+        let folder = local_path(folder)?;
+        blocking(move || {
+            let mut found = Vec::new();
+            walk(&folder, &mut found)?;
+            Ok(found)
+        })
+        .await
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<ListedFile>) -> std::result::Result<(), PathError> {
+    let failed = |error| PathError::at("list", folder)(error);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        match fs::symlink_metadata(&path) {
+            Ok(file) if file.is_dir() => walk(&path, found)?,
+            Ok(file) if file.is_file() => found.push(ListedFile {
+                location: path.to_string_lossy().into_owned(),
+                bytes: file.len(),
+                written: file.modified().map_err(failed)?,
+            }),
+            Ok(_) => {}
+            // Someone else removed it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
 }
 
 /// The path of a location: what follows `file://`, or an absolute path as it is.
@@ -257,15 +228,7 @@ pub(crate) fn local_path(location: &str) -> std::result::Result<PathBuf, PathErr
     if path.is_absolute() {
         Ok(path.to_path_buf())
     } else {
-        let source = io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a `file://` location with an absolute path",
-        );
-        Err(PathError {
-            action: "reach",
-            path: PathBuf::from(location),
-            source,
-        })
+        Err(unreachable(location, "not a `file://` location with an absolute path"))
     }
 }
 
@@ -436,10 +399,6 @@ struct SealingWriter {
     storage: LocalStorage,
 }
 
-fn closed() -> Error {
-    Error::new(ErrorKind::Unexpected, "write to a file that was closed")
-}
-
 #[async_trait]
 impl FileWrite for SealingWriter {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
@@ -451,114 +410,5 @@ impl FileWrite for SealingWriter {
     async fn close(&mut self) -> Result<()> {
         let file = self.file.take().ok_or_else(closed)?;
         Ok(self.storage.seal(vec![file]).await?)
-    }
-}
-
-/// A storage whose written files stay unsealed until [`SealTogether::seal`]: the files of one commit are synced together.
-///
-/// That is safe because nothing points to any of them before the commit's pointer moves, and it moves after `seal`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct SealTogether {
-    storage: LocalStorage,
-    #[serde(skip)]
-    waiting: Arc<Mutex<Vec<UnsealedFile>>>,
-}
-
-impl SealTogether {
-    pub(crate) fn new(storage: LocalStorage) -> Self {
-        Self {
-            storage,
-            waiting: Arc::default(),
-        }
-    }
-
-    /// Writes one whole file.
-    pub(crate) fn put(&self, location: &str, bytes: &[u8]) -> std::result::Result<(), PathError> {
-        let mut file = self.storage.create(location)?;
-        let path = file.path.clone();
-        file.write_all(bytes).map_err(PathError::at("write", &path))?;
-        self.lock().push(file);
-        Ok(())
-    }
-
-    /// Seals all that was written.
-    pub(crate) async fn seal(&self) -> std::result::Result<(), PathError> {
-        let files = std::mem::take(&mut *self.lock());
-        self.storage.seal(files).await
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<UnsealedFile>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-#[typetag::serde(name = "millpond_seal_together")]
-impl Storage for SealTogether {
-    async fn exists(&self, path: &str) -> Result<bool> {
-        self.storage.exists(path).await
-    }
-
-    async fn metadata(&self, path: &str) -> Result<FileMetadata> {
-        self.storage.metadata(path).await
-    }
-
-    async fn read(&self, path: &str) -> Result<Bytes> {
-        self.storage.read(path).await
-    }
-
-    async fn reader(&self, path: &str) -> Result<Box<dyn FileRead>> {
-        self.storage.reader(path).await
-    }
-
-    async fn write(&self, path: &str, bytes: Bytes) -> Result<()> {
-        Ok(self.put(path, &bytes)?)
-    }
-
-    async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
-        Ok(Box::new(WaitingWriter {
-            file: Some(self.storage.create(path)?),
-            owner: self.clone(),
-        }))
-    }
-
-    async fn delete(&self, path: &str) -> Result<()> {
-        self.storage.delete(path).await
-    }
-
-    async fn delete_prefix(&self, path: &str) -> Result<()> {
-        self.storage.delete_prefix(path).await
-    }
-
-    async fn delete_stream(&self, paths: BoxStream<'static, String>) -> Result<()> {
-        self.storage.delete_stream(paths).await
-    }
-
-    fn new_input(&self, path: &str) -> Result<InputFile> {
-        Ok(InputFile::new(Arc::new(self.clone()), path.to_owned()))
-    }
-
-    fn new_output(&self, path: &str) -> Result<OutputFile> {
-        Ok(OutputFile::new(Arc::new(self.clone()), path.to_owned()))
-    }
-}
-
-struct WaitingWriter {
-    file: Option<UnsealedFile>,
-    owner: SealTogether,
-}
-
-#[async_trait]
-impl FileWrite for WaitingWriter {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let file = self.file.as_mut().ok_or_else(closed)?;
-        let path = file.path.clone();
-        Ok(file.write_all(&bytes).map_err(PathError::at("write", &path))?)
-    }
-
-    async fn close(&mut self) -> Result<()> {
-        let file = self.file.take().ok_or_else(closed)?;
-        self.owner.lock().push(file);
-        Ok(())
     }
 }

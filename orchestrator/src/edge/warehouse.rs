@@ -1,0 +1,106 @@
+//! Where a process finds the tables: a folder, or a store whose keys are looked up where the project says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use assets::Warehouse;
+use assets::warehouse::S3Keys;
+use async_trait::async_trait;
+use plugins::lakehouse::{Lake, LakeError, S3Credentials};
+use plugins::step::ProjectSettings;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::secrets::look_up;
+
+/// How long keys are used before they are looked up again: those of a session change.
+const KEYS_LAST: Duration = Duration::from_secs(300);
+
+/// What a process needs to know to open the tables. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LakeSettings {
+    /// Where they are.
+    pub warehouse: Warehouse,
+    /// The project's folder: references to secrets start from it.
+    pub root: String,
+    /// The folder of what is to be uploaded.
+    pub spool: String,
+}
+
+impl LakeSettings {
+    /// Those of a project.
+    pub fn of(settings: &ProjectSettings) -> Self {
+        Self {
+            warehouse: settings.warehouse.clone(),
+            root: settings.root.clone(),
+            spool: format!("{}/uploads", settings.state_folder),
+        }
+    }
+
+    /// Opens the tables. Nothing is read, looked up or asked of a store yet.
+    pub fn open(&self) -> Result<Lake, LakeError> {
+        let Some(store) = &self.warehouse.s3 else {
+            return Lake::open(&self.warehouse.url);
+        };
+        let credentials = store.keys.clone().map(|keys| {
+            let root = PathBuf::from(&self.root);
+            Arc::new(DeclaredKeys {
+                keys,
+                root,
+                known: Mutex::default(),
+            }) as Arc<dyn S3Credentials>
+        });
+        Lake::connect(&self.warehouse.url, store, credentials, Path::new(&self.spool))
+    }
+}
+
+/// Opens the tables of a project.
+///
+/// # Errors
+/// As [`LakeSettings::open`].
+pub fn open(settings: &ProjectSettings) -> Result<Lake, LakeError> {
+    LakeSettings::of(settings).open()
+}
+
+/// Id, secret and token, and when they were looked up.
+type Known = (Instant, (String, String, Option<String>));
+
+/// Keys that are looked up where the project says.
+struct DeclaredKeys {
+    keys: S3Keys,
+    root: PathBuf,
+    known: Mutex<Option<Known>>,
+}
+
+impl std::fmt::Debug for DeclaredKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeclaredKeys")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl S3Credentials for DeclaredKeys {
+    async fn look_up(&self) -> Result<(String, String, Option<String>), String> {
+        let mut known = self.known.lock().await;
+        if let Some((at, keys)) = &*known
+            && at.elapsed() < KEYS_LAST
+        {
+            return Ok(keys.clone());
+        }
+        let value = async |reference| match look_up(reference, &self.root).await {
+            Ok(secret) => Ok(secret.value().to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let token = match &self.keys.session_token {
+            Some(token) => Some(value(token).await?),
+            None => None,
+        };
+        let keys = (value(&self.keys.id).await?, value(&self.keys.secret).await?, token);
+        *known = Some((Instant::now(), keys.clone()));
+        Ok(keys)
+    }
+}
