@@ -27,6 +27,12 @@ def main():
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     load_extensions(connection)
+    if store := figures.store():
+        scheme, _, endpoint = store["endpoint"].partition("://")
+        connection.execute(
+            f"CREATE SECRET (TYPE s3, KEY_ID '{store['key']}', SECRET '{store['secret']}', REGION '{store['region']}', "
+            f"ENDPOINT '{endpoint}', URL_STYLE 'path', USE_SSL {scheme == 'https'})"
+        )
     tables = {}
     for layer, name, location in figures.pointers(state_db):
         path = location.removeprefix("file://").replace("'", "''")

@@ -4,10 +4,21 @@ Each reader works in an SQL of its own. A dialect says how that SQL spells the f
 """
 
 import json
+import os
 import sqlite3
 import sys
 
 CATALOG = "millpond"
+
+
+def store():
+    """The S3-compatible store of MILLPOND_S3 ("ENDPOINT REGION BUCKET ACCESS_KEY SECRET_KEY …"), or None for tables on disk."""
+    told = os.environ.get("MILLPOND_S3")
+    if told is None:
+        return None
+    endpoint, region, _bucket, key, secret = told.split()[:5]
+    return {"endpoint": endpoint, "region": region, "key": key, "secret": secret}
+
 
 # How many snapshots of a table are read, row by row: the first, the last, and some between.
 SNAPSHOTS_READ = 4

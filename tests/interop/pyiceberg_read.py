@@ -27,7 +27,16 @@ def one_partition(table, rows):
 
 def main():
     state_db, warehouse = figures.arguments("STATE_DB", "WAREHOUSE")
-    catalog = SqlCatalog(figures.CATALOG, uri=f"sqlite:///{state_db}", warehouse=warehouse, init_catalog_tables="false")
+    store = figures.store()
+    options = {} if store is None else {
+        "s3.endpoint": store["endpoint"],
+        "s3.region": store["region"],
+        "s3.access-key-id": store["key"],
+        "s3.secret-access-key": store["secret"],
+    }
+    catalog = SqlCatalog(
+        figures.CATALOG, uri=f"sqlite:///{state_db}", warehouse=warehouse, init_catalog_tables="false", **options
+    )
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     tables = {}

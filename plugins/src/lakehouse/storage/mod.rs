@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `local` | a folder: temporary name, sync, link, folder sync |
 //! | `objects` | a bucket: written to this machine first, uploaded whole or in parts, looked at again |
+//! | `small_files` | a bucket that is asked for a small file once |
 //! | `seal_together` | the files of one commit, sealed at its end |
 //!
 //! The Iceberg library reaches the same files through its own [`iceberg::io::Storage`] trait. A path is what follows `file://` or
@@ -17,6 +18,7 @@
 mod local;
 mod objects;
 mod seal_together;
+mod small_files;
 
 pub use local::{LocalStorage, LocalStorageFactory};
 pub use objects::{ObjectStorage, S3Credentials, S3Error};
@@ -142,7 +144,7 @@ impl LakeStorage {
     pub(crate) fn object_store(&self) -> Option<(String, Arc<dyn ObjectStore>)> {
         match self {
             Self::Local(_) => None,
-            Self::Objects(storage) => Some((storage.root(), storage.store())),
+            Self::Objects(storage) => Some((storage.root(), storage.small_files())),
         }
     }
 

@@ -28,6 +28,7 @@ use object_store::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::small_files::{SMALL_BYTES, SmallFiles};
 use super::{ListedFile, PathError, UnsealedFile, closed, unreachable};
 
 /// Larger files are uploaded in parts of this size. The smallest that a store takes is 5 MiB, and 10,000 are the most.
@@ -62,6 +63,9 @@ pub struct ObjectStorage {
     /// The trait wants a form to write down, which nobody uses.
     #[serde(skip)]
     store: Option<Arc<dyn ObjectStore>>,
+    /// The same for reading data files.
+    #[serde(skip)]
+    small_files: Option<Arc<SmallFiles>>,
     #[serde(skip)]
     spool: PathBuf,
 }
@@ -151,10 +155,11 @@ impl ObjectStorage {
         if let Some(credentials) = credentials {
             builder = builder.with_credentials(Arc::new(Keys(credentials)) as AwsCredentialProvider);
         }
-        let store = builder.build().map_err(|error| wrong(error.to_string()))?;
+        let store: Arc<dyn ObjectStore> = Arc::new(builder.build().map_err(|error| wrong(error.to_string()))?);
         Ok(Self {
             bucket: bucket.to_owned(),
-            store: Some(Arc::new(store)),
+            small_files: Some(Arc::new(SmallFiles::over(Arc::clone(&store)))),
+            store: Some(store),
             spool: spool.to_owned(),
         })
     }
@@ -164,8 +169,14 @@ impl ObjectStorage {
         format!("s3://{}", self.bucket)
     }
 
-    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
+    fn store(&self) -> Arc<dyn ObjectStore> {
         let store = self.store.as_ref();
+        Arc::clone(store.expect("a storage is made by connecting; its written form is never read"))
+    }
+
+    /// The store for reading data files.
+    pub(super) fn small_files(&self) -> Arc<SmallFiles> {
+        let store = self.small_files.as_ref();
         Arc::clone(store.expect("a storage is made by connecting; its written form is never read"))
     }
 
@@ -211,8 +222,10 @@ impl ObjectStorage {
     async fn upload(&self, file: UnsealedFile) -> std::result::Result<(), PathError> {
         let location = file.path.to_string_lossy().into_owned();
         let (key, bytes, store) = (self.key(&location)?, file.written, self.store());
+        let mut small = None;
         if bytes <= PART_BYTES {
             let (_, whole) = part(file, 0, bytes).await?;
+            small = (bytes <= SMALL_BYTES).then(|| whole.clone());
             let sent = store.put(&key, PutPayload::from_bytes(whole)).await;
             sent.map_err(|error| asked("write", &location, error))?;
         } else {
@@ -224,6 +237,12 @@ impl ObjectStorage {
             Err(error) => return Err(asked("look for", &location, error)),
         };
         if kept == Some(bytes) {
+            if let Some(whole) = small
+                && location.ends_with(".parquet")
+            {
+                // Checks read what was staged just now.
+                self.small_files().keep(&key, whole);
+            }
             return Ok(());
         }
         let has = kept.map_or_else(|| "nothing".to_owned(), |kept| kept.to_string());
@@ -433,7 +452,7 @@ impl Storage for ObjectStorage {
         Ok(Box::new(RangeReader {
             key: self.key(path)?,
             location: path.to_owned(),
-            store: self.store(),
+            store: self.small_files(),
         }))
     }
 
