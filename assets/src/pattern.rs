@@ -80,6 +80,36 @@ pub fn segments(pattern: &str) -> Result<Vec<Segment>, String> {
     }
 }
 
+/// Whether a path or pattern is about objects of an S3-compatible store: `s3://bucket/…`.
+pub fn is_object(path: &str) -> bool {
+    path.starts_with("s3://")
+}
+
+/// The bucket of a location of objects, and what is said of names in it; `None` if there is no bucket.
+pub fn bucket_and_key(location: &str) -> Option<(&str, &str)> {
+    let (bucket, within) = location.strip_prefix("s3://")?.split_once('/')?;
+    (!bucket.is_empty()).then_some((bucket, within))
+}
+
+/// Whether a pattern of files or objects can be used.
+///
+/// # Errors
+/// What is wrong with it, as a lowercase fragment.
+pub fn check(pattern: &str) -> Result<(), String> {
+    if !is_object(pattern) {
+        return segments(pattern).map(drop);
+    }
+    match bucket_and_key(pattern) {
+        Some((bucket, within)) if !within.is_empty() => {
+            if bucket.contains(['*', '?', '[', '{']) {
+                return Err("a bucket is named without wildcards".to_owned());
+            }
+            segments(within).map(drop)
+        }
+        _ => Err("it names no object: write `s3://bucket/folder/*.csv`".to_owned()),
+    }
+}
+
 fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
     let mut rest = text;

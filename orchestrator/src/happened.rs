@@ -263,6 +263,21 @@ pub fn words(event: &Event) -> Told {
                 crate::figures::bytes(*bytes)
             ),
         ),
+        Event::FilesCompacted {
+            table,
+            files,
+            into,
+            bytes,
+            by,
+        } => told(
+            Info,
+            Some(table),
+            format!(
+                "{table}: {} became {into} ({}), with the same rows; asked for by {by}",
+                count(*files, "small file", "small files"),
+                crate::figures::bytes(*bytes)
+            ),
+        ),
         Event::RolledBack { asset, rollback } => {
             let because = rollback
                 .note

@@ -20,6 +20,9 @@ pub struct GcBody {
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
+    /// Leave small files as they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_compaction: bool,
     /// How many seconds a version is kept after another one took its place; as `[maintenance]` says if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_seconds: Option<u64>,
@@ -56,6 +59,14 @@ pub struct TendedTable {
     pub orphans: u64,
     /// Their bytes.
     pub orphan_bytes: u64,
+    /// Small files that became few.
+    pub compacted: u64,
+    /// How many they became; unknown where nothing was done.
+    pub compacted_into: u64,
+    /// Bytes of the small files.
+    pub compacted_bytes: u64,
+    /// Why small files were left as they are, if there were any.
+    pub not_compacted: Option<String>,
     /// Files that could not be removed, and why.
     pub failed: Vec<String>,
     /// Why the table could not be judged, if it could not: nothing of it was removed.
@@ -83,6 +94,10 @@ impl TendedTable {
             bytes: 0,
             orphans: 0,
             orphan_bytes: 0,
+            compacted: 0,
+            compacted_into: 0,
+            compacted_bytes: 0,
+            not_compacted: None,
             failed: Vec::new(),
             error: None,
         }

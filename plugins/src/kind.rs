@@ -21,6 +21,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use crate::formats::Objects;
 use crate::step::ProjectSettings;
 use crate::step_run::StepContext;
 
@@ -120,6 +121,8 @@ pub struct ObserveContext<'a> {
     pub asset: &'a Asset,
     /// The project.
     pub project: &'a ProjectSettings,
+    /// How objects are reached.
+    pub objects: &'a Objects,
     /// What was seen the last time: a file of the same size and time need not be read again.
     pub previous: Option<&'a Observation>,
 }

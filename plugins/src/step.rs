@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use assets::outcome::{Failure, Observation, Staged, TablePointer};
+use assets::warehouse::S3Store;
 use assets::{Asset, AssetKey, PartitionKey, Warehouse};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,6 +108,8 @@ pub struct ProjectSettings {
     pub state_folder: String,
     /// Where its tables are: `file:///…/lake` or `s3://bucket/prefix`, and how the store is reached.
     pub warehouse: Warehouse,
+    /// How objects are reached that raw files are read from.
+    pub s3: S3Store,
     /// IANA name of the default time zone.
     pub timezone: String,
     /// `[params]`: bound as query parameters `$name`.

@@ -204,6 +204,19 @@ pub enum Event {
         /// Who asked, for the record.
         by: String,
     },
+    /// Small files of a table became few, by the `PointerMoved` before. Its rows are the same.
+    FilesCompacted {
+        /// The table.
+        table: AssetKey,
+        /// How many files.
+        files: u64,
+        /// How many they became.
+        into: u64,
+        /// Bytes of the files that they became.
+        bytes: u64,
+        /// Who asked, for the record.
+        by: String,
+    },
     /// A table was taken back to what it was: its pointer moves in the same transaction, and what becomes of each partition that
     /// changes by it is told by the `PartitionRolledBack`s that follow.
     RolledBack {

@@ -28,8 +28,8 @@ pub(super) static LAKEHOUSE: TableSpec = TableSpec {
     ],
 };
 
-static S3: TableSpec = TableSpec {
-    name: "lakehouse.s3",
+pub(super) static S3: TableSpec = TableSpec {
+    name: "store of objects",
     doc: "How an S3-compatible store is reached: AWS, Garage, Ceph and the like.",
     fields: &[
         FieldSpec::optional(
@@ -120,6 +120,11 @@ pub(super) fn read_lakehouse(root: &TableReader<'_>) -> Warehouse {
             folder(warehouse.value)
         }
     }
+}
+
+/// Reads how the store of raw files is reached; `None` if the project does not say.
+pub(super) fn read_sources(root: &TableReader<'_>) -> Option<S3Store> {
+    root.table("s3").map(|s3| read_store(&s3))
 }
 
 fn folder(path: &str) -> Warehouse {

@@ -56,6 +56,16 @@ pub(super) static MAINTENANCE: TableSpec = TableSpec {
             "So many of the newest versions of each table are kept however old they are; 10 if left out.",
         ),
         FieldSpec::optional(
+            "small_file",
+            FieldType::ByteSize,
+            "Files smaller than this are small; `8 MB` if left out.",
+        ),
+        FieldSpec::optional(
+            "compact_files",
+            FieldType::IntegerWithin(0, 1_000_000),
+            "A partition with at least so many small files gets few large ones with the same rows; 8 if left out, 0 for never.",
+        ),
+        FieldSpec::optional(
             "cron",
             FieldType::STRINGS,
             "When, in the project's time zone: off the busy hours. `30 3 * * *` if left out.",
@@ -75,6 +85,10 @@ pub struct Maintenance {
     pub keep_seconds: u64,
     /// So many of the newest are kept in any case.
     pub keep_snapshots: u32,
+    /// Files smaller than this are small, in bytes.
+    pub small_file_bytes: u64,
+    /// A partition with at least so many small files is compacted; 0 is never.
+    pub compact_files: u32,
     /// When a daemon removes older ones; `None`: only when it is asked to.
     pub timetable: Option<Timetable>,
 }
@@ -84,6 +98,8 @@ impl Default for Maintenance {
         Self {
             keep_seconds: 30 * 24 * 3600,
             keep_snapshots: 10,
+            small_file_bytes: 8_000_000,
+            compact_files: 8,
             timetable: None,
         }
     }
@@ -162,6 +178,18 @@ pub(super) fn read_maintenance(root: &TableReader<'_>, zone: &str, sources: &Sou
     }
     if let Some(number) = table.integer("keep_snapshots") {
         maintenance.keep_snapshots = u32::try_from(number.value).unwrap_or(u32::MAX);
+    }
+    if let Some(bytes) = table.byte_size("small_file") {
+        maintenance.small_file_bytes = bytes.value;
+    }
+    if let Some(number) = table.integer("compact_files") {
+        maintenance.compact_files = u32::try_from(number.value).unwrap_or(u32::MAX);
+        if number.value == 1 {
+            table.invalid(
+                "compact_files",
+                "one file cannot become fewer: say 2 or more, or 0 for never",
+            );
+        }
     }
     let crons = if table.has("cron") {
         read_crons(&table, "cron", sources)

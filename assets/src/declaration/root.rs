@@ -1,7 +1,7 @@
 //! What a whole file may hold.
 
 use super::alerts::ALERT;
-use super::lakehouse::LAKEHOUSE;
+use super::lakehouse::{LAKEHOUSE, S3};
 use super::openlineage::OPENLINEAGE;
 use super::operations::{DAEMON, MAINTENANCE, RETENTION};
 use super::partitions::PARTITIONS;
@@ -31,6 +31,11 @@ pub(crate) static PROJECT_FILE: TableSpec = TableSpec {
     fields: &[
         FieldSpec::required("project", FieldType::Table(&PROJECT), "The project itself."),
         FieldSpec::optional("lakehouse", FieldType::Table(&LAKEHOUSE), "Where its tables are kept."),
+        FieldSpec::optional(
+            "s3",
+            FieldType::Table(&S3),
+            "How the store of raw files at `s3://` is reached; as that of the tables if left out.",
+        ),
         FieldSpec::optional(
             "execution",
             FieldType::Table(&EXECUTION),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::lakehouse::read_lakehouse;
+use super::lakehouse::{read_lakehouse, read_sources};
 use super::openlineage::read_openlineage;
 use super::operations::{Daemon, Maintenance, Retention, read_daemon, read_maintenance, read_retention};
 use crate::diagnostic::{Code, Diagnostic, closest};
@@ -15,7 +15,7 @@ use crate::span::{Sources, Spanned};
 use crate::sql::STEP_PARAMETERS;
 use crate::step_rules::StepRules;
 use crate::table::{FieldSpec, FieldType, TableReader, TableSpec, bad_name};
-use crate::warehouse::Warehouse;
+use crate::warehouse::{S3Store, Warehouse};
 
 use super::step_rules::{Pools, RETRY, read_defaults, read_pools};
 
@@ -90,6 +90,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) timezone: String,
     pub(crate) warehouse: Warehouse,
+    pub(crate) s3: Option<S3Store>,
     pub(crate) execution: Execution,
     pub(crate) pools: Pools,
     pub(crate) daemon: Daemon,
@@ -118,6 +119,7 @@ pub(crate) fn read_settings(root: &TableReader<'_>, sources: &Sources) -> Settin
         maintenance: read_maintenance(root, &timezone, sources),
         timezone,
         warehouse: read_lakehouse(root),
+        s3: read_sources(root),
         execution: execution.unwrap_or_default(),
         pools: read_pools(root),
         daemon: read_daemon(root),

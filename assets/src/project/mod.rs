@@ -24,7 +24,7 @@ use crate::schedule::Schedule;
 use crate::sensor::Sensor;
 use crate::span::Sources;
 use crate::step_rules::Pool;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{S3Store, Warehouse};
 
 pub use crate::declaration::{Daemon, Execution, Maintenance, Retention};
 
@@ -43,6 +43,8 @@ pub struct Project {
     pub timezone: String,
     /// Where its tables are kept, as declared.
     pub warehouse: Warehouse,
+    /// How the store of raw files is reached, if it is said: that of the tables otherwise.
+    pub s3: Option<S3Store>,
     /// What its steps may use of the machine.
     pub execution: Execution,
     /// Its pools, by name.

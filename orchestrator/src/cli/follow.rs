@@ -188,6 +188,7 @@ impl<'a> Follower<'a> {
             Event::AliasMoved { .. } => true,
             Event::PointerMoved { .. }
             | Event::SnapshotsExpired { .. }
+            | Event::FilesCompacted { .. }
             | Event::RolledBack { .. }
             | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }

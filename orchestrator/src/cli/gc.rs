@@ -13,7 +13,7 @@ use crate::edge::folder::StateFolder;
 use crate::edge::maintenance::{MaintenanceError, tend};
 use crate::wire::{GcAnswer, GcBody, TendedTable};
 
-/// Remove versions of tables that nobody needs any more, and files that nothing refers to.
+/// Make few files of many small ones; remove versions of tables that nobody needs any more, and files that nothing refers to.
 ///
 /// What goes can no longer be read with `query --as-of`. The current version stays, and so does what attempts under way, versions
 /// of models, tags and branches need. A table of which anything cannot be read is left as it is.
@@ -24,6 +24,9 @@ pub struct Gc {
     /// Only say what would go, and what is kept by whom.
     #[arg(long, short = 'n')]
     dry_run: bool,
+    /// Leave small files as they are.
+    #[arg(long)]
+    no_compaction: bool,
     /// How long a version is kept after another one took its place: `30 d`, or 0; as [maintenance] says, or 30 days, by default.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     keep: Option<u64>,
@@ -45,6 +48,7 @@ impl Gc {
         let body = GcBody {
             selection: self.selection,
             dry_run: self.dry_run,
+            no_compaction: self.no_compaction,
             keep_seconds: self.keep,
             keep_snapshots: self.keep_snapshots,
         };
@@ -94,6 +98,20 @@ fn say(answer: &GcAnswer, terminal: &Terminal) {
         files += table.files + table.orphans;
         free += table.bytes + table.orphan_bytes;
         let mut parts = Vec::new();
+        if table.compacted > 0 {
+            let small = count(table.compacted, "small file", "small files");
+            parts.push(match answer.dry_run {
+                true => format!("{small} would become few ({})", bytes(table.compacted_bytes)),
+                false => format!(
+                    "{small} became {} ({})",
+                    table.compacted_into,
+                    bytes(table.compacted_bytes)
+                ),
+            });
+        }
+        if let Some(why) = &table.not_compacted {
+            parts.push(format!("small files stay: {why}"));
+        }
         if table.expired > 0 {
             parts.push(format!(
                 "{} of {} {would}, with {} ({})",

@@ -296,6 +296,21 @@ pub enum TableChangeKind {
     Rollback(PreparedRollback),
     /// It is rid of snapshots that nobody needs.
     Expiry(PreparedExpiry),
+    /// Small files of it become few.
+    Compaction(PreparedCompaction),
+}
+
+/// Small files that become few, with the same rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedCompaction {
+    /// How many files.
+    pub files: u64,
+    /// How many they become.
+    pub into: u64,
+    /// Bytes of the files that they become.
+    pub bytes: u64,
+    /// Who asked, for the record.
+    pub by: String,
 }
 
 /// Snapshots that go, with the files that only they needed.

@@ -1,4 +1,4 @@
-//! Ridding tables of versions that nobody needs any more, and of files that nothing refers to.
+//! Tending tables: few files of many small ones (`compaction`), no versions that nobody needs any more, no files that nothing refers to.
 //!
 //! ```text
 //! pointers, pins ─► plan of each table ─► metadata without them ─► the driver moves the pointer ─► files removed
@@ -13,13 +13,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use assets::AssetKey;
 use assets::outcome::TablePointer;
 use assets::selection::Selection;
-use plugins::lakehouse::{KeptSnapshots, LakeError, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove};
+use plugins::lakehouse::{
+    CompactionRule, KeptSnapshots, LakeError, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
+};
 use state::event::{Micros, PinnedVersion};
 use state::sqlite::queries::attempts::{attempt, open_attempts};
 use state::sqlite::queries::models::{models, versions};
 use state::sqlite::{StateError, Store};
 use tokio::task::JoinHandle;
 
+use super::compaction::compact_table;
 use super::driver::quarantine_table;
 use super::engine::{EngineHandle, RequestError};
 use super::ticker::sleep_until;
@@ -30,7 +33,7 @@ use crate::wire::{GcAnswer, GcBody, HeldSnapshot, TendedTable};
 /// Files that nothing refers to are left alone for so long: a step may be about to publish them.
 const ORPHAN_AGE: Micros = 24 * 3_600_000_000;
 /// How often a table that moves on meanwhile is planned anew.
-const TRIES: usize = 3;
+pub(super) const TRIES: usize = 3;
 /// Rows of a page of the registry.
 const PAGE: usize = 200;
 /// How long after a failure the daemon waits before it looks at its timetable again.
@@ -71,6 +74,10 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
     let now = clock::now();
     let since = now - Micros::try_from(keep_seconds).unwrap_or(Micros::MAX / 2_000_000) * 1_000_000;
     let since = pins.earliest.map_or(since, |earliest| since.min(earliest));
+    let rule = (!body.no_compaction && kept.compact_files > 0).then(|| CompactionRule {
+        small_bytes: kept.small_file_bytes,
+        least_files: kept.compact_files as usize,
+    });
     let mut answer = GcAnswer {
         dry_run: body.dry_run,
         tables: Vec::new(),
@@ -82,7 +89,14 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
             pinned: pins.snapshots.get(&table).cloned().unwrap_or_default(),
         };
         let mut told = TendedTable::of(&table);
-        match tend_table(engine, &table, &kept, &pins, now, body.dry_run, by, &mut told).await {
+        let mut tended = Ok(());
+        if let Some(rule) = &rule {
+            tended = compact_table(engine, &table, rule, now / 1000, body.dry_run, by, &mut told).await;
+        }
+        if tended.is_ok() {
+            tended = tend_table(engine, &table, &kept, &pins, now, body.dry_run, by, &mut told).await;
+        }
+        match tended {
             Ok(()) => {}
             Err(Untended::Stopping) => return Err(RequestError::Stopping.into()),
             Err(Untended::Lake(error)) => {
@@ -95,7 +109,8 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
     Ok(answer)
 }
 
-enum Untended {
+/// Why a table was not tended.
+pub(super) enum Untended {
     Lake(LakeError),
     Stopping,
 }
@@ -192,7 +207,7 @@ async fn tend_table(
     Ok(())
 }
 
-async fn pointer(engine: &EngineHandle, key: &AssetKey) -> Result<Option<TablePointer>, Untended> {
+pub(super) async fn pointer(engine: &EngineHandle, key: &AssetKey) -> Result<Option<TablePointer>, Untended> {
     let key = key.clone();
     engine
         .driver()
@@ -322,10 +337,11 @@ async fn keep(engine: EngineHandle) {
                 let sum = |of: fn(&TendedTable) -> u64| answer.tables.iter().map(of).sum::<u64>();
                 tracing::info!(
                     tables = answer.tables.len(),
+                    compacted = sum(|table| table.compacted),
                     snapshots = sum(|table| table.expired),
                     files = sum(|table| table.files + table.orphans),
                     bytes = sum(|table| table.bytes + table.orphan_bytes),
-                    "old versions of tables were removed"
+                    "tables were tended"
                 );
             }
             Err(MaintenanceError::Request(RequestError::Stopping)) => return,

@@ -24,7 +24,7 @@
 //! | `reserve` | space that is kept for a full disk |
 //! | `replay` | makes what was published again, to compare |
 //! | `retention` | when what is too old is removed |
-//! | `maintenance` | when versions of tables that nobody needs are |
+//! | `maintenance`, `compaction` | when versions of tables that nobody needs are; few files of many |
 //! | `log`, `kept_lines` | the program's own log, and the newest of its lines |
 //! | `backup` | one file with the state of a moment |
 //! | `fsck` | is everything still what it says |
@@ -37,6 +37,7 @@ pub mod alerts;
 pub mod backup;
 pub mod clock;
 mod committer;
+mod compaction;
 pub mod console;
 pub mod definitions;
 pub mod disk;

@@ -110,8 +110,9 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
         state_folder: folder.path().to_string_lossy().into_owned(),
         warehouse: Warehouse {
             url: warehouse_url(root, &project.warehouse.url),
-            s3: project.warehouse.s3,
+            s3: project.warehouse.s3.clone(),
         },
+        s3: project.s3.or_else(|| project.warehouse.s3.clone()).unwrap_or_default(),
         timezone: project.timezone.clone(),
         params: project.params.clone(),
     };

@@ -22,6 +22,7 @@ use super::opened::OpenedProject;
 use super::order::order;
 use super::processes::Processes;
 use super::queried::Scratch;
+use super::warehouse::LakeSettings;
 use crate::core::StartAttempt;
 
 /// Rows of either side alone that are shown.
@@ -99,6 +100,7 @@ pub async fn replay(
     let environment = StepEnvironment {
         kinds: KindSet::all(),
         lake: lake.clone(),
+        objects: LakeSettings::of(&project.settings).objects(),
         clock: clock::clock(),
         cancel: Cancellation::new(),
         reports,

@@ -1,12 +1,13 @@
-//! Where a process finds the tables: a folder, or a store whose keys are looked up where the project says.
+//! Where a process finds the tables, and raw files that are objects: a folder, or a store whose keys are looked up where the project says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use assets::Warehouse;
-use assets::warehouse::S3Keys;
+use assets::warehouse::{S3Keys, S3Store};
 use async_trait::async_trait;
+use plugins::formats::Objects;
 use plugins::lakehouse::{Lake, LakeError, S3Credentials};
 use plugins::step::ProjectSettings;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,10 @@ pub struct LakeSettings {
     pub root: String,
     /// The folder of what is to be uploaded.
     pub spool: String,
+    /// How the store of raw files is reached.
+    pub sources: S3Store,
+    /// The folder of copies of raw files.
+    pub copies: String,
 }
 
 impl LakeSettings {
@@ -36,6 +41,8 @@ impl LakeSettings {
             warehouse: settings.warehouse.clone(),
             root: settings.root.clone(),
             spool: format!("{}/uploads", settings.state_folder),
+            sources: settings.s3.clone(),
+            copies: format!("{}/objects", settings.state_folder),
         }
     }
 
@@ -44,15 +51,28 @@ impl LakeSettings {
         let Some(store) = &self.warehouse.s3 else {
             return Lake::open(&self.warehouse.url);
         };
-        let credentials = store.keys.clone().map(|keys| {
+        let credentials = self.keys_of(store);
+        Lake::connect(&self.warehouse.url, store, credentials, Path::new(&self.spool))
+    }
+
+    /// How raw files that are objects are reached. Must be called inside a tokio runtime.
+    pub fn objects(&self) -> Objects {
+        Objects::new(
+            self.sources.clone(),
+            self.keys_of(&self.sources),
+            Path::new(&self.copies),
+        )
+    }
+
+    fn keys_of(&self, store: &S3Store) -> Option<Arc<dyn S3Credentials>> {
+        store.keys.clone().map(|keys| {
             let root = PathBuf::from(&self.root);
             Arc::new(DeclaredKeys {
                 keys,
                 root,
                 known: Mutex::default(),
             }) as Arc<dyn S3Credentials>
-        });
-        Lake::connect(&self.warehouse.url, store, credentials, Path::new(&self.spool))
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assets::outcome::{Failure, FailureClass};
+use plugins::formats::Objects;
 use plugins::kind::{KindSet, ObserveContext};
 use plugins::lakehouse::Lake;
 use plugins::query::{changed_rows, first_rows};
@@ -86,10 +87,12 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
     let mut orders = listen()?;
     let output = pipe::Sender::from_owned_fd(own(&io::stdout())?.into())?;
     let lake = settings.lake.open().map_err(io::Error::other)?;
+    let objects = settings.lake.objects();
     let (say, said) = mpsc::unbounded_channel();
     let speaker = tokio::spawn(speak(said, output));
     let worker = Worker {
         lake,
+        objects,
         say,
         current: Arc::default(),
     };
@@ -102,11 +105,12 @@ async fn serve(settings: WorkerSettings) -> io::Result<()> {
                 project,
                 previous,
             } => {
-                let say = worker.say.clone();
+                let (say, objects) = (worker.say.clone(), worker.objects.clone());
                 tokio::spawn(async move {
                     let context = ObserveContext {
                         asset: &asset,
                         project: &project,
+                        objects: &objects,
                         previous: previous.as_ref(),
                     };
                     let result = match KindSet::all().get(&asset.kind) {
@@ -175,6 +179,7 @@ fn listen() -> io::Result<mpsc::UnboundedReceiver<ToWorker>> {
 
 struct Worker {
     lake: Lake,
+    objects: Objects,
     say: mpsc::UnboundedSender<Sentence>,
     current: Arc<Mutex<Option<Current>>>,
 }
@@ -202,6 +207,7 @@ impl Worker {
         let environment = StepEnvironment {
             kinds: KindSet::all(),
             lake: self.lake.clone(),
+            objects: self.objects.clone(),
             clock: clock::clock(),
             cancel,
             reports,

@@ -3,14 +3,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use assets::pattern::{self, Segment};
+use assets::pattern::{self, Segment, is_object};
 
 use super::error::FormatError;
+use super::objects::Objects;
 use super::source::SourceFile;
 
 /// Finds the regular files that match `pattern`, sorted by path.
 ///
-/// The pattern is relative to `root` and knows `*`, `?`, `[a-z]`, `[!a-z]`, `**` (any number of folders) and one
+/// The pattern is relative to `root`, or about objects (`s3://bucket/…`), and knows `*`, `?`, `[a-z]`, `[!a-z]`, `**` (any number of folders) and one
 /// `{partition}`, which captures at least one letter inside one path segment as the partition key text. Names
 /// that begin with a dot match only a pattern that begins with one. `**` does not follow links to folders, so it
 /// cannot go in circles; a relative pattern never leads out of `root`, be it by `..` or by a link.
@@ -18,7 +19,10 @@ use super::source::SourceFile;
 /// # Errors
 /// [`FormatError::NoMatch`] names the nearest folder that exists and what it holds; [`FormatError::Pattern`] says
 /// what is wrong with the pattern; [`FormatError::Io`] names a folder that cannot be listed.
-pub fn discover(root: &Path, pattern: &str) -> Result<Vec<SourceFile>, FormatError> {
+pub fn discover(root: &Path, pattern: &str, objects: &Objects) -> Result<Vec<SourceFile>, FormatError> {
+    if is_object(pattern) {
+        return objects.discover(pattern);
+    }
     let root = &std::path::absolute(root).map_err(|source| FormatError::Io {
         file: ".".to_owned(),
         source,
@@ -67,8 +71,8 @@ pub fn discover(root: &Path, pattern: &str) -> Result<Vec<SourceFile>, FormatErr
 /// # Errors
 /// [`FormatError::Pattern`] says what is wrong with it.
 pub fn check_pattern(pattern: &str) -> Result<(), FormatError> {
-    match pattern::segments(pattern) {
-        Ok(_) => Ok(()),
+    match pattern::check(pattern) {
+        Ok(()) => Ok(()),
         Err(reason) => Err(FormatError::Pattern {
             pattern: pattern.to_owned(),
             reason,

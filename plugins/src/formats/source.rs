@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::error::FormatError;
+use super::objects::Object;
 
 /// A raw file, as it was when it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
     /// The path relative to the project's root, with `/`; absolute where the file lies outside it.
     pub path: String,
-    /// The path to open.
+    /// The path to open; of an object, none.
     pub absolute: PathBuf,
+    /// The object that it is, if it is one of a store.
+    pub(super) object: Option<Object>,
     /// Bytes on disk.
     pub size: u64,
     /// The last modification, in nanoseconds since 1970.
@@ -42,6 +45,7 @@ impl SourceFile {
         SourceFile {
             path,
             absolute,
+            object: None,
             size: stamp.size,
             modified_ns: stamp.modified_ns,
             partition,
@@ -71,7 +75,19 @@ impl SourceFile {
         }
     }
 
-    fn changed(&self, how: impl Into<String>) -> FormatError {
+    /// A file of this machine, as it was when it was observed.
+    pub fn observed(absolute: PathBuf, path: String, size: u64, modified_ns: i64) -> Self {
+        Self {
+            path,
+            absolute,
+            object: None,
+            size,
+            modified_ns,
+            partition: None,
+        }
+    }
+
+    pub(super) fn changed(&self, how: impl Into<String>) -> FormatError {
         FormatError::Changed {
             file: self.path.clone(),
             how: how.into(),
@@ -80,6 +96,9 @@ impl SourceFile {
 
     /// Opens the file when it is still the one that was found.
     pub(super) fn open(&self) -> Result<(File, Stamp), FormatError> {
+        if let Some(object) = &self.object {
+            return object.open(self);
+        }
         // Opening a named pipe would wait for its writer, so the kind of file is asked for first.
         let before = fs::metadata(&self.absolute).map_err(|error| self.gone_or_io(error))?;
         if !before.is_file() {
@@ -98,6 +117,9 @@ impl SourceFile {
 
     /// Fails when the file at the path is no longer the one that was opened.
     pub(super) fn verify(&self, opened: Stamp) -> Result<(), FormatError> {
+        if let Some(object) = &self.object {
+            return object.verify(self);
+        }
         let now = Stamp::of(&fs::metadata(&self.absolute).map_err(|error| self.gone_or_io(error))?);
         if now.identity != opened.identity {
             return Err(self.changed("another file took its place"));
@@ -130,6 +152,14 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    pub(super) fn of_object(size: u64, modified_ns: i64) -> Self {
+        Stamp {
+            size,
+            modified_ns,
+            identity: (0, 0),
+        }
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Stamp {
             size: metadata.len(),

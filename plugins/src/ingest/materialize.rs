@@ -36,7 +36,8 @@ type Rows = mpsc::Sender<Result<RecordBatch, DataFusionError>>;
 pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Failure> {
     let config: IngestConfig = context.config()?;
     let asset = context.asset();
-    let look = Look::of(asset, &context.order().project)?;
+    let objects = context.objects().clone();
+    let look = Look::of(asset, &context.order().project, &objects)?;
     let observed = usable(context.order().observation.as_ref(), asset.partitions.is_some());
     let (observation, inferred) = blocking(move || prepare(&look, observed)).await?;
     tell(context, &observation, &inferred);
@@ -69,7 +70,7 @@ pub(super) async fn materialize(context: &StepContext<'_>) -> Result<Output, Fai
         .iter()
         .filter(feeds)
         .map(|file| Input {
-            source: observed_file(&root, file),
+            source: observed_file(&root, &objects, file),
             sha256: file.sha256.clone(),
             path_key: match &file.partitions {
                 Some(fed) if config.partition_in_path() => fed.first().cloned(),
@@ -133,7 +134,7 @@ fn prepare(look: &Look, observed: Option<Observation>) -> Result<(Observation, I
     let all: Vec<formats::SourceFile> = observation
         .files
         .iter()
-        .map(|file| observed_file(&look.root, file))
+        .map(|file| observed_file(&look.root, &look.objects, file))
         .collect();
     let options = look.config.options(look.config.on_bad_row())?;
     let inferred = infer(&all, &options).map_err(of_format)?;

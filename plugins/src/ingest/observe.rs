@@ -15,12 +15,12 @@ use super::derive::{Derived, columns_of};
 use super::failure::of_format;
 use super::route::{Place, Router, path_key};
 use super::{IngestConfig, blocking};
-use crate::formats::{self, OnBadRow, content_hash, discover, infer, read};
+use crate::formats::{self, Objects, OnBadRow, content_hash, discover, infer, read};
 use crate::kind::ObserveContext;
 use crate::step::ProjectSettings;
 
 pub(super) async fn observe(context: ObserveContext<'_>) -> Result<Observation, Failure> {
-    let look = Look::of(context.asset, context.project)?;
+    let look = Look::of(context.asset, context.project, context.objects)?;
     let previous = context.previous.cloned().unwrap_or_default();
     blocking(move || look.files(&previous)).await
 }
@@ -29,6 +29,7 @@ pub(super) async fn observe(context: ObserveContext<'_>) -> Result<Observation, 
 pub(super) struct Look {
     pub(super) config: IngestConfig,
     pub(super) root: PathBuf,
+    pub(super) objects: Objects,
     pub(super) by: Option<PartitionedBy>,
     /// What decides which rows of a file belong where.
     code: Fingerprint,
@@ -36,11 +37,12 @@ pub(super) struct Look {
 
 impl Look {
     /// The look that an asset needs.
-    pub(super) fn of(asset: &Asset, project: &ProjectSettings) -> Result<Self, Failure> {
+    pub(super) fn of(asset: &Asset, project: &ProjectSettings, objects: &Objects) -> Result<Self, Failure> {
         let partitions = serde_json::to_string(&asset.partitions).expect("a set of partitions has a JSON form");
         Ok(Self {
             config: IngestConfig::of(asset)?,
             root: PathBuf::from(&project.root),
+            objects: objects.clone(),
             by: asset.partitions.clone(),
             code: Fingerprint::of([asset.config.to_string().as_str(), partitions.as_str()]),
         })
@@ -48,7 +50,7 @@ impl Look {
 
     /// All files, by path. Those of the previous look that are still the same are not opened.
     pub(super) fn files(&self, previous: &Observation) -> Result<Observation, Failure> {
-        let found = discover(Path::new(&self.root), &self.config.path).map_err(of_format)?;
+        let found = discover(Path::new(&self.root), &self.config.path, &self.objects).map_err(of_format)?;
         let told = previous
             .files
             .iter()

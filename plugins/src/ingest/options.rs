@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use assets::asset::Asset;
 use assets::outcome::{Failure, FailureClass};
+use assets::pattern::is_object;
 
 use super::IngestConfig;
-use crate::formats::{self, ColumnType, Delimited, Format, MissingColumns, OnBadRow, ReadOptions};
+use crate::formats::{self, ColumnType, Delimited, Format, MissingColumns, Objects, OnBadRow, ReadOptions};
 
 impl IngestConfig {
     /// The configuration of a compiled asset.
@@ -65,14 +66,11 @@ impl IngestConfig {
 }
 
 /// A file to read, as it was when it was observed.
-pub(super) fn observed_file(root: &Path, file: &assets::outcome::SourceFile) -> formats::SourceFile {
+pub(super) fn observed_file(root: &Path, objects: &Objects, file: &assets::outcome::SourceFile) -> formats::SourceFile {
+    if is_object(&file.path) {
+        return objects.observed(&file.path, file.bytes, file.modified_ns);
+    }
     // `join` leaves an absolute path as it is.
     let absolute: PathBuf = root.join(&file.path);
-    formats::SourceFile {
-        path: file.path.clone(),
-        absolute,
-        size: file.bytes,
-        modified_ns: file.modified_ns,
-        partition: None,
-    }
+    formats::SourceFile::observed(absolute, file.path.clone(), file.bytes, file.modified_ns)
 }

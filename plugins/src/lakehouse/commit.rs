@@ -91,6 +91,27 @@ pub async fn prepare_commit(
     now_ms: i64,
     seed: u64,
 ) -> Result<CommitOutcome, LakeError> {
+    prepare(lake, table, base, members, Purpose::Publish, now_ms, seed).await
+}
+
+/// What a snapshot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Rows of steps.
+    Publish,
+    /// The same rows in other files.
+    Compact,
+}
+
+pub(super) async fn prepare(
+    lake: &Lake,
+    table: &AssetKey,
+    base: Option<&TablePointer>,
+    members: &[CommitMember],
+    purpose: Purpose,
+    now_ms: i64,
+    seed: u64,
+) -> Result<CommitOutcome, LakeError> {
     check_members(table, members)?;
     let base_metadata = match base {
         Some(base) => Some(lake.metadata(&base.metadata_location).await?),
@@ -218,8 +239,11 @@ pub async fn prepare_commit(
         .with_manifest_list(names.list.clone())
         .with_schema_id(schema.schema_id())
         .with_summary(Summary {
-            operation: operation(added_files, next.removed_files),
-            additional_properties: properties(&members, &summary, parent.as_ref()),
+            operation: match purpose {
+                Purpose::Publish => operation(added_files, next.removed_files),
+                Purpose::Compact => Operation::Replace,
+            },
+            additional_properties: properties(&members, purpose, &summary, parent.as_ref()),
         })
         .build();
     let metadata = start
@@ -580,6 +604,7 @@ fn operation(added: usize, removed: usize) -> Operation {
 /// Snapshot properties: who, what changed, and the table's totals after it.
 fn properties(
     members: &[&CommitMember],
+    purpose: Purpose,
     summary: &SnapshotSummaryCollector,
     parent: Option<&SnapshotRef>,
 ) -> HashMap<String, String> {
@@ -620,6 +645,9 @@ fn properties(
             let now = base + number(&properties, added).unwrap_or(0) - number(&properties, removed).unwrap_or(0);
             properties.insert(total.to_owned(), now.to_string());
         }
+    }
+    if purpose == Purpose::Compact {
+        return properties;
     }
     properties.insert(TOKEN_PROPERTY.to_owned(), tokens.join(","));
     properties.insert(RUN_PROPERTY.to_owned(), runs.join(","));

@@ -251,7 +251,7 @@ async fn files_of(
 }
 
 /// Which files a merge looked at.
-fn seen(files: &[ManifestEntryRef]) -> Fingerprint {
+pub(super) fn seen(files: &[ManifestEntryRef]) -> Fingerprint {
     let mut paths: Vec<&str> = files.iter().map(|entry| entry.file_path()).collect();
     paths.sort_unstable();
     Fingerprint::of(paths)

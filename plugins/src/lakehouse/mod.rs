@@ -20,6 +20,7 @@
 //! | `contract` | whether columns are those that an asset promises |
 //! | `staging`, `encode`, `data_file` | rows to staged Parquet files and their metrics |
 //! | `commit`, `manifests`, `names` | staged files to a new version of the table |
+//! | `compact` | few large files of many small ones |
 //! | `expire` | snapshots and files that nobody needs any more |
 //! | `history` | snapshots, and rows per partition |
 //! | `merge` | rows by a key into a partition: which files are written anew, with which rows |
@@ -32,6 +33,7 @@
 mod cache;
 mod columns;
 mod commit;
+mod compact;
 mod contract;
 mod data_file;
 mod encode;
@@ -59,6 +61,7 @@ mod verify;
 
 pub use columns::{ColumnFacts, TableColumn, TableFacts, columns, table_facts};
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
+pub use compact::{CompactionGroup, CompactionRule, MOST_GROUPS, compact, plan_compaction, prepare_compaction};
 pub use contract::check_contract;
 pub(crate) use error::is_of_store;
 pub use error::{LakeError, SchemaDifference};
@@ -72,8 +75,8 @@ pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition
 pub use rollback::{ChangedPartition, ROLLED_BACK_PROPERTY, Rollback, RollbackOutcome, prepare_rollback};
 pub use staging::{StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_provider};
 pub use storage::{
-    LakeStorage, ListedFile, LocalStorage, LocalStorageFactory, ObjectStorage, PathError, S3Credentials, S3Error,
-    UnsealedFile,
+    LakeStorage, ListedFile, LocalStorage, LocalStorageFactory, ObjectFile, ObjectStorage, PathError, S3Credentials,
+    S3Error, UnsealedFile,
 };
 pub use table::{LakeTable, ScanOptions};
 pub use tags::{TagChange, TagName, TagNameError, prepare_tag, tagged, tags};

@@ -80,6 +80,17 @@ impl LakeScan {
         })
     }
 
+    /// A scan of a fixed list of files that shows every column, also the one that only tells partitions.
+    pub(crate) fn of_all_columns(lake: Lake, table_schema: SchemaRef, files: ScanFiles) -> Result<Self, LakeError> {
+        let (schema, ids) = schema::query_schema(&table_schema, &[])?;
+        Ok(Self {
+            lake,
+            columns: Arc::new(Columns::new(Arc::clone(&schema), ids)),
+            schema,
+            files,
+        })
+    }
+
     /// All files of the scan.
     pub(crate) async fn entries(&self, table: &AssetKey) -> Result<Vec<ManifestEntryRef>, LakeError> {
         let plan = self.plan(&[]).await?;
@@ -293,10 +304,13 @@ impl TableProvider for LakeScan {
     }
 }
 
-/// Spreads files over at most `partitions` groups, biggest first to the least loaded; DataFusion splits further by bytes.
+/// Spreads files over at most `partitions` groups, biggest first to the least loaded; DataFusion splits further by bytes. A single
+/// group has them in the order in which they come.
 fn groups(lake: &Lake, entries: &[ManifestEntryRef], partitions: usize) -> Result<Vec<FileGroup>, LakeError> {
     let mut by_size: Vec<&ManifestEntryRef> = entries.iter().collect();
-    by_size.sort_by_key(|entry| Reverse(entry.file_size_in_bytes()));
+    if partitions > 1 {
+        by_size.sort_by_key(|entry| Reverse(entry.file_size_in_bytes()));
+    }
     let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); partitions.min(by_size.len())];
     for entry in by_size {
         let lightest = groups

@@ -158,7 +158,7 @@ impl StagingWriter {
                     if by_key.insert(key.clone(), encoders.len()).is_some() {
                         continue;
                     }
-                    let folder = format!("{}={}", partitions.column.column, path_part(key.as_str()));
+                    let folder = partition_folder(&partitions.column.column, key);
                     encoders.push(Encoder::new(Arc::clone(&settings), format!("{base}/{folder}/{token}")));
                 }
             }
@@ -459,7 +459,13 @@ pub(crate) fn count_nans(batch: &RecordBatch, schema: &Schema, counts: &mut BTre
     }
 }
 
-fn partition_json(key: &PartitionKey, column_type: &Type) -> Result<Value, LakeError> {
+/// The folder of a partition's files.
+pub(super) fn partition_folder(column: &str, key: &PartitionKey) -> String {
+    format!("{column}={}", path_part(key.as_str()))
+}
+
+/// A partition's value as it stands in a staged file.
+pub(super) fn partition_json(key: &PartitionKey, column_type: &Type) -> Result<Value, LakeError> {
     let broken = || LakeError::Internal(format!("partition {key} has no value of type {column_type}"));
     let Type::Primitive(primitive) = column_type else {
         return Err(broken());

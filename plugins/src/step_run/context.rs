@@ -17,6 +17,7 @@ use super::parameters::parameters;
 use super::session::scoped;
 use super::{Cancellation, Clock, StepLog, failure};
 use crate::command::ProcessDoor;
+use crate::formats::Objects;
 use crate::lakehouse::{Lake, LakeTable, ScanOptions};
 use crate::query::{QueryError, QuerySession};
 use crate::step::{OrderedInput, OrderedModel, OrderedPartition, StepOrder};
@@ -152,6 +153,11 @@ impl<'a> StepContext<'a> {
     /// Where tables are.
     pub fn lake(&self) -> &Lake {
         &self.shell.environment.lake
+    }
+
+    /// How raw files that are objects are reached.
+    pub fn objects(&self) -> &Objects {
+        &self.shell.environment.objects
     }
 
     /// The log of the step; its lines name the partition.

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Cancellation, Clock};
 use crate::command::ProcessDoor;
+use crate::formats::Objects;
 use crate::kind::KindSet;
 use crate::lakehouse::Lake;
 use crate::step::StepReport;
@@ -17,6 +18,8 @@ pub struct StepEnvironment {
     pub kinds: KindSet,
     /// Tables and their files.
     pub lake: Lake,
+    /// How raw files that are objects are reached.
+    pub objects: Objects,
     /// The time, for log lines.
     pub clock: Clock,
     /// The request to stop this order.

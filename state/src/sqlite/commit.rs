@@ -202,6 +202,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::PartitionRolledBack { .. } => "partition_rolled_back",
         Event::SourceObserved { .. } => "source_observed",
         Event::SnapshotsExpired { .. } => "snapshots_expired",
+        Event::FilesCompacted { .. } => "files_compacted",
         Event::ModelRegistered { .. } => "model_registered",
         Event::AliasMoved { .. } => "alias_moved",
         Event::ScheduleDeclared { .. } => "schedule_declared",

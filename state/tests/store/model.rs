@@ -318,7 +318,7 @@ impl Model {
             } => {
                 self.versions.insert((model, version), staged);
             }
-            Event::SnapshotsExpired { .. } => {}
+            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } => {}
             Event::AliasMoved {
                 model,
                 alias,

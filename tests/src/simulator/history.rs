@@ -259,6 +259,7 @@ impl History {
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }
             | Event::SnapshotsExpired { .. }
+            | Event::FilesCompacted { .. }
             | Event::FreshnessChanged { .. }
             | Event::FreshnessRemoved { .. }
             | Event::AutomationRequested { .. }

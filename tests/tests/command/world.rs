@@ -123,6 +123,7 @@ impl World {
             project: ProjectSettings {
                 root: text(self.folder.path().to_owned()),
                 state_folder: text(self.path("state")),
+                s3: assets::warehouse::S3Store::default(),
                 warehouse: Warehouse {
                     url: self.lake.warehouse().to_owned(),
                     s3: None,
@@ -145,6 +146,7 @@ impl World {
         let clock: Clock = Arc::new(jiff::Timestamp::now);
         let cancel = Cancellation::new();
         let environment = StepEnvironment {
+            objects: plugins::formats::Objects::default(),
             kinds: KindSet::all(),
             lake: self.lake.clone(),
             clock,

@@ -38,7 +38,9 @@ pub(super) static FILES: TableSpec = TableSpec {
 
 pub(super) fn read(table: &TableReader<'_>, _: &Reading<'_>) -> Option<SensorSource> {
     let path = table.string("path")?;
-    if let Some((scheme, _)) = path.value.split_once("://") {
+    if let Some((scheme, _)) = path.value.split_once("://")
+        && scheme != "s3"
+    {
         table.report(
             Diagnostic::new(
                 Code::NotRun,
@@ -46,11 +48,11 @@ pub(super) fn read(table: &TableReader<'_>, _: &Reading<'_>) -> Option<SensorSou
                 path.span,
             )
             .label("read and left out")
-            .help("files of a local folder can be watched; a schedule can look at an object store"),
+            .help("files of a folder can be watched, and objects of a store at `s3://bucket/…`"),
         );
         return None;
     }
-    if let Err(reason) = pattern::segments(path.value) {
+    if let Err(reason) = pattern::check(path.value) {
         table.report(Diagnostic::new(
             Code::BadPattern,
             format!("the pattern cannot be used: {reason}"),

@@ -28,6 +28,7 @@ pub use freshness::{FreshnessNow, freshness_now};
 pub use schedule::schedule_of;
 pub use sensor::{remembered_from, sensor_of, wait_of};
 pub use submit::selected;
+pub use table::about_to_write;
 pub use turn::{Turn, turn};
 
 use state::event::Micros;

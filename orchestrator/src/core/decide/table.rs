@@ -1,10 +1,11 @@
-//! A table that someone changes by hand: taken back to an older snapshot, a snapshot of it named, or rid of those that nobody needs.
+//! A table that someone changes by hand: taken back to an older snapshot, a snapshot of it named, rid of those that
+//! nobody needs, or of its small files.
 //!
 //! A rollback brings partitions back to the materializations that they had, as far as staleness is concerned: what reads them
 //! sees the old data versions again, and is stale or fresh by that. The partitions themselves are left as they are for as long as
 //! they would be made from the same code, rows and files that someone took back: see [`super::super::staleness::Sight`].
 
-use assets::Fingerprint;
+use assets::{AssetKey, Fingerprint};
 use state::event::{Event, Micros, Rollback};
 
 use super::super::effect::{Answer, Decision, Effect, RequestId};
@@ -24,9 +25,13 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
     if world.pointer(&table.table) != table.from.as_ref() {
         return Answer::TableMoved;
     }
-    if let TableChangeKind::Rollback(rollback) = &change.what
-        && let Some(reason) = refused(world, change, rollback)
-    {
+    let refused = match &change.what {
+        TableChangeKind::Rollback(rollback) => refused(world, change, rollback),
+        // A merge that has looked at the small files would be in vain.
+        TableChangeKind::Compaction(_) => about_to_write(world, &table.table),
+        TableChangeKind::Tag | TableChangeKind::Expiry(_) => None,
+    };
+    if let Some(reason) = refused {
         return Answer::Refused { reasons: vec![reason] };
     }
     events.push(Event::PointerMoved {
@@ -44,6 +49,13 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
             bytes: expiry.bytes,
             by: expiry.by.clone(),
         }),
+        TableChangeKind::Compaction(compaction) => events.push(Event::FilesCompacted {
+            table: table.table.clone(),
+            files: compaction.files,
+            into: compaction.into,
+            bytes: compaction.bytes,
+            by: compaction.by.clone(),
+        }),
     }
     Answer::TableChanged
 }
@@ -60,6 +72,11 @@ fn refused(world: &World, change: &TableChange, rollback: &PreparedRollback) -> 
         return Some(format!("{asset} was never materialized"));
     }
     // What a run is about to publish would stand on the rows that are taken back.
+    about_to_write(world, asset)
+}
+
+/// The run that is to make an asset, and what to do about it.
+pub fn about_to_write(world: &World, asset: &AssetKey) -> Option<String> {
     let run = world
         .open_runs()
         .find(|run| run.groups.iter().any(|group| group.asset == *asset && group.open > 0))?;

@@ -191,6 +191,7 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::ModelRegistered { .. }
         | Event::AliasMoved { .. }
         | Event::SnapshotsExpired { .. }
+        | Event::FilesCompacted { .. }
         | Event::ScheduleDeclared { .. }
         | Event::ScheduleRemoved { .. }
         | Event::SchedulePaused { .. }

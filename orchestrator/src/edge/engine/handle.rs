@@ -23,6 +23,7 @@ use super::super::messages::{TableAnswer, TableQuestion};
 use super::super::opened::OpenedProject;
 use super::super::pool::PoolHandle;
 use super::super::sensors::{Looked, SensorsHandle};
+use super::super::warehouse::LakeSettings;
 use crate::core::{Answer, Definitions, Input, SensorLook, SensorSight, selected};
 
 /// Why a request was not accepted.
@@ -364,6 +365,7 @@ pub async fn observe_here(
     kind.observe(plugins::kind::ObserveContext {
         asset,
         project,
+        objects: &LakeSettings::of(project).objects(),
         previous,
     })
     .await

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use assets::outcome::{CheckResult, Failure, FailureClass, Severity};
+use assets::pattern::bucket_and_key;
 use assets::{Asset, AssetKey, AssetPartition};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -247,10 +248,17 @@ impl Story {
             .flat_map(|made| &made.sources)
             .take(MOST_FILES)
             .map(|file| {
-                let path = Path::new(&self.root).join(&file.path);
+                // <https://openlineage.io/docs/spec/naming>: an object is a key in its bucket.
+                let (namespace, name) = match bucket_and_key(&file.path) {
+                    Some((bucket, key)) => (format!("s3://{bucket}"), key.to_owned()),
+                    None => {
+                        let path = Path::new(&self.root).join(&file.path);
+                        ("file".to_owned(), path.to_string_lossy().into_owned())
+                    }
+                };
                 json!({
-                    "namespace": "file",
-                    "name": path.to_string_lossy(),
+                    "namespace": namespace,
+                    "name": name,
                     "facets": facets::facets([("version", Some(facets::version(&file.sha256)))]),
                 })
             });

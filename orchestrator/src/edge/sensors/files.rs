@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assets::PartitionKey;
-use assets::pattern::{self, Segment};
+use assets::pattern::{self, Segment, is_object};
 use assets::sensor::{FileIdentity, FilesSource};
-use plugins::formats::{FormatError, SourceFile, content_hash, discover};
+use plugins::formats::{FormatError, Objects, SourceFile, content_hash, discover};
 use state::sensor::SensorEvent;
 use tokio::sync::{Notify, oneshot};
 
@@ -45,6 +45,7 @@ struct Place {
     below: bool,
     watch: Watch,
     woken: Arc<Notify>,
+    objects: Objects,
 }
 
 /// What is kept of the files from look to look.
@@ -82,7 +83,14 @@ struct Seen {
 
 impl FilesLooker {
     /// Has not looked yet.
-    pub(super) fn new(sensor: &str, source: &FilesSource, root: PathBuf, watch: Watch, woken: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        sensor: &str,
+        source: &FilesSource,
+        root: PathBuf,
+        watch: Watch,
+        woken: Arc<Notify>,
+        objects: Objects,
+    ) -> Self {
         let (folder, below) = folder_of(&source.path, &root);
         let place = Arc::new(Place {
             sensor: sensor.to_owned(),
@@ -91,6 +99,7 @@ impl FilesLooker {
             below,
             watch,
             woken,
+            objects,
         });
         Self {
             rest: Duration::from_secs(source.rescan_seconds),
@@ -154,10 +163,12 @@ impl Files {
     fn look(&mut self, source: &FilesSource) -> Result<Seen, String> {
         // Before the files are listed, so that nothing can change unseen in between.
         let place = Arc::clone(&self.place);
-        place
-            .watch
-            .listen(&place.sensor, &place.folder, place.below, &place.woken);
-        let found = match discover(&place.root, &source.path) {
+        if !is_object(&source.path) {
+            place
+                .watch
+                .listen(&place.sensor, &place.folder, place.below, &place.woken);
+        }
+        let found = match discover(&place.root, &source.path, &place.objects) {
             Ok(found) => found,
             Err(FormatError::NoMatch { .. }) => Vec::new(),
             Err(error) => return Err(error.to_string()),
@@ -261,6 +272,10 @@ impl Files {
 
 /// The folder to watch, and whether what is below it matters too.
 fn folder_of(path: &str, root: &Path) -> (PathBuf, bool) {
+    if is_object(path) {
+        // A store says nothing by itself.
+        return (root.to_owned(), false);
+    }
     let mut folder = if path.starts_with('/') {
         PathBuf::from("/")
     } else {
@@ -279,6 +294,9 @@ fn folder_of(path: &str, root: &Path) -> (PathBuf, bool) {
 
 /// What tells one state of a file from another without reading it.
 fn stamp_of(file: &SourceFile) -> Option<String> {
+    if is_object(&file.path) {
+        return Some(format!("{} {} {}", file.path, file.size, file.modified_ns));
+    }
     let metadata = fs::metadata(&file.absolute).ok()?;
     // Of two looks at one file, both must have seen the same.
     (metadata.len() == file.size).then(|| {

@@ -9,6 +9,7 @@ use assets::{Fingerprint, Sensor};
 use tokio::sync::Notify;
 
 use super::super::engine::EngineHandle;
+use super::super::warehouse::LakeSettings;
 use super::files::FilesLooker;
 use super::task::Known;
 use super::watch::Watch;
@@ -51,13 +52,16 @@ impl Looker {
     pub(super) fn of(sensor: &Sensor, engine: &EngineHandle, watch: &Watch, woken: &Arc<Notify>) -> Self {
         let by_kind = match &sensor.source {
             SensorSource::Files(source) => {
-                let root = engine.settings().root.clone().into();
+                let settings = engine.settings();
+                let objects = LakeSettings::of(&settings).objects();
+                let root = settings.root.into();
                 ByKind::Files(FilesLooker::new(
                     &sensor.name,
                     source,
                     root,
                     watch.clone(),
                     Arc::clone(woken),
+                    objects,
                 ))
             }
             SensorSource::Run(_) => ByKind::Run(0),

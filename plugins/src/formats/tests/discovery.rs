@@ -5,7 +5,9 @@ fn paths(files: &[SourceFile]) -> Vec<&str> {
 }
 
 fn error(landing: &Landing, pattern: &str) -> String {
-    discover(landing.root(), pattern).unwrap_err().to_string()
+    discover(landing.root(), pattern, &Objects::default())
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -52,10 +54,10 @@ fn patterns_find_files_in_order() {
     let absolute = format!("{}/landing/weather/*.csv", landing.root().display());
     let elsewhere = Landing::new();
     assert_eq!(
-        discover(landing.root(), &absolute).unwrap()[0].path,
+        discover(landing.root(), &absolute, &Objects::default()).unwrap()[0].path,
         "landing/weather/weather.csv"
     );
-    let outside = discover(elsewhere.root(), &absolute).unwrap();
+    let outside = discover(elsewhere.root(), &absolute, &Objects::default()).unwrap();
     assert_eq!(
         outside[0].path,
         format!("{}/landing/weather/weather.csv", landing.root().display())

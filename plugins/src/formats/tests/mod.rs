@@ -47,7 +47,7 @@ impl Landing {
     }
 
     fn find(&self, pattern: &str) -> Vec<SourceFile> {
-        discover(self.root(), pattern).unwrap()
+        discover(self.root(), pattern, &Objects::default()).unwrap()
     }
 
     fn one(&self, name: &str) -> SourceFile {

@@ -21,7 +21,7 @@ mod seal_together;
 mod small_files;
 
 pub use local::{LocalStorage, LocalStorageFactory};
-pub use objects::{ObjectStorage, S3Credentials, S3Error};
+pub use objects::{ObjectFile, ObjectStorage, S3Credentials, S3Error};
 
 pub(crate) use local::local_path;
 pub(crate) use objects::{is_of_store, of_store, refused};

@@ -24,7 +24,8 @@ use iceberg::io::{FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Stor
 use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
 use object_store::path::Path as Key;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
+    BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
+    RetryConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,19 @@ pub trait S3Credentials: std::fmt::Debug + Send + Sync {
 pub struct S3Error {
     location: String,
     reason: String,
+}
+
+/// An object that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFile {
+    /// `s3://bucket/key`.
+    pub url: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written; stores tell it to the second, or closer.
+    pub written: std::time::SystemTime,
+    /// What changes whenever its bytes do; empty where the store does not tell.
+    pub tag: String,
 }
 
 /// A bucket as an Iceberg storage. Clones share the connections.
@@ -331,6 +345,63 @@ impl ObjectStorage {
                     _ => Ok((bytes, end.await.map_err(failed)?)),
                 }
             }
+        }
+    }
+
+    /// What the store says of an object; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The store does not answer, or refuses.
+    pub async fn look_at(&self, location: &str) -> std::result::Result<Option<ObjectFile>, PathError> {
+        match self.store().head(&self.key(location)?).await {
+            Ok(found) => Ok(Some(self.file(found))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(asked("look at", location, error)),
+        }
+    }
+
+    /// The objects below a folder, in no order.
+    ///
+    /// # Errors
+    /// As [`Self::look_at`].
+    pub async fn files(&self, folder: &str) -> std::result::Result<Vec<ObjectFile>, PathError> {
+        let key = match bucket_and_key(folder) {
+            Some((_, "")) => None,
+            _ => Some(self.key(folder)?),
+        };
+        let found: Vec<ObjectMeta> = self
+            .store()
+            .list(key.as_ref())
+            .try_collect()
+            .await
+            .map_err(|error| asked("list", folder, error))?;
+        Ok(found.into_iter().map(|found| self.file(found)).collect())
+    }
+
+    /// Writes an object into a file of this machine; how many bytes it has.
+    ///
+    /// # Errors
+    /// As [`Self::look_at`]; or the file cannot be written.
+    pub async fn copy_to(&self, location: &str, to: &Path) -> std::result::Result<u64, PathError> {
+        use tokio::io::AsyncWriteExt;
+        let failed = |error| asked("read", location, error);
+        let found = self.store().get(&self.key(location)?).await.map_err(failed)?;
+        let mut file = tokio::fs::File::create(to).await.map_err(PathError::at("write", to))?;
+        let (mut bytes, mut parts) = (0, found.into_stream());
+        while let Some(part) = parts.try_next().await.map_err(failed)? {
+            file.write_all(&part).await.map_err(PathError::at("write", to))?;
+            bytes += part.len() as u64;
+        }
+        file.flush().await.map_err(PathError::at("write", to))?;
+        Ok(bytes)
+    }
+
+    fn file(&self, found: ObjectMeta) -> ObjectFile {
+        ObjectFile {
+            url: self.located(&found.location),
+            bytes: found.size,
+            written: found.last_modified.into(),
+            tag: found.e_tag.unwrap_or_default(),
         }
     }
 

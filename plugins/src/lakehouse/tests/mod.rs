@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod commits;
+mod compactions;
 mod damage;
 mod expiry;
 mod looks;

@@ -54,7 +54,9 @@ fn two_files(world: &World) {
 async fn observe(world: &mut World, previous: Option<&Observation>) -> Observation {
     let order = world.order("bronze.flights", &DAYS[..1]);
     let kind = world.kinds.get("ingest").unwrap();
+    let objects = crate::formats::Objects::default();
     let context = ObserveContext {
+        objects: &objects,
         asset: &order.asset,
         project: &order.project,
         previous,

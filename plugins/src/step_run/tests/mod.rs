@@ -190,6 +190,7 @@ impl World {
             project: ProjectSettings {
                 root: self.folder.path().to_str().unwrap().to_owned(),
                 state_folder: self.folder.path().join("state").to_str().unwrap().to_owned(),
+                s3: assets::warehouse::S3Store::default(),
                 warehouse: Warehouse {
                     url: self.lake.warehouse().to_owned(),
                     s3: None,
@@ -210,6 +211,7 @@ impl World {
         let (reports, receiver) = mpsc::unbounded_channel();
         let clock: Clock = Arc::new(Timestamp::now);
         let environment = StepEnvironment {
+            objects: crate::formats::Objects::default(),
             kinds: self.kinds,
             lake: self.lake.clone(),
             clock,

@@ -184,7 +184,7 @@ impl<'c> Projection<'c> {
                     inputs,
                 },
             ),
-            Event::SnapshotsExpired { .. } => Ok(()),
+            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } => Ok(()),
             Event::AliasMoved {
                 model,
                 alias,
@@ -335,6 +335,7 @@ impl<'c> Projection<'c> {
             Event::SensorTicked { tick } => Ok(tick.run.clone()),
             Event::PointerMoved { .. }
             | Event::SnapshotsExpired { .. }
+            | Event::FilesCompacted { .. }
             | Event::RolledBack { .. }
             | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }

@@ -1,0 +1,160 @@
+//! Making few files of a table's many small ones, as one change of the table for up to [`MOST_GROUPS`] partitions.
+//!
+//! The files are written first and count once the driver has moved the pointer. It refuses while a run is to make the asset, whose merges
+//! look at the small files; where the table moved on meanwhile, the same files are offered on the newer version. What is given up is
+//! removed; what a crash leaves is found as orphans.
+
+use assets::AssetKey;
+use assets::outcome::{StagedTable, TablePointer};
+use plugins::lakehouse::{
+    CompactionGroup, CompactionRule, LakeError, LakeTable, MOST_GROUPS, PreparedCommit, abandon, compact,
+    discard_staged, plan_compaction, prepare_compaction,
+};
+
+use super::engine::EngineHandle;
+use super::environment;
+use super::maintenance::{TRIES, Untended, pointer};
+use crate::core::{Answer, Input, PreparedCompaction, PreparedTable, TableChange, TableChangeKind, about_to_write};
+use crate::wire::TendedTable;
+
+/// Compacts a table as far as it is worth it, or says what would be done.
+pub(super) async fn compact_table(
+    engine: &EngineHandle,
+    key: &AssetKey,
+    rule: &CompactionRule,
+    now_ms: i64,
+    dry_run: bool,
+    by: &str,
+    told: &mut TendedTable,
+) -> Result<(), Untended> {
+    let Some(first) = pointer(engine, key).await? else {
+        return Ok(());
+    };
+    let table = engine.lake().table(key, &first).await?;
+    let groups = plan_compaction(&table, rule).await?;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    if dry_run {
+        told.compacted = groups.iter().map(|group| group.files() as u64).sum();
+        told.compacted_bytes = groups.iter().map(|group| group.bytes).sum();
+        return Ok(());
+    }
+    for groups in groups.chunks(MOST_GROUPS) {
+        let of = key.clone();
+        let busy = engine.driver().ask(move |world, _| about_to_write(world, &of)).await;
+        if let Some(why) = busy.ok_or(Untended::Stopping)? {
+            told.not_compacted = Some(why);
+            return Ok(());
+        }
+        let staged = write(&table, groups).await?;
+        match publish(engine, key, &staged, groups, now_ms, by).await {
+            Ok(into) => {
+                told.compacted += groups.iter().map(|group| group.files() as u64).sum::<u64>();
+                told.compacted_bytes += groups.iter().map(|group| group.bytes).sum::<u64>();
+                told.compacted_into += into;
+            }
+            Err(given_up) => {
+                discard_staged(engine.lake(), &staged).await?;
+                match given_up {
+                    GivenUp::Refused(why) => told.not_compacted = Some(why),
+                    GivenUp::Untended(error) => return Err(error),
+                }
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the groups become; nothing is left of it when one of them fails.
+async fn write(table: &LakeTable, groups: &[CompactionGroup]) -> Result<Vec<StagedTable>, LakeError> {
+    let token = format!("compaction-{:016x}", environment::seed());
+    let mut staged = Vec::with_capacity(groups.len());
+    for (place, group) in groups.iter().enumerate() {
+        match compact(table, group, &format!("{token}-{place}")).await {
+            Ok(written) => staged.push(written),
+            Err(error) => {
+                discard_staged(table.lake(), &staged).await?;
+                return Err(error);
+            }
+        }
+    }
+    Ok(staged)
+}
+
+/// Why what was compacted does not count.
+enum GivenUp {
+    Refused(String),
+    Untended(Untended),
+}
+
+impl From<LakeError> for GivenUp {
+    fn from(error: LakeError) -> Self {
+        match error {
+            LakeError::MergedMeanwhile { .. } => Self::Refused("the table was written meanwhile".to_owned()),
+            error => Self::Untended(error.into()),
+        }
+    }
+}
+
+/// Moves the pointer; how many files there are now in place of the small ones.
+async fn publish(
+    engine: &EngineHandle,
+    key: &AssetKey,
+    staged: &[StagedTable],
+    groups: &[CompactionGroup],
+    now_ms: i64,
+    by: &str,
+) -> Result<u64, GivenUp> {
+    let into = staged
+        .iter()
+        .map(|staged| staged.data_files.as_array().map_or(0, Vec::len) as u64)
+        .sum();
+    for _ in 0..TRIES {
+        let Some(from) = pointer(engine, key).await.map_err(GivenUp::Untended)? else {
+            return Err(GivenUp::Refused("the table is gone".to_owned()));
+        };
+        let prepared = prepare_compaction(engine.lake(), key, &from, staged, now_ms, environment::seed()).await?;
+        let change = change(key, from, &prepared, staged, groups, into, by);
+        let asked = engine.driver().request(move |request| Input::ChangeTable {
+            request,
+            change: Box::new(change),
+        });
+        match asked.await {
+            Some(Answer::TableChanged) => return Ok(into),
+            Some(answer) => {
+                abandon(engine.lake(), &prepared).await?;
+                if let Answer::Refused { reasons } = answer {
+                    return Err(GivenUp::Refused(reasons.join("; ")));
+                }
+            }
+            None => return Err(GivenUp::Untended(Untended::Stopping)),
+        }
+    }
+    Err(GivenUp::Refused("the table is written all the time".to_owned()))
+}
+
+fn change(
+    key: &AssetKey,
+    from: TablePointer,
+    prepared: &PreparedCommit,
+    staged: &[StagedTable],
+    groups: &[CompactionGroup],
+    into: u64,
+    by: &str,
+) -> TableChange {
+    TableChange {
+        table: PreparedTable {
+            table: key.clone(),
+            from: Some(from),
+            to: prepared.pointer.clone(),
+        },
+        what: TableChangeKind::Compaction(PreparedCompaction {
+            files: groups.iter().map(|group| group.files() as u64).sum(),
+            into,
+            bytes: staged.iter().map(|staged| staged.bytes).sum(),
+            by: by.to_owned(),
+        }),
+    }
+}

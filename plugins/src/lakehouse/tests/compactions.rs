@@ -1,0 +1,176 @@
+//! Few files of many: the same rows in the same order, and nothing else changes.
+
+use super::*;
+use crate::step::Scope;
+
+const RULE: CompactionRule = CompactionRule {
+    small_bytes: 1 << 20,
+    least_files: 3,
+};
+const ROWS: &str = "SELECT day, id, carrier, delay FROM silver.flights ORDER BY day, id";
+
+/// Appends `times` files of a few rows each to a day.
+async fn append(world: &mut World, offset: i32, times: i64) {
+    let name = format!("2013-03-{:02}", offset + 1);
+    for time in 0..times {
+        let rows = day(offset, time * 10, 10);
+        let staged = world
+            .stage(Some((&daily(), &[&name])), WriteMode::Append, &[rows])
+            .await
+            .unwrap();
+        let members = world.members(&staged);
+        world.commit(&members).await;
+    }
+}
+
+async fn files(world: &World, scope: Scope) -> Vec<String> {
+    let table = world.open().await.unwrap();
+    table.file_locations(&ScanOptions::scoped(scope)).await.unwrap()
+}
+
+/// Compacts what is worth it, and moves the pointer.
+async fn compacted(world: &mut World) -> Vec<(Option<PartitionKey>, usize)> {
+    let table = world.open().await.unwrap();
+    let groups = plan_compaction(&table, &RULE).await.unwrap();
+    let mut staged = Vec::new();
+    for (place, group) in groups.iter().enumerate() {
+        staged.push(compact(&table, group, &format!("compaction-{place}")).await.unwrap());
+    }
+    if !staged.is_empty() {
+        world.attempt += 1;
+        let base = world.pointer.clone().unwrap();
+        let prepared = prepare_compaction(&world.lake, &table.key().clone(), &base, &staged, 0, world.attempt).await;
+        world.pointer = Some(prepared.unwrap().pointer);
+    }
+    groups
+        .into_iter()
+        .map(|group| (group.partition.clone(), group.files()))
+        .collect()
+}
+
+#[tokio::test]
+async fn partitions_with_many_small_files_get_few_and_keep_their_rows_and_order() {
+    let mut world = World::new();
+    append(&mut world, 0, 5).await;
+    append(&mut world, 1, 2).await;
+    append(&mut world, 2, 3).await;
+    let (before, first, untouched) = (
+        world.query(ROWS).await,
+        world.pointer.clone().unwrap().snapshot_id.unwrap(),
+        files(&world, Scope::Keys(vec![key("2013-03-02")])).await,
+    );
+    assert_eq!(
+        compacted(&mut world).await,
+        [(Some(key("2013-03-01")), 5), (Some(key("2013-03-03")), 3)]
+    );
+    assert_eq!(world.query(ROWS).await, before);
+    // One after the other, as they were written.
+    let ids = world
+        .query("SELECT id FROM silver.flights WHERE day = DATE '2013-03-01'")
+        .await;
+    let ids: Vec<i64> = ids.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(ids, (0..50).collect::<Vec<i64>>());
+    assert_eq!(files(&world, Scope::All).await.len(), 4);
+    assert_eq!(files(&world, Scope::Keys(vec![key("2013-03-02")])).await, untouched);
+    // History: a snapshot that replaces files, and the one before it as it was.
+    let table = world.open().await.unwrap();
+    let history = history(&table).unwrap();
+    assert_eq!(history[0].operation, "replace");
+    assert_eq!((history[0].rows_added, history[0].rows_deleted), (80, 80));
+    let scan = ScanOptions {
+        snapshot: Some(first),
+        ..ScanOptions::default()
+    };
+    assert_eq!(world.query_scan(scan, ROWS).await, before);
+    // Nothing is left to do, and the table goes on.
+    assert_eq!(compacted(&mut world).await, []);
+    append(&mut world, 0, 1).await;
+    assert_eq!(world.row("SELECT count(*) FROM silver.flights").await, ["110"]);
+}
+
+#[tokio::test]
+async fn columns_that_came_later_and_keys_that_stay_hidden_are_kept() {
+    let mut world = World::new();
+    // The partition is told by an instant: its key is a column of the files that queries do not see.
+    let by = PartitionedBy {
+        column: "at".to_owned(),
+        ..daily()
+    };
+    for time in 0..4_i64 {
+        let at = arrow::array::TimestampMicrosecondArray::from_iter_values(
+            (0..3).map(|row| 1_362_150_000_000_000 + (time * 3 + row) * 1_000_000),
+        )
+        .with_timezone("UTC");
+        let mut columns = vec![
+            ("at", Arc::new(at) as ArrayRef),
+            (
+                "id",
+                Arc::new(Int64Array::from_iter_values(time * 3..time * 3 + 3)) as ArrayRef,
+            ),
+        ];
+        if time >= 2 {
+            columns.push(("note", Arc::new(StringArray::from(vec!["a", "b", "c"])) as ArrayRef));
+        }
+        let staged = world
+            .stage(Some((&by, &["2013-03-01"])), WriteMode::Append, &[batch(columns)])
+            .await
+            .unwrap();
+        let members = world.members(&staged);
+        world.commit(&members).await;
+    }
+    let rows = "SELECT * FROM silver.flights ORDER BY id";
+    let before = world.query(rows).await;
+    assert_eq!(compacted(&mut world).await, [(Some(key("2013-03-01")), 4)]);
+    assert_eq!(world.query(rows).await, before);
+    assert_eq!(files(&world, Scope::Keys(vec![key("2013-03-01")])).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_partition_that_is_written_meanwhile_is_left_to_the_next_time() {
+    let mut world = World::new();
+    append(&mut world, 0, 3).await;
+    append(&mut world, 1, 3).await;
+    let table = world.open().await.unwrap();
+    let groups = plan_compaction(&table, &RULE).await.unwrap();
+    let mut staged = Vec::new();
+    for (place, group) in groups.iter().enumerate() {
+        staged.push(compact(&table, group, &format!("compaction-{place}")).await.unwrap());
+    }
+    // Another partition: what was compacted still counts, on the newer version.
+    append(&mut world, 5, 1).await;
+    let prepare = async |world: &World| {
+        let base = world.pointer.clone().unwrap();
+        prepare_compaction(&world.lake, table.key(), &base, &staged, 0, 99).await
+    };
+    prepare(&world).await.unwrap();
+    // One of the two: it does not.
+    append(&mut world, 1, 1).await;
+    let error = prepare(&world).await.unwrap_err();
+    assert!(matches!(error, LakeError::MergedMeanwhile { .. }), "{error}");
+    assert_eq!(world.row("SELECT count(*) FROM silver.flights").await, ["80"]);
+}
+
+#[tokio::test]
+async fn a_table_without_partitions_is_one_group() {
+    let mut world = World::new();
+    for time in 0..6_i64 {
+        let rows = day(time as i32, time * 100, 7);
+        let staged = world.stage(None, WriteMode::Append, &[rows]).await.unwrap();
+        let members = world.members(&staged);
+        world.commit(&members).await;
+    }
+    let before = world.query(ROWS).await;
+    assert_eq!(compacted(&mut world).await, [(None, 6)]);
+    assert_eq!(world.query(ROWS).await, before);
+    assert_eq!(files(&world, Scope::All).await.len(), 1);
+    // The old files go with the snapshots that need them.
+    let table = world.open().await.unwrap();
+    let kept = KeptSnapshots {
+        since_ms: i64::MAX,
+        newest: 1,
+        ..KeptSnapshots::default()
+    };
+    let plan = plan_expiry(&table, &kept).await.unwrap();
+    let data = plan.files.iter().filter(|file| file.location.ends_with(".parquet"));
+    assert_eq!(data.count(), 6);
+}
