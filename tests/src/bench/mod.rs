@@ -18,6 +18,7 @@ mod queue;
 mod scan;
 mod soak;
 mod steps;
+mod tables;
 mod timers;
 
 use std::fmt::Write;
@@ -111,6 +112,8 @@ pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("flights_memory", LIMIT, "MB", 1.0, flights::cold_megabytes),
     benchmark("flights_again", LIMIT, "s", 1.0, flights::again_seconds),
     benchmark("scan", "DataFusion's listing", "s", 1.1, scan::run),
+    benchmark("replace_one_of_many", LIMIT, "ms", 1.0, tables::replace_one_of_many),
+    benchmark("compaction", LIMIT, "s", 1.0, tables::compaction),
     benchmark("point_in_time_join", "DuckDB ASOF JOIN", "s", 0.7, point_in_time::run),
     benchmark("gradient_boosting", "xgboost hist", "s", 1.0, gradient_boosting::run),
     benchmark("up", LIMIT, "s", 1.0, daemon::first_answer),
