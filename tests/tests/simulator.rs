@@ -33,6 +33,11 @@ fn seeds(from: u64, count: u64) -> Outcome {
                     sum.raised += outcome.raised;
                     sum.received += outcome.received;
                     sum.events += outcome.events;
+                    sum.rollbacks += outcome.rollbacks;
+                    sum.tags += outcome.tags;
+                    sum.expiries += outcome.expiries;
+                    sum.swept += outcome.swept;
+                    sum.conflicts += outcome.conflicts;
                 }
                 Err(broken) => panic!("{broken}"),
             }
@@ -53,6 +58,11 @@ fn seeds(from: u64, count: u64) -> Outcome {
                 sum.raised += more.raised;
                 sum.received += more.received;
                 sum.events += more.events;
+                sum.rollbacks += more.rollbacks;
+                sum.tags += more.tags;
+                sum.expiries += more.expiries;
+                sum.swept += more.swept;
+                sum.conflicts += more.conflicts;
                 sum
             }
             Err(panic) => std::panic::resume_unwind(panic),

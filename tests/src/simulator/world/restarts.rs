@@ -88,6 +88,7 @@ impl Simulation {
             .expect("the store can be written")
             .is_some()
         {}
+        self.history.tables.retired = true;
         let after = format!("{:?}", self.store.load().expect("the store can be read"));
         if before != after {
             return Err(Broken::new(
