@@ -43,6 +43,7 @@ impl World {
                     .values()
                     .filter_map(|known| known.materialization.as_ref());
                 record.newest = made.map(|made| made.at).max();
+                self.automation.release(step);
                 self.asset_made(&step.asset);
             }
         }

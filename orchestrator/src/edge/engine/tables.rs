@@ -10,7 +10,7 @@ use plugins::lakehouse::{
     LakeError, LakeTable, RollbackOutcome, TagChange, TagName, ancestors, history, prepare_rollback, prepare_tag,
 };
 use state::sqlite::StateError;
-use state::sqlite::queries::restored::materialization_in;
+use state::sqlite::queries::restored::ShownIn;
 
 use super::super::environment;
 use super::EngineHandle;
@@ -90,10 +90,11 @@ impl EngineHandle {
                 RollbackOutcome::AlreadyThere => return self.nothing_to_take_back(asset, &table, target).await,
             };
             let reader = self.reader()?;
+            let shown = ShownIn::of(&reader, asset, target, ids)?;
             let mut partitions = Vec::with_capacity(rollback.partitions.len());
             for changed in &rollback.partitions {
                 let step = AssetPartition::new(asset.clone(), changed.key.clone());
-                let known = materialization_in(&reader, &step, &ids)?;
+                let known = shown.made(&reader, &step)?;
                 let after = changed.after.map(|held| HeldRows {
                     rows: held.rows,
                     bytes: held.bytes,

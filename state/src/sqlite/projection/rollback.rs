@@ -57,10 +57,10 @@ impl Projection<'_> {
         match restored {
             Some(restored) => {
                 self.materialized(stamp, &restored.run, &restored.attempt, &restored.materialization)?;
-                self.automation_released(step)?;
             }
             None => self.removed(step)?,
         }
+        self.automation_released(step)?;
         self.connection.prepare_cached(SET)?.execute(params![
             asset,
             partition,

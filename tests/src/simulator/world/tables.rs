@@ -8,7 +8,7 @@ use orchestrator::core::{
     TableChange, TableChangeKind, restored,
 };
 use state::event::Micros;
-use state::sqlite::queries::restored::materialization_in;
+use state::sqlite::queries::restored::ShownIn;
 
 use super::super::lake::{Contents, Missing};
 use super::super::sabotage::Sabotage;
@@ -136,9 +136,10 @@ impl Simulation {
                     next = parent.filter(|parent| metadata.snapshots.contains_key(parent));
                 }
                 let snapshot = prepared.to.snapshot_id.unwrap_or_default();
+                let shown = ShownIn::of(&self.store, table, *target, ids).expect("the store can be read");
                 let partitions = prepared.partitions.into_iter().map(|(partition, after)| {
                     let step = AssetPartition::new(table.clone(), partition.clone());
-                    let known = materialization_in(&self.store, &step, &ids).expect("the store can be read");
+                    let known = shown.made(&self.store, &step).expect("the store can be read");
                     RestoredPartition {
                         restored: restored(&step, after, known, *target, snapshot),
                         partition,
