@@ -45,6 +45,11 @@ pub fn restored(
     Some(restored)
 }
 
+/// Whether nothing is known any more of how it was made.
+pub(super) fn is_of_unknown_origin(restored: &RestoredMaterialization) -> bool {
+    restored.run == RunId::from_bits(0)
+}
+
 /// A partition of which the state does not know (any more) who made it: its rows are known by the snapshot that shows them, and
 /// its code and inputs are none that an asset has.
 fn of_unknown_origin(step: &AssetPartition, target: i64) -> RestoredMaterialization {

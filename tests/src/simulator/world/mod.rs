@@ -305,7 +305,7 @@ impl Simulation {
             (2, Happening::Automation),
             (6, Happening::Outside),
             (3, Happening::Sensor),
-            (6, Happening::ChangeTable),
+            (12, Happening::ChangeTable),
             (4, Happening::Tend),
         ] {
             for _ in 0..self.dice.below(most + 1) {
