@@ -13,13 +13,16 @@ use crate::sqlite::retention::retained_to;
 use crate::sqlite::value;
 
 const NEWEST_OF_SNAPSHOT: &str = "
-    SELECT max(seq) FROM materialization WHERE asset = ?1 AND snapshot_id = ?2";
+    SELECT max(seq) FROM (
+        SELECT max(seq) AS seq FROM materialization WHERE asset = ?1 AND snapshot_id = ?2
+        UNION ALL SELECT max(seq) FROM rollback WHERE asset = ?1 AND snapshot_id = ?2)";
 
 const OF_PARTITION: &str = "
     SELECT seq, snapshot_id FROM materialization WHERE asset = ?1 AND partition = ?2 AND seq <= ?3 ORDER BY seq DESC";
 
-const RUN_IS_KEPT: &str = "
-    SELECT EXISTS (SELECT 1 FROM materialization m JOIN run r ON r.id = m.run WHERE m.seq = ?1)";
+const STAYS_IN_ANY_CASE: &str = "
+    SELECT EXISTS (SELECT 1 FROM materialization m JOIN run r ON r.id = m.run WHERE m.seq = ?1)
+        OR EXISTS (SELECT 1 FROM event WHERE seq = ?1 AND type = 'partition_rolled_back')";
 
 /// What a table showed in one of its snapshots.
 ///
@@ -27,7 +30,7 @@ const RUN_IS_KEPT: &str = "
 /// that was made of it until then, whether or not the table still has the snapshot in which that was.
 #[derive(Debug, Clone)]
 pub struct ShownIn {
-    /// The newest that was made in the snapshot itself; nothing of that may be known any more.
+    /// The newest that was made, or taken back, in the snapshot itself; nothing of that may be known any more.
     until: Option<i64>,
     /// The snapshots that it was built on, as far as the table has them.
     ancestors: BTreeSet<i64>,
@@ -77,11 +80,12 @@ impl ShownIn {
         Ok(None)
     }
 
-    /// Whether something newer may have been removed. Not if its own run was: then it is kept because there was nothing newer.
+    /// Whether something newer may have been removed: retention keeps rollbacks whatever followed, and now and then a run. Of a
+    /// run that it removed it keeps what nothing newer had followed.
     fn may_hide_another(&self, store: &Store, seq: i64) -> Result<bool, StateError> {
         let kept = store
             .connection
-            .prepare_cached(RUN_IS_KEPT)?
+            .prepare_cached(STAYS_IN_ANY_CASE)?
             .query_row([seq], |row| row.get::<_, bool>(0))
             .optional()?;
         Ok(kept.unwrap_or(false))
