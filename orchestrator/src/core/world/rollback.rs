@@ -53,6 +53,7 @@ impl World {
             at,
             version: version.clone(),
             asked,
+            tried: false,
         }));
         self.partition_changed(step);
         Ok(())
@@ -74,6 +75,7 @@ impl World {
                 at: rollback.at,
                 version: rollback.version,
                 asked: Arc::clone(asked),
+                tried: rollback.tried,
             }));
         }
     }
