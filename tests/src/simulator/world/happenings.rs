@@ -62,6 +62,10 @@ impl Simulation {
             Happening::ClockJumps => {
                 self.skew += self.dice.between(-30 * 3600, 30 * 3600) * SECOND;
                 self.note("the clock jumps");
+                // A machine that slept finds that maintenance was due.
+                if self.dice.percent(50) {
+                    self.tend_all();
+                }
                 Ok(())
             }
             Happening::Retries { until } => {
