@@ -20,14 +20,21 @@ pub(super) const ORPHAN_AGE: Micros = 24 * 3_600_000_000;
 pub(super) struct Pins {
     snapshots: BTreeSet<(AssetKey, i64)>,
     metadata: BTreeSet<String>,
-    /// When the earliest attempt under way began.
-    pub(super) earliest: Option<Micros>,
+    /// When the earliest attempt under way began, or the earliest change of a table that is not decided yet.
+    earliest: Option<Micros>,
+    /// When somebody looked.
+    now: Micros,
 }
 
 impl Pins {
-    /// What attempts under way and models need, by what is stored.
-    pub(super) fn of(store: &Store) -> Self {
-        let mut pins = Self::default();
+    /// What attempts under way and models need, by what is stored; `changing` is when the earliest change of a table began that is
+    /// written and not decided.
+    pub(super) fn of(store: &Store, changing: Option<Micros>, now: Micros) -> Self {
+        let mut pins = Self {
+            now,
+            earliest: changing,
+            ..Self::default()
+        };
         let readable = "the store can be read";
         for id in open_attempts(store).expect(readable) {
             let Some(attempt) = attempt(store, &id).expect(readable) else {
@@ -43,6 +50,17 @@ impl Pins {
             }
         }
         pins
+    }
+
+    /// None at all.
+    pub(super) fn forgotten(now: Micros) -> Self {
+        Self { now, ..Self::default() }
+    }
+
+    /// Snapshots that were current then or later stay, where those of so long ago are to.
+    pub(super) fn since(&self, keep: Micros) -> Micros {
+        let since = self.now - keep;
+        self.earliest.map_or(since, |earliest| since.min(earliest))
     }
 
     /// Whether someone reads a table by this metadata.

@@ -57,6 +57,7 @@ impl Simulation {
     /// A daemon is back: what was due is told, and none of it twice.
     pub(super) fn every_instant_is_told(&mut self) -> Result<(), Broken> {
         self.boot += 1;
+        self.changing.clear();
         let definitions = self.definitions();
         self.load(&definitions);
         self.recover(OwnerMode::Daemon)?;

@@ -156,10 +156,11 @@ impl Simulation {
                         failure,
                     });
                 }
+                let is_current = base.as_ref() == self.world.pointer(&asset);
                 let input = match self.workers.commit(&asset, &members, base, &mut self.lake) {
                     Ok(input) => input,
-                    // What a start before this one was to build on may be gone.
-                    Err(_) if boot != self.boot => return Ok(()),
+                    // A committer that comes twice, or late, may find that what it was to build on is gone.
+                    Err(_) if boot != self.boot || !is_current => return Ok(()),
                     Err(Missing(what)) => {
                         let found = format!("a commit to {asset} refers to {what}, which is not there");
                         return Err(Broken::new(InvariantId::NeededIsKept, found));

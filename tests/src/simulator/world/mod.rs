@@ -211,6 +211,8 @@ struct Simulation {
     tags: BTreeMap<tables::Named, i64>,
     /// Names that are given by versions of tables that were written, by their metadata.
     naming: BTreeMap<String, (tables::Named, Option<i64>)>,
+    /// Changes of tables that are written and not decided, by their metadata, and since when.
+    changing: BTreeMap<String, Micros>,
     outcome: Outcome,
     lately: Vec<String>,
 }
@@ -273,6 +275,7 @@ impl Simulation {
             alarm: None,
             tags: BTreeMap::new(),
             naming: BTreeMap::new(),
+            changing: BTreeMap::new(),
             outcome: Outcome::default(),
             lately: Vec::new(),
             dice,

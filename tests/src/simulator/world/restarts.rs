@@ -27,6 +27,7 @@ impl Simulation {
     pub(super) fn start_again(&mut self) -> Result<(), Broken> {
         self.boot += 1;
         self.sending.clear();
+        self.changing.clear();
         self.outcome.crashes += 1;
         self.note("the process dies and starts again");
         let definitions = self.definitions();

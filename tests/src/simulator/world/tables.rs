@@ -93,8 +93,8 @@ impl Simulation {
         );
         let boot = self.boot;
         let pins = match self.sabotage {
-            Some(Sabotage::ForgetWhatIsPinned) => Pins::default(),
-            _ => Pins::of(&self.store),
+            Some(Sabotage::ForgetWhatIsPinned) => Pins::forgotten(self.clock()),
+            _ => self.pins(),
         };
         for table in tables {
             let pins = pins.clone();
@@ -109,6 +109,10 @@ impl Simulation {
                 },
             );
         }
+    }
+
+    fn pins(&self) -> Pins {
+        Pins::of(&self.store, self.changing.values().copied().min(), self.clock())
     }
 
     /// Writes what is wanted, to be decided a moment later.
@@ -162,12 +166,7 @@ impl Simulation {
                 (to, TableChangeKind::Tag, shows, Vec::new())
             }
             Wanted::Tend(tending) => {
-                let since = self.clock() - tending.keep;
-                let since = tending.pins.earliest.map_or(since, |earliest| since.min(earliest));
-                let since = match self.sabotage {
-                    Some(Sabotage::ForgetWhatIsPinned) => self.clock() - tending.keep,
-                    _ => since,
-                };
+                let since = tending.pins.since(tending.keep);
                 let plan = self
                     .lake
                     .plan_expiry(table, &pointer, &tending.pins, since, tending.newest);
@@ -197,6 +196,8 @@ impl Simulation {
         });
         let boot = self.boot;
         let most = if self.dice.percent(self.faults.share) { 900 } else { 3 };
+        self.changing
+            .insert(change.table.to.metadata_location.clone(), self.clock());
         let written = Written {
             change,
             wanted,
@@ -209,6 +210,7 @@ impl Simulation {
 
     /// What was written is decided.
     pub(super) fn decide(&mut self, boot: u64, written: Written, tries: u32) -> Result<(), Broken> {
+        let location = written.change.table.to.metadata_location.clone();
         // What a process that is gone has written, nobody asks for any more.
         if boot != self.boot {
             return Ok(());
@@ -224,6 +226,7 @@ impl Simulation {
             request,
             change: written.change.clone(),
         })?;
+        self.changing.remove(&location);
         let counts = self.world.pointer(&table) == Some(&written.change.table.to);
         if counts {
             let shows = Self::there(self.lake.read(Some(&written.change.table.to)), "a table")?;
@@ -301,8 +304,7 @@ impl Simulation {
         let Some(pointer) = self.world.pointer(table).cloned().filter(|_| boot == self.boot) else {
             return Ok(());
         };
-        let old = self.clock() - ORPHAN_AGE;
-        let before = pins.earliest.map_or(old, |earliest| earliest.min(old));
+        let before = pins.since(ORPHAN_AGE);
         let before = match self.sabotage {
             Some(Sabotage::SweepTooSoon) => self.clock(),
             _ => before,
@@ -386,7 +388,7 @@ impl Simulation {
         for table in tables {
             let pointer = self.world.pointer(&table).cloned().expect("a table does not go");
             let boot = self.boot;
-            let pins = Pins::of(&self.store);
+            let pins = self.pins();
             self.sweep(boot, &table, &pins)?;
             let referred = Self::there(self.lake.referred(&pointer), "a table")?;
             let old = self.clock() - ORPHAN_AGE;
