@@ -43,6 +43,16 @@ pub(super) enum Word {
 pub(super) struct Faults {
     /// Steps in a hundred that fail, and attempts in a hundred whose worker is lost; nothing goes wrong at 0.
     pub(super) share: u64,
+    /// Whether what is written waits long until it is decided, and the clock jumps often meanwhile.
+    pub(super) slow: bool,
+}
+
+impl Faults {
+    /// The longest that something takes, in seconds: a moment, or so much now and then.
+    pub(super) fn wait(self, moment: i64, long: i64, dice: &mut Dice) -> i64 {
+        let is_long = dice.percent(self.share);
+        if self.slow || is_long { long } else { moment }
+    }
 }
 
 /// A step that was staged and is kept until it ends.

@@ -13,6 +13,7 @@ impl Simulation {
     /// Faults are over: everything that is asked for now succeeds, and asking again finds it done.
     pub(super) fn calm(&mut self) -> Result<(), Broken> {
         self.faults.share = 0;
+        self.faults.slow = false;
         self.project.restore();
         self.every_instant_is_told()?;
         self.edited()?;

@@ -40,7 +40,7 @@ impl Simulation {
                 let fails = self.dice.percent(self.faults.share / 4);
                 let base = self.world.pointer(&asset).cloned();
                 let boot = self.boot;
-                let seconds = if self.dice.percent(self.faults.share) { 3000 } else { 5 };
+                let seconds = self.faults.wait(5, 3000, &mut self.dice);
                 if self.dice.percent(self.faults.share / 2) {
                     let (asset, members, base) = (asset.clone(), members.clone(), base.clone());
                     self.later(

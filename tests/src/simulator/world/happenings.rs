@@ -169,7 +169,7 @@ impl Simulation {
                 self.outcome.conflicts += usize::from(matches!(input, Input::CommitFailed { .. }));
                 // Between writing and deciding, time passes.
                 if self.dice.percent(50) {
-                    let most = if self.dice.percent(self.faults.share) { 900 } else { 3 };
+                    let most = self.faults.wait(3, 900, &mut self.dice);
                     self.later(most, Happening::Again(Box::new(input)));
                     return Ok(());
                 }

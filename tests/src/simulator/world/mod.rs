@@ -241,6 +241,7 @@ impl Simulation {
             sabotage,
             faults: Faults {
                 share: *dice.pick(&[0, 3, 8, 20]),
+                slow: dice.percent(10),
             },
             now: BEGINS,
             skew: 0,
@@ -303,7 +304,7 @@ impl Simulation {
             (4, Happening::ChangeSources),
             (3, Happening::Edit),
             (3, Happening::Crash),
-            (2, Happening::ClockJumps),
+            (if self.faults.slow { 8 } else { 2 }, Happening::ClockJumps),
             (3, Happening::Schedule),
             (2, Happening::Automation),
             (6, Happening::Outside),

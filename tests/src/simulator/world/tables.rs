@@ -195,7 +195,7 @@ impl Simulation {
             what,
         });
         let boot = self.boot;
-        let most = if self.dice.percent(self.faults.share) { 900 } else { 3 };
+        let most = self.faults.wait(3, 900, &mut self.dice);
         self.changing
             .insert(change.table.to.metadata_location.clone(), self.clock());
         let written = Written {
