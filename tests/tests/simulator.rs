@@ -2,6 +2,7 @@
 //!
 //! `MILLPOND_SEED=123` repeats one seed, `MILLPOND_SEEDS=100000` runs more of them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use millpond_tests::simulator::{Outcome, Sabotage, simulate};
@@ -11,53 +12,66 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Runs the seeds on two threads; the first that breaks a promise ends it.
+/// Seeds that break a promise after which no more are tried.
+const ENOUGH: usize = 10;
+
+fn add(sum: &mut Outcome, more: &Outcome) {
+    sum.turns += more.turns;
+    sum.runs += more.runs;
+    sum.published += more.published;
+    sum.crashes += more.crashes;
+    sum.ticks += more.ticks;
+    sum.decisions += more.decisions;
+    sum.freshness += more.freshness;
+    sum.raised += more.raised;
+    sum.received += more.received;
+    sum.events += more.events;
+    sum.rollbacks += more.rollbacks;
+    sum.tags += more.tags;
+    sum.expiries += more.expiries;
+    sum.swept += more.swept;
+    sum.conflicts += more.conflicts;
+}
+
+/// Runs the seeds on two threads, and fails with all that break a promise, up to [`ENOUGH`].
 fn seeds(from: u64, count: u64) -> Outcome {
     let next = AtomicU64::new(from);
+    let broken = Mutex::new(Vec::new());
     let work = || {
         let mut sum = Outcome::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= from + count {
+            if seed >= from + count || broken.lock().is_ok_and(|broken| broken.len() >= ENOUGH) {
                 return sum;
             }
-            match simulate(seed, None) {
-                Ok(outcome) => {
-                    sum.turns += outcome.turns;
-                    sum.runs += outcome.runs;
-                    sum.published += outcome.published;
-                    sum.crashes += outcome.crashes;
-                    sum.ticks += outcome.ticks;
-                    sum.decisions += outcome.decisions;
-                    sum.freshness += outcome.freshness;
-                    sum.raised += outcome.raised;
-                    sum.received += outcome.received;
-                    sum.events += outcome.events;
+            let found = match std::panic::catch_unwind(|| simulate(seed, None)) {
+                Ok(Ok(outcome)) => {
+                    add(&mut sum, &outcome);
+                    continue;
                 }
-                Err(broken) => panic!("{broken}"),
-            }
+                Ok(Err(broken)) => broken.to_string(),
+                Err(_) => format!("seed {seed}: an assertion failed, as told above"),
+            };
+            println!("{found}");
+            broken.lock().expect("nothing panics with it").push(seed);
         }
     };
-    std::thread::scope(|scope| {
+    let sum = std::thread::scope(|scope| {
         let other = scope.spawn(work);
         let mut sum = work();
         match other.join() {
-            Ok(more) => {
-                sum.turns += more.turns;
-                sum.runs += more.runs;
-                sum.published += more.published;
-                sum.crashes += more.crashes;
-                sum.ticks += more.ticks;
-                sum.decisions += more.decisions;
-                sum.freshness += more.freshness;
-                sum.raised += more.raised;
-                sum.received += more.received;
-                sum.events += more.events;
-                sum
-            }
+            Ok(more) => add(&mut sum, &more),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    })
+        sum
+    });
+    let mut broken = broken.into_inner().expect("nothing panics with it");
+    broken.sort_unstable();
+    assert!(
+        broken.is_empty(),
+        "the seeds {broken:?} break promises, as told above; MILLPOND_SEED=… repeats one"
+    );
+    sum
 }
 
 #[test]
@@ -83,6 +97,10 @@ fn promises_hold_under_faults() {
         "{sum:?}"
     );
     assert!(sum.decisions > 2_000 && sum.freshness > 2_000, "{sum:?}");
+    assert!(
+        sum.rollbacks > 1_000 && sum.tags > 500 && sum.expiries > 1_000 && sum.swept > 1_000 && sum.conflicts > 100,
+        "{sum:?}"
+    );
 }
 
 #[test]

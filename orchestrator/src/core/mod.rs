@@ -24,6 +24,7 @@ mod limits;
 mod plan;
 mod queue;
 mod replay;
+mod restored;
 mod scope;
 mod staleness;
 mod upkeep;
@@ -48,6 +49,7 @@ pub use limits::InUse;
 pub use plan::{Plan, PlanProblem, PlanRequest, Step as PlanStep, plan, reference_text};
 pub use queue::{Wait, WaitsFor, waits, waits_of};
 pub use replay::replay;
+pub use restored::{HeldRows, restored};
 pub use staleness::{ChangedBy, ChangedInput, Sight, SourceChange, StaleReason};
 pub use upkeep::{Listener, Upkeep, UpkeepRule};
 pub use world::{

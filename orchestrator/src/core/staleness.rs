@@ -264,7 +264,7 @@ impl<'a> Sight<'a> {
     /// over when what it is made from changes, or when someone makes it anew, be it in vain.
     pub fn stands_by_rollback(&self, asset: &Asset, partition: Option<&PartitionKey>) -> Option<&'a PartitionRollback> {
         let record = self.world.partition(&asset.key, partition)?;
-        let rollback = record.rolled_back.as_deref().filter(|_| record.failure.is_none())?;
+        let rollback = record.rolled_back.as_deref().filter(|rollback| !rollback.tried)?;
         (self.made_from(asset, partition) == rollback.version).then_some(rollback)
     }
 

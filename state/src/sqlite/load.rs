@@ -67,7 +67,8 @@ const SOURCES_READ: &str = "
     FROM source s JOIN asset_partition p ON p.asset = s.asset JOIN event e ON e.seq = p.seq";
 
 const ROLLED_BACK: &str = "
-    SELECT p.asset, p.partition, p.at, p.version, r.seq, r.by, r.note, r.snapshot_id
+    SELECT p.asset, p.partition, p.at, p.version, r.seq, r.by, r.note, r.snapshot_id,
+           p.tried IS NOT NULL
     FROM partition_rollback p JOIN rollback r ON r.asset = p.asset AND r.seq = p.rollback
     ORDER BY p.asset, p.partition";
 
@@ -312,6 +313,7 @@ fn rolled_back(connection: &Connection) -> Result<Vec<LoadedRollback>, StateErro
             by: row.get(5)?,
             note: row.get(6)?,
             snapshot_id: row.get(7)?,
+            tried: row.get(8)?,
         });
     }
     Ok(found)

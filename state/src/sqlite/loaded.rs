@@ -68,6 +68,8 @@ pub struct LoadedRollback {
     pub note: Option<String>,
     /// The snapshot that shows it.
     pub snapshot_id: i64,
+    /// Whether somebody tried since to make it anew, in vain.
+    pub tried: bool,
 }
 
 /// How an asset with a freshness policy stands by it.

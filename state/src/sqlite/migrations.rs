@@ -68,6 +68,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "rollbacks",
         sql: include_str!("migrations/0011_rollbacks.sql"),
     },
+    Migration {
+        name: "rollbacks tried",
+        sql: include_str!("migrations/0012_rollbacks_tried.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.

@@ -2,7 +2,7 @@
 
 use assets::{AssetPartition, Fingerprint};
 use state::event::{Event, Recorded, RestoredMaterialization, Rollback};
-use state::sqlite::queries::restored::materialization_in;
+use state::sqlite::queries::restored::ShownIn;
 use state::sqlite::queries::rollbacks::{of_asset, of_partition};
 use state::sqlite::queries::snapshot_makers::makers;
 use state::sqlite::retention::{RetentionPass, RetentionPolicy};
@@ -43,9 +43,10 @@ fn makes(at: i64, id: u64, what: &AssetPartition) -> Vec<Recorded> {
 /// `a` shows again what run 1 made of it, `b` is gone.
 fn taken_back(store: &Store, at: i64) -> Vec<Recorded> {
     let (a, b) = (step("bronze.raw@a"), step("bronze.raw@b"));
-    let known = materialization_in(store, &a, &[1].into()).unwrap().unwrap();
+    let shown = ShownIn::of(store, &a.asset, 1, [1].into()).unwrap();
+    let known = shown.made(store, &a).unwrap().unwrap();
     assert_eq!(known.run, run(1));
-    assert_eq!(materialization_in(store, &b, &[1].into()).unwrap(), None);
+    assert_eq!(shown.made(store, &b).unwrap(), None);
     let mut restored = known;
     restored.materialization.snapshot_id = Some(4);
     let version = Fingerprint::of(["now"]);
@@ -163,6 +164,54 @@ fn what_counts_stays_when_old_runs_go() {
     let loaded = store.load().unwrap();
     assert_eq!(format!("{:?}", loaded.partitions), before);
     assert_eq!(loaded.rolled_back.len(), 2);
+    assert_eq!(fsck::check(&store).unwrap(), vec![]);
+}
+
+/// The snapshot in which `b` was made is in nobody's list of ancestors any more, and that of `a` before it neither.
+#[test]
+fn what_a_snapshot_showed_is_known_when_those_before_it_are_gone() {
+    let store = state();
+    let shown = ShownIn::of(&store, &asset("bronze.raw"), 3, [3].into()).unwrap();
+    let made = |name: &str| shown.made(&store, &step(name)).unwrap().map(|made| made.run);
+    assert_eq!(made("bronze.raw@a"), Some(run(2)));
+    assert_eq!(made("bronze.raw@b"), Some(run(3)));
+    assert_eq!(made("bronze.raw@c"), None);
+}
+
+/// Where the newest of a removed partition is a failure of before, the sums still follow from the events.
+#[test]
+fn the_failure_of_a_partition_that_is_no_more_stays() {
+    let mut store = state();
+    let b = step("bronze.raw@b");
+    let failed = [
+        submitted(&run(6), std::slice::from_ref(&b)),
+        started(&run(6), &attempt(6), std::slice::from_ref(&b), 1),
+        Event::StepFailed {
+            run: run(6),
+            attempt: Some(attempt(6)),
+            step: b.clone(),
+            failure: assets::outcome::Failure::new(assets::outcome::FailureClass::Data, "a row is wrong"),
+            checks: Vec::new(),
+        },
+        Event::AttemptEnded {
+            attempt: attempt(6),
+            failure: None,
+        },
+        Event::RunEnded {
+            run: run(6),
+            status: RunStatus::Failed,
+        },
+    ];
+    let failed: Vec<_> = failed.into_iter().map(|event| recorded(350, event)).collect();
+    store.commit(&failed).unwrap();
+    let events = taken_back(&store, 400);
+    store.commit(&events).unwrap();
+    store.commit(&makes(500, 5, &step("bronze.raw@a"))).unwrap();
+    let mut pass = RetentionPass::new(RetentionPolicy {
+        before: 450,
+        keep_runs: 0,
+    });
+    while store.retire(&mut pass).unwrap().is_some() {}
     assert_eq!(fsck::check(&store).unwrap(), vec![]);
 }
 

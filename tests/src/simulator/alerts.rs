@@ -176,6 +176,8 @@ impl Alerts {
                     steps.insert(step, Some(trouble));
                 }
                 Event::StepSucceeded { materialization, .. } => drop(steps.insert(&materialization.step, None)),
+                // It shows what somebody wants it to show.
+                Event::PartitionRolledBack { step, .. } => drop(steps.insert(step, None)),
                 Event::Ticked { tick } if !tick.by_hand => {
                     let missed = matches!(tick.status, TickStatus::Missed | TickStatus::Failed);
                     schedules.insert(&tick.schedule, missed);

@@ -13,6 +13,7 @@ use state::status::{RunStatus, StepStatus};
 use super::alerts::Alerts;
 use super::instants::Instants;
 use super::sensors::Told as SensorsTold;
+use super::tables::Tables;
 use super::upkeep::Upkeep;
 
 /// A run as its events tell it.
@@ -49,6 +50,7 @@ pub(super) struct History {
     pub(super) upkeep: Upkeep,
     pub(super) alerts: Alerts,
     pub(super) sensors: SensorsTold,
+    pub(super) tables: Tables,
 }
 
 fn broken(id: InvariantId, found: String) -> Result<(), Broken> {
@@ -69,6 +71,7 @@ impl History {
     /// Takes the events of one turn in. `world` lends its mappings and its definitions.
     pub(super) fn tell(&mut self, world: &World, limits: &Limits, events: &[Recorded]) -> Result<(), Broken> {
         self.sensors.tell(events)?;
+        self.tables.tell(world, events)?;
         for recorded in events {
             self.one(world, limits, recorded)?;
         }
@@ -253,8 +256,15 @@ impl History {
             | Event::AlertGrouped { .. }
             | Event::AlertDelivered { .. }
             | Event::AlertFailed { .. } => self.alerts.tell(recorded)?,
+            Event::PartitionRolledBack { step, restored, .. } => match restored {
+                Some(restored) => {
+                    self.newest.insert(step.clone(), restored.run.clone());
+                }
+                None => {
+                    self.newest.remove(step);
+                }
+            },
             Event::RolledBack { .. }
-            | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
             | Event::AliasMoved { .. }

@@ -1,41 +1,324 @@
-//! What the tables hold, with a number in place of rows: a function of code, of what was read and of the sources. Two results
-//! are equal exactly if their numbers are, which makes "fresh" a statement that can be checked.
+//! What the tables hold, as a lakehouse in small: metadata that lists snapshots, snapshots that list files, files with rows; each
+//! a thing on a disk that is there or is not. A version of a table is written beside the others and counts once the core's
+//! pointer is there; which of them may go is for [`super::tending`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use assets::outcome::{Observation, SourceFile, TablePointer};
-use assets::{Asset, AssetKey, Fingerprint, PartitionKey};
-use orchestrator::core::StepScope;
+use assets::outcome::{Observation, Replace, SourceFile, StagedTable, TablePointer};
+use assets::{AssetKey, Fingerprint, PartitionKey};
+use orchestrator::core::HeldRows;
+use serde_json::Value;
+use state::event::Micros;
 
 /// What one version of a table holds, by partition.
 pub(super) type Contents = BTreeMap<Option<PartitionKey>, String>;
 
-/// Every version of every table that was ever written, and the raw files.
+/// Values by key; a table whose rows are replaced has one, without a key.
+pub(super) type Rows = BTreeMap<String, String>;
+
+/// What a snapshot has of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Part {
+    pub(super) files: BTreeSet<String>,
+    /// The raw files whose rows were ever added to it, where rows are kept.
+    pub(super) from: BTreeSet<String>,
+}
+
+pub(super) type Parts = BTreeMap<Option<PartitionKey>, Part>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) parent: Option<i64>,
+    pub(super) at: Micros,
+    pub(super) list: String,
+}
+
+/// One version of a table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Metadata {
+    /// By id, which is their order too.
+    pub(super) snapshots: BTreeMap<i64, Snapshot>,
+    pub(super) current: i64,
+    /// Which was the current one from when on.
+    pub(super) log: Vec<(Micros, i64)>,
+    /// Metadata of before.
+    pub(super) earlier: Vec<String>,
+    pub(super) tags: BTreeMap<String, i64>,
+    pub(super) updated: Micros,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Thing {
+    Data(Rows),
+    List(Parts),
+    Metadata(Box<Metadata>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct OnDisk {
+    pub(super) table: AssetKey,
+    pub(super) written: Micros,
+    pub(super) thing: Thing,
+}
+
+/// Something is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Missing(pub(super) String);
+
+/// Why a commit cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NotBuilt {
+    Missing(Missing),
+    /// A merge looked at other files than are there.
+    MergedMeanwhile,
+}
+
+impl From<Missing> for NotBuilt {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
+/// A rollback that nothing points to yet.
+pub(super) struct Prepared {
+    pub(super) to: TablePointer,
+    /// What each partition that changes holds after it.
+    pub(super) partitions: Vec<(Option<PartitionKey>, Option<HeldRows>)>,
+}
+
+/// What one step changes of a table.
+pub(super) struct Change<'a> {
+    pub(super) partition: Option<PartitionKey>,
+    pub(super) staged: &'a StagedTable,
+    /// The raw files whose rows it adds.
+    pub(super) from: &'a BTreeSet<String>,
+}
+
+/// All that is on the disk, and the raw files.
 #[derive(Default)]
 pub(super) struct Lake {
-    versions: BTreeMap<String, Contents>,
+    pub(super) disk: BTreeMap<String, OnDisk>,
     written: i64,
+    /// What the disk's clock says.
+    pub(super) now: Micros,
     /// The raw files as they are, by ingest asset.
     pub(super) sources: BTreeMap<AssetKey, BTreeMap<String, SourceFile>>,
 }
 
 impl Lake {
-    /// What a version of a table holds.
-    pub(super) fn read(&self, pointer: Option<&TablePointer>) -> Contents {
-        pointer
-            .map(|pointer| self.versions[&pointer.metadata_location].clone())
-            .unwrap_or_default()
+    fn put(&mut self, table: &AssetKey, folder: &str, thing: Thing) -> String {
+        self.written += 1;
+        let location = format!("memory:///{table}/{folder}/{}", self.written);
+        let file = OnDisk {
+            table: table.clone(),
+            written: self.now,
+            thing,
+        };
+        self.disk.insert(location.clone(), file);
+        location
     }
 
-    /// Writes a version of a table; nothing points to it yet.
-    pub(super) fn write(&mut self, table: &AssetKey, contents: Contents) -> TablePointer {
-        self.written += 1;
-        let metadata_location = format!("memory:///{table}/metadata/{}.json", self.written);
-        self.versions.insert(metadata_location.clone(), contents);
-        TablePointer {
-            metadata_location,
-            snapshot_id: Some(self.written),
+    fn thing(&self, location: &str) -> Result<&Thing, Missing> {
+        let found = self.disk.get(location).map(|file| &file.thing);
+        found.ok_or_else(|| Missing(location.to_owned()))
+    }
+
+    pub(super) fn metadata(&self, pointer: &TablePointer) -> Result<&Metadata, Missing> {
+        match self.thing(&pointer.metadata_location)? {
+            Thing::Metadata(metadata) => Ok(metadata),
+            other => unreachable!("a pointer points to metadata, not to {other:?}"),
         }
+    }
+
+    /// The partitions of a snapshot.
+    pub(super) fn parts(&self, metadata: &Metadata, snapshot: i64) -> Result<&Parts, Missing> {
+        let known = metadata.snapshots.get(&snapshot);
+        let known = known.ok_or_else(|| Missing(format!("snapshot {snapshot}")))?;
+        match self.thing(&known.list)? {
+            Thing::List(parts) => Ok(parts),
+            other => unreachable!("a snapshot lists files, not {other:?}"),
+        }
+    }
+
+    fn rows(&self, file: &str) -> Result<&Rows, Missing> {
+        match self.thing(file)? {
+            Thing::Data(rows) => Ok(rows),
+            other => unreachable!("a file has rows, not {other:?}"),
+        }
+    }
+
+    /// The files of a partition with their rows, and the raw files that went into them.
+    pub(super) fn part(
+        &self,
+        pointer: Option<&TablePointer>,
+        partition: Option<&PartitionKey>,
+    ) -> Result<(BTreeMap<String, Rows>, BTreeSet<String>), Missing> {
+        let Some(pointer) = pointer else {
+            return Ok(<_>::default());
+        };
+        let metadata = self.metadata(pointer)?;
+        let Some(part) = self.parts(metadata, metadata.current)?.get(&partition.cloned()) else {
+            return Ok(<_>::default());
+        };
+        let files = part
+            .files
+            .iter()
+            .map(|file| Ok((file.clone(), self.rows(file)?.clone())));
+        Ok((files.collect::<Result<_, Missing>>()?, part.from.clone()))
+    }
+
+    /// What a version of a table holds.
+    pub(super) fn read(&self, pointer: Option<&TablePointer>) -> Result<Contents, Missing> {
+        let Some(pointer) = pointer else {
+            return Ok(Contents::new());
+        };
+        let metadata = self.metadata(pointer)?;
+        self.read_snapshot(metadata, metadata.current)
+    }
+
+    /// What a snapshot holds.
+    pub(super) fn read_snapshot(&self, metadata: &Metadata, snapshot: i64) -> Result<Contents, Missing> {
+        let mut contents = Contents::new();
+        for (partition, part) in self.parts(metadata, snapshot)? {
+            let rows = part.files.iter().map(|file| self.rows(file));
+            let rows = rows.collect::<Result<Vec<_>, Missing>>()?;
+            if !rows.is_empty() {
+                contents.insert(partition.clone(), told(rows));
+            }
+        }
+        Ok(contents)
+    }
+
+    /// Writes a file for a step.
+    pub(super) fn stage(&mut self, table: &AssetKey, rows: Rows) -> String {
+        self.put(table, "data", Thing::Data(rows))
+    }
+
+    fn snapshot(&mut self, table: &AssetKey, base: Option<(&TablePointer, Metadata)>, parts: Parts) -> TablePointer {
+        let list = self.put(table, "metadata/list", Thing::List(parts));
+        let (pointer, mut metadata) = match base {
+            Some((pointer, metadata)) => (Some(pointer), metadata),
+            None => (None, Metadata::default()),
+        };
+        // Never before the version that it is built on, even if the clock was set back.
+        let at = self.now.max(metadata.updated);
+        let id = self.written;
+        let parent = pointer.map(|_| metadata.current);
+        metadata.snapshots.insert(id, Snapshot { parent, at, list });
+        metadata.current = id;
+        metadata.log.push((at, id));
+        self.next(table, pointer, metadata)
+    }
+
+    /// Writes the next metadata of a table.
+    pub(super) fn next(&mut self, table: &AssetKey, base: Option<&TablePointer>, metadata: Metadata) -> TablePointer {
+        let mut metadata = metadata;
+        metadata.updated = metadata.updated.max(self.now);
+        metadata
+            .earlier
+            .extend(base.map(|pointer| pointer.metadata_location.clone()));
+        let many = metadata.earlier.len().saturating_sub(100);
+        metadata.earlier.drain(..many);
+        let snapshot_id = Some(metadata.current);
+        TablePointer {
+            metadata_location: self.put(table, "metadata", Thing::Metadata(Box::new(metadata))),
+            snapshot_id,
+        }
+    }
+
+    /// Writes a version of a table with what these steps staged; nothing points to it yet.
+    pub(super) fn commit(
+        &mut self,
+        table: &AssetKey,
+        base: Option<&TablePointer>,
+        changes: &[Change<'_>],
+    ) -> Result<TablePointer, NotBuilt> {
+        let base = match base {
+            Some(pointer) => Some((pointer, self.metadata(pointer)?.clone())),
+            None => None,
+        };
+        let mut parts = match &base {
+            Some((_, metadata)) => self.parts(metadata, metadata.current)?.clone(),
+            None => Parts::new(),
+        };
+        for change in changes {
+            let added = files_of(change.staged);
+            if change.staged.replace == Replace::Whole {
+                parts.clear();
+            }
+            let part = parts.entry(change.partition.clone()).or_default();
+            match &change.staged.replace {
+                Replace::Whole | Replace::Partition(_) => *part = Part::default(),
+                Replace::Nothing => {}
+                Replace::Files { removed, seen, .. } => {
+                    if fingerprint(&part.files) != *seen {
+                        return Err(NotBuilt::MergedMeanwhile);
+                    }
+                    removed.iter().for_each(|file| {
+                        part.files.remove(file);
+                    });
+                }
+            }
+            part.files.extend(added);
+            part.from.extend(change.from.iter().cloned());
+        }
+        Ok(self.snapshot(table, base, parts))
+    }
+
+    /// Writes a version of a table that shows again what `target` shows; `None` if it does already.
+    pub(super) fn roll_back(
+        &mut self,
+        table: &AssetKey,
+        base: &TablePointer,
+        target: i64,
+    ) -> Result<Option<Prepared>, Missing> {
+        let metadata = self.metadata(base)?.clone();
+        let then = self.parts(&metadata, target)?.clone();
+        let now = self.parts(&metadata, metadata.current)?;
+        let files = |parts: &Parts, key: &Option<PartitionKey>| {
+            let part = parts.get(key).map(|part| part.files.clone());
+            part.unwrap_or_default()
+        };
+        let keys: BTreeSet<_> = now.keys().chain(then.keys()).cloned().collect();
+        let mut partitions = Vec::new();
+        for key in keys {
+            let (was, is) = (files(&then, &key), files(now, &key));
+            if was == is {
+                continue;
+            }
+            let rows = was.iter().map(|file| Ok(self.rows(file)?.len() as u64));
+            let rows = rows.collect::<Result<Vec<u64>, Missing>>()?;
+            let after = HeldRows {
+                rows: rows.iter().sum(),
+                bytes: rows.len() as u64,
+            };
+            partitions.push((key, (!was.is_empty()).then_some(after)));
+        }
+        if partitions.is_empty() {
+            return Ok(None);
+        }
+        let to = self.snapshot(table, Some((base, metadata)), then);
+        Ok(Some(Prepared { to, partitions }))
+    }
+
+    /// Writes a version of a table in which a snapshot has a name, or nothing has it; `None` if that is so already.
+    pub(super) fn tag(
+        &mut self,
+        table: &AssetKey,
+        base: &TablePointer,
+        name: &str,
+        snapshot: Option<i64>,
+    ) -> Result<Option<TablePointer>, Missing> {
+        let mut metadata = self.metadata(base)?.clone();
+        let before = match snapshot {
+            Some(id) if !metadata.snapshots.contains_key(&id) => return Ok(None),
+            Some(id) => metadata.tags.insert(name.to_owned(), id),
+            None => metadata.tags.remove(name),
+        };
+        if before == snapshot {
+            return Ok(None);
+        }
+        Ok(Some(self.next(table, Some(base), metadata)))
     }
 
     /// The raw files of an asset as someone who looks sees them.
@@ -52,43 +335,24 @@ impl Lake {
     }
 }
 
-/// What a step makes of what it reads: table contents by input with the scope it sees, versions of models, and sources.
-pub(super) fn make(
-    asset: &Asset,
-    partition: Option<&PartitionKey>,
-    tables: &[(AssetKey, StepScope, Contents)],
-    models: &[(AssetKey, u64)],
-    sources: &Observation,
-) -> String {
-    let mut parts = vec![asset.fingerprint.to_string()];
-    for (input, scope, contents) in tables {
-        parts.push(input.to_string());
-        for (partition, content) in contents {
-            let seen = match (scope, partition) {
-                (StepScope::All, _) => true,
-                (StepScope::Keys(keys), Some(partition)) => keys.contains(partition),
-                (StepScope::Keys(_), None) => false,
-            };
-            if seen {
-                parts.push(partition.as_ref().map_or_else(String::new, ToString::to_string));
-                parts.push(content.clone());
-            }
-        }
-    }
-    for (model, version) in models {
-        parts.push(format!("{model}@{version}"));
-    }
-    let mut read: Vec<String> = fed(sources, partition).iter().map(|file| file.sha256.clone()).collect();
-    read.sort();
-    parts.extend(read);
-    Fingerprint::of(parts.iter().map(String::as_str)).to_string()
+/// The files that were staged.
+pub(super) fn files_of(staged: &StagedTable) -> Vec<String> {
+    let files = staged.data_files.as_array().into_iter().flatten();
+    files.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The files that hold rows of a partition.
-pub(super) fn fed(sources: &Observation, partition: Option<&PartitionKey>) -> Vec<SourceFile> {
-    let holds = |file: &&SourceFile| match (&file.partitions, partition) {
-        (Some(fed), Some(partition)) => fed.contains(partition),
-        _ => true,
-    };
-    sources.files.iter().filter(holds).cloned().collect()
+/// The files of a partition, as a merge remembers which it has looked at.
+pub(super) fn fingerprint<'a>(files: impl IntoIterator<Item = &'a String>) -> Fingerprint {
+    Fingerprint::of(files.into_iter().map(String::as_str))
+}
+
+/// All rows of a partition in one text: equal exactly if the rows are.
+pub(super) fn told<'a>(rows: impl IntoIterator<Item = &'a Rows>) -> String {
+    let rows = rows.into_iter().flatten().map(|(key, value)| match key.as_str() {
+        "" => value.clone(),
+        key => format!("{key}={value}"),
+    });
+    let mut rows: Vec<String> = rows.collect();
+    rows.sort();
+    rows.join(" ")
 }

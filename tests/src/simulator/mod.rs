@@ -3,7 +3,9 @@
 //! process dies before or after a commit; sources, definitions and the clock change under it.
 //!
 //! ```text
-//!  dice      the one source of chance                lake      what the tables hold, as numbers
+//!  dice      the one source of chance                lake      tables as files on a disk
+//!  rows      what steps make, as numbers             tending   which versions and files may go
+//!  tables    what must hold of tables that are taken back, told from the events
 //!  project   random graphs and edits of them         workers   what workers and the committer say, and when
 //!  instants  what must hold of schedules, told from the events        alerts   the same of alerts
 //!  sensors   what there is to see, and what must hold of sensors, told from the events
@@ -19,8 +21,11 @@ mod history;
 mod instants;
 mod lake;
 mod project;
+mod rows;
 mod sabotage;
 mod sensors;
+mod tables;
+mod tending;
 mod upkeep;
 mod workers;
 mod world;

@@ -188,6 +188,7 @@ pub(super) const POOLS: [&str; 3] = ["database", "gone", "share"];
 /// Some assets are tried again, some may not take long, some need a place or much memory.
 fn rules(dice: &mut Dice) -> StepRules {
     let on = [
+        FailureClass::Changed,
         FailureClass::Crash,
         FailureClass::Io,
         FailureClass::Killed,
@@ -253,6 +254,16 @@ impl Project {
                     });
                 }
             }
+            let write = match kind {
+                "sql" if dice.percent(25) => WriteMode::Merge,
+                "ingest" => *dice.pick(&[
+                    WriteMode::Replace,
+                    WriteMode::Replace,
+                    WriteMode::Append,
+                    WriteMode::Merge,
+                ]),
+                _ => WriteMode::Replace,
+            };
             let when = *dice.pick(&["score >= champion.score", "score > 30", "score >= 0"]);
             let config = match kind {
                 "training" => json!({ "promote": { "alias": "champion", "when": when } }),
@@ -271,7 +282,7 @@ impl Project {
                     partitioning,
                 }),
                 key_columns: Vec::new(),
-                write: WriteMode::Replace,
+                write,
                 contract: assets::Contract::default(),
                 inputs,
                 checks: Vec::new(),

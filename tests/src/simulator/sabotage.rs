@@ -1,7 +1,7 @@
 //! Bugs put in on purpose: each changes what the core decided before it counts. A suite that does not notice them proves
 //! nothing.
 
-use orchestrator::core::{Input, World};
+use orchestrator::core::{Effect, Input, World};
 use state::event::{Event, OwnerMode, Recorded};
 use state::schedule::TickStatus;
 use state::sensor::SensorTick;
@@ -56,6 +56,20 @@ pub enum Sabotage {
     TellOfAllThatIsSeen,
     /// A sensor forgets what is still there to be seen.
     ForgetWhatIsThere,
+    /// A rollback is recorded twice.
+    RollBackTwice,
+    /// A rollback brings back what it was to take back.
+    BringBackTheWrongOne,
+    /// A rollback does not say what the partitions would have been made from.
+    ForgetWhatStands,
+    /// A step is not told which raw files its partition has the rows of.
+    ForgetWhatWasAdded,
+    /// Maintenance does not ask what attempts and models need.
+    ForgetWhatIsPinned,
+    /// Maintenance takes what is new for left behind.
+    SweepTooSoon,
+    /// Maintenance does not look for old metadata.
+    OverlookLeftovers,
 }
 
 impl Sabotage {
@@ -84,6 +98,13 @@ impl Sabotage {
         Self::ForgetTheKeys,
         Self::TellOfAllThatIsSeen,
         Self::ForgetWhatIsThere,
+        Self::RollBackTwice,
+        Self::BringBackTheWrongOne,
+        Self::ForgetWhatStands,
+        Self::ForgetWhatWasAdded,
+        Self::ForgetWhatIsPinned,
+        Self::SweepTooSoon,
+        Self::OverlookLeftovers,
     ];
 
     /// Changes an input before the core sees it.
@@ -360,7 +381,51 @@ impl Sabotage {
                     more
                 })
             }
-            Self::IgnoreTheCheck | Self::ForgetToStore | Self::OvercrowdAPool | Self::ForgetWhatIsThere => None,
+            Self::RollBackTwice => {
+                let moved = events
+                    .iter()
+                    .position(|r| matches!(r.event, Event::RolledBack { .. }))?;
+                let mut changed = events.to_vec();
+                changed.insert(moved, events[moved].clone());
+                Some(changed)
+            }
+            Self::BringBackTheWrongOne => {
+                let mut changed = events.to_vec();
+                for recorded in &mut changed {
+                    if let Event::PartitionRolledBack {
+                        restored: Some(restored),
+                        ..
+                    } = &mut recorded.event
+                    {
+                        restored.materialization.data_version = assets::Fingerprint::of(["another"]);
+                    }
+                }
+                (changed != events).then_some(changed)
+            }
+            Self::ForgetWhatStands => {
+                let mut changed = events.to_vec();
+                for recorded in &mut changed {
+                    if let Event::PartitionRolledBack { version, .. } = &mut recorded.event {
+                        *version = assets::Fingerprint::of(["nothing"]);
+                    }
+                }
+                (changed != events).then_some(changed)
+            }
+            Self::IgnoreTheCheck
+            | Self::ForgetToStore
+            | Self::OvercrowdAPool
+            | Self::ForgetWhatIsThere
+            | Self::ForgetWhatWasAdded
+            | Self::ForgetWhatIsPinned
+            | Self::SweepTooSoon
+            | Self::OverlookLeftovers => None,
+        }
+    }
+
+    /// Changes what is to be done.
+    pub(super) fn effect(self, effect: &mut Effect) {
+        if let (Self::ForgetWhatWasAdded, Effect::Start(order)) = (self, effect) {
+            order.partitions.iter_mut().for_each(|partition| partition.has.clear());
         }
     }
 

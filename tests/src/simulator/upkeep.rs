@@ -120,6 +120,7 @@ impl Upkeep {
                 let from = self.made_from(world.definitions(), &step.asset);
                 self.in_vain.insert(step.clone(), from);
             }
+            Event::PartitionRolledBack { step, .. } => change(&step.asset),
             Event::SourceObserved { asset, .. } => change(asset),
             Event::ModelRegistered { model, .. } | Event::AliasMoved { model, .. } => change(model),
             Event::FreshnessChanged { .. } => self.changed += 1,

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assets::outcome::{
-    CheckResult, Failure, FailureClass, Observation, Replace, Severity, Staged, StagedModel, StagedTable, TablePointer,
+    CheckResult, Failure, FailureClass, Observation, Replace, Severity, SourceFile, Staged, StagedModel, StagedTable,
+    TablePointer,
 };
-use assets::{Asset, AssetKey, AssetPartition, PartitionKey};
-use orchestrator::core::{Input, Member, PreparedMember, PreparedTable, StartAttempt};
+use assets::{Asset, AssetKey, AssetPartition, PartitionKey, WriteMode};
+use orchestrator::core::{
+    Broken, Input, InvariantId, Member, PreparedMember, PreparedTable, StartAttempt, StartPartition,
+};
 use serde_json::Value;
 use state::ids::AttemptId;
 
 use super::dice::Dice;
-use super::lake::{Lake, fed, make};
+use super::lake::{Change, Lake, Missing, NotBuilt};
+use super::rows::{Written, append, fed, make, merge, merged_by_query, rows_of_files};
 
 /// One thing that a worker says.
 #[derive(Debug, Clone)]
@@ -39,6 +43,16 @@ pub(super) enum Word {
 pub(super) struct Faults {
     /// Steps in a hundred that fail, and attempts in a hundred whose worker is lost; nothing goes wrong at 0.
     pub(super) share: u64,
+    /// Whether what is written waits long until it is decided, and the clock jumps often meanwhile.
+    pub(super) slow: bool,
+}
+
+impl Faults {
+    /// The longest that something takes, in seconds: a moment, or so much now and then.
+    pub(super) fn wait(self, moment: i64, long: i64, dice: &mut Dice) -> i64 {
+        let is_long = dice.percent(self.share);
+        if self.slow || is_long { long } else { moment }
+    }
 }
 
 /// A step that was staged and is kept until it ends.
@@ -47,6 +61,23 @@ pub(super) struct Kept {
     pub(super) staged: Box<Staged>,
     pub(super) content: String,
     pub(super) checks_pass: bool,
+    /// The raw files whose rows it adds.
+    from: BTreeSet<String>,
+}
+
+/// Why a worker cannot do what it was told.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Something that it reads is not there.
+    Missing(Missing),
+    /// A promise was broken.
+    Broken(Broken),
+}
+
+impl From<Missing> for Trouble {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
 }
 
 /// The orders given out and what was staged.
@@ -138,9 +169,9 @@ impl Workers {
     }
 
     /// What the core hears when a word arrives.
-    pub(super) fn hear(&mut self, attempt: &AttemptId, word: &Word, lake: &Lake) -> Input {
+    pub(super) fn hear(&mut self, attempt: &AttemptId, word: &Word, lake: &mut Lake) -> Result<Input, Trouble> {
         let order = &self.orders[attempt];
-        match word {
+        Ok(match word {
             Word::Overdue { working_on } => Input::AttemptTimedOut {
                 attempt: attempt.clone(),
                 working_on: working_on.clone(),
@@ -162,25 +193,14 @@ impl Workers {
                 let ordered = order.observation.clone().unwrap_or_default();
                 let there = lake.observe(&order.asset.key);
                 if fed(&ordered, partition.as_ref()) != fed(&there, partition.as_ref()) {
-                    return Input::StepFailed {
+                    return Ok(Input::StepFailed {
                         attempt: attempt.clone(),
                         partition: partition.clone(),
                         failure: Failure::new(FailureClass::Changed, "a source file changed while it was read"),
-                    };
+                    });
                 }
-                let content = content(order, partition.as_ref(), &ordered, lake);
-                let staged = Box::new(staged(
-                    &order.asset,
-                    partition.as_ref(),
-                    &content,
-                    &ordered,
-                    *checks_pass,
-                ));
-                let kept = Kept {
-                    staged: staged.clone(),
-                    content,
-                    checks_pass: *checks_pass,
-                };
+                let kept = work(order, partition.as_ref(), &ordered, *checks_pass, lake)?;
+                let staged = kept.staged.clone();
                 let step = AssetPartition::new(order.asset.key.clone(), partition.clone());
                 self.kept.insert((attempt.clone(), step), kept);
                 Input::Staged {
@@ -188,7 +208,13 @@ impl Workers {
                     staged,
                 }
             }
-        }
+        })
+    }
+
+    /// The asset's own table as an attempt was given it.
+    pub(super) fn own_table(&self, attempt: &AttemptId) -> Option<&TablePointer> {
+        let order = self.orders.get(attempt)?;
+        order.table.as_ref().filter(|_| order.asset.write.keeps_rows())
     }
 
     /// What the committer comes back with for these steps, built on `base`.
@@ -198,63 +224,162 @@ impl Workers {
         members: &[Member],
         base: Option<TablePointer>,
         lake: &mut Lake,
-    ) -> Input {
-        let mut contents = lake.read(base.as_ref());
+    ) -> Result<Input, Missing> {
         let mut prepared = Vec::new();
+        let mut changes = Vec::new();
         for member in members {
             let Some(kept) = self.kept.get(&(member.attempt.clone(), member.step.clone())) else {
                 continue;
             };
-            contents.insert(member.step.partition.clone(), kept.content.clone());
+            changes.extend(kept.staged.tables.iter().map(|staged| Change {
+                partition: member.step.partition.clone(),
+                staged,
+                from: &kept.from,
+            }));
             prepared.push(PreparedMember {
                 attempt: member.attempt.clone(),
                 step: member.step.clone(),
                 staged: kept.staged.clone(),
             });
         }
-        let tables = if prepared.is_empty() {
-            Vec::new()
-        } else {
-            vec![PreparedTable {
-                table: asset.clone(),
-                from: base,
-                to: lake.write(asset, contents),
-            }]
+        let tables = match prepared.is_empty() {
+            true => Vec::new(),
+            false => match lake.commit(asset, base.as_ref(), &changes) {
+                Ok(to) => vec![PreparedTable {
+                    table: asset.clone(),
+                    from: base,
+                    to,
+                }],
+                Err(NotBuilt::Missing(missing)) => return Err(missing),
+                Err(NotBuilt::MergedMeanwhile) => {
+                    return Ok(Input::CommitFailed {
+                        asset: asset.clone(),
+                        members: members.to_vec(),
+                        failure: merged_meanwhile(),
+                    });
+                }
+            },
         };
-        Input::CommitPrepared {
+        Ok(Input::CommitPrepared {
             asset: asset.clone(),
             tables,
             members: prepared,
-        }
+        })
     }
 }
 
-fn content(order: &StartAttempt, partition: Option<&PartitionKey>, sources: &Observation, lake: &Lake) -> String {
-    if order.asset.kind == "command" {
-        return format!("{} {partition:?}", order.attempt);
-    }
-    let ordered = order
-        .partitions
-        .iter()
-        .find(|ordered| ordered.key.as_ref() == partition);
-    let scopes = &ordered.expect("a worker speaks of the steps that it was given").scopes;
-    let tables: Vec<_> = order
-        .inputs
-        .iter()
-        .filter_map(|input| {
-            Some((
-                input.asset.clone(),
-                scopes.get(&input.asset)?.clone(),
-                lake.read(input.table.as_ref()),
-            ))
+/// What a merge comes to whose partition has other files by now.
+pub(super) fn merged_meanwhile() -> Failure {
+    Failure::new(
+        FailureClass::Changed,
+        "the rows that it was merged with are others by now",
+    )
+}
+
+/// What a step makes and stages.
+fn work(
+    order: &StartAttempt,
+    partition: Option<&PartitionKey>,
+    sources: &Observation,
+    checks_pass: bool,
+    lake: &mut Lake,
+) -> Result<Kept, Trouble> {
+    let asset = &order.asset;
+    let made = content(order, partition, sources, lake)?;
+    let mut staged = staged(asset, partition, &made, sources, checks_pass);
+    let mut from = BTreeSet::new();
+    let written = if staged.model.is_some() {
+        None
+    } else if !asset.write.keeps_rows() {
+        Some(Written {
+            rows: [(String::new(), made.clone())].into(),
+            replace: partition.map_or(Replace::Whole, |partition| Replace::Partition(partition.clone())),
+            content: made.clone(),
+            count: 1,
         })
-        .collect();
+    } else {
+        let (there, had) = lake.part(order.table.as_ref(), partition)?;
+        let rows = if asset.kind == "ingest" {
+            let ordered = ordered(order, partition);
+            let has: BTreeSet<&str> = ordered.has.iter().map(|read| read.sha256.as_str()).collect();
+            let all = fed(sources, partition);
+            let new: Vec<&SourceFile> = all.iter().filter(|file| !has.contains(file.sha256.as_str())).collect();
+            if let Some(twice) = new.iter().find(|file| had.contains(&file.sha256)) {
+                let found = format!("the rows of {} are in {}@{partition:?} already", twice.path, asset.key);
+                return Err(Trouble::Broken(Broken::new(InvariantId::RowsAreAddedOnce, found)));
+            }
+            from = new.iter().map(|file| file.sha256.clone()).collect();
+            // Those that were added before count as read.
+            let gone = ordered.has.iter().filter(|read| {
+                let sha256 = read.sha256.as_str();
+                all.iter().all(|file| file.sha256 != sha256)
+            });
+            let gone = gone.map(|read| SourceFile {
+                path: read.path.clone(),
+                bytes: 0,
+                modified_ns: 0,
+                sha256: read.sha256.clone(),
+                partitions: partition.map(|key| vec![key.clone()]),
+            });
+            staged.sources.extend(gone);
+            rows_of_files(asset.write, &new)
+        } else {
+            merged_by_query(&made)
+        };
+        Some(match asset.write {
+            WriteMode::Merge => merge(partition, &there, &rows),
+            WriteMode::Append | WriteMode::Replace => append(&there, rows),
+        })
+    };
+    let content = written.as_ref().map_or(made, |written| written.content.clone());
+    if let Some(written) = written {
+        let file = (!written.rows.is_empty()).then(|| lake.stage(&asset.key, written.rows));
+        staged.tables = vec![StagedTable {
+            table: asset.key.clone(),
+            replace: written.replace,
+            rows: written.count,
+            bytes: 1,
+            data_files: file.map_or(Value::Array(Vec::new()), |file| Value::from(vec![file])),
+            schema: Value::Null,
+            partition_column: asset.partitions.as_ref().map(|by| by.column.clone()),
+        }];
+    }
+    Ok(Kept {
+        staged: Box::new(staged),
+        content,
+        checks_pass,
+        from,
+    })
+}
+
+fn ordered<'a>(order: &'a StartAttempt, partition: Option<&PartitionKey>) -> &'a StartPartition {
+    let mut all = order.partitions.iter();
+    let found = all.find(|ordered| ordered.key.as_ref() == partition);
+    found.expect("a worker speaks of the steps that it was given")
+}
+
+fn content(
+    order: &StartAttempt,
+    partition: Option<&PartitionKey>,
+    sources: &Observation,
+    lake: &Lake,
+) -> Result<String, Missing> {
+    if order.asset.kind == "command" {
+        return Ok(format!("{} {partition:?}", order.attempt));
+    }
+    let scopes = &ordered(order, partition).scopes;
+    let mut tables = Vec::new();
+    for input in &order.inputs {
+        if let Some(scope) = scopes.get(&input.asset) {
+            tables.push((input.asset.clone(), scope.clone(), lake.read(input.table.as_ref())?));
+        }
+    }
     let models: Vec<_> = order
         .models
         .iter()
         .map(|model| (model.model.clone(), model.version))
         .collect();
-    make(&order.asset, partition, &tables, &models, sources)
+    Ok(make(&order.asset, partition, &tables, &models, sources))
 }
 
 fn staged(
@@ -268,11 +393,7 @@ fn staged(
     let score = content.bytes().map(u64::from).sum::<u64>() % 100;
     Staged {
         partition: partition.cloned(),
-        tables: if trains {
-            Vec::new()
-        } else {
-            vec![staged_table(asset, partition)]
-        },
+        tables: Vec::new(),
         model: trains.then(|| StagedModel {
             artifact: format!("models/{content}"),
             sha256: content.to_owned(),
@@ -295,17 +416,5 @@ fn staged(
         metadata: BTreeMap::new(),
         sources: fed(sources, partition),
         data_version: None,
-    }
-}
-
-fn staged_table(asset: &Asset, partition: Option<&PartitionKey>) -> StagedTable {
-    StagedTable {
-        table: asset.key.clone(),
-        replace: partition.map_or(Replace::Whole, |partition| Replace::Partition(partition.clone())),
-        rows: 1,
-        bytes: 1,
-        data_files: Value::Null,
-        schema: Value::Null,
-        partition_column: asset.partitions.as_ref().map(|by| by.column.clone()),
     }
 }

@@ -88,6 +88,13 @@ pub(super) fn follows(world: &World, recorded: &Recorded) -> Vec<Event> {
             };
             told.change(Trouble::CheckWarned, &of_step(step, run), &change);
         }
+        // What it shows again is what somebody wants it to show.
+        Event::PartitionRolledBack { step, .. } => {
+            let subject = of_partition(step);
+            for trouble in [Trouble::RunFailed, Trouble::CheckFailed, Trouble::CheckWarned] {
+                told.change(trouble, &subject, &Change::Over);
+            }
+        }
         Event::Ticked { tick } => told.ticked(tick),
         Event::SensorTicked { tick } => told.sensor_ticked(tick),
         Event::FreshnessChanged { change } => told.freshness_changed(change),
@@ -116,10 +123,17 @@ fn failing(checks: &[CheckResult]) -> Option<String> {
 
 fn of_step<'s>(step: &'s AssetPartition, run: &'s RunId) -> Subject<'s> {
     Subject {
+        run: Some(run),
+        ..of_partition(step)
+    }
+}
+
+fn of_partition(step: &AssetPartition) -> Subject<'_> {
+    Subject {
         name: step.to_string(),
         asset: Some(&step.asset),
         assets: None,
-        run: Some(run),
+        run: None,
     }
 }
 

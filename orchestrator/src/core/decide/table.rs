@@ -10,6 +10,7 @@ use state::event::{Event, Micros, Rollback};
 
 use super::super::effect::{Answer, Decision, Effect, RequestId};
 use super::super::input::{PreparedRollback, TableChange, TableChangeKind};
+use super::super::restored::is_of_unknown_origin;
 use super::super::staleness::Sight;
 use super::super::world::World;
 
@@ -63,13 +64,27 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
 /// Why a table cannot be taken back now.
 fn refused(world: &World, change: &TableChange, rollback: &PreparedRollback) -> Option<String> {
     let asset = &change.table.table;
-    if world.definitions().get(asset).is_none() {
+    let Some(definition) = world.definitions().get(asset) else {
         return Some(format!(
             "{asset} is not declared: declare it, or read the old rows with `query --as-of`"
         ));
-    }
+    };
     if change.table.to.snapshot_id.is_none() || rollback.partitions.is_empty() && change.table.from.is_none() {
         return Some(format!("{asset} was never materialized"));
+    }
+    // Which files its rows are of is known by what made it: without that, the next step would add them once more.
+    let adds_files =
+        definition.write.keeps_rows() && world.asset(asset).is_some_and(|known| known.observation.is_some());
+    let unknown = rollback.partitions.iter().find(|one| {
+        let restored = one.restored.as_ref();
+        restored.is_some_and(is_of_unknown_origin)
+    });
+    if let Some(unknown) = unknown.filter(|_| adds_files) {
+        let step = assets::AssetPartition::new(asset.clone(), unknown.partition.clone());
+        return Some(format!(
+            "nothing is known any more of how {step} was made then, so the rows of its files would be added once more: read the \
+             old rows with `query --as-of`, or declare `write = \"replace\"` and make it from its files"
+        ));
     }
     // What a run is about to publish would stand on the rows that are taken back.
     about_to_write(world, asset)

@@ -76,6 +76,18 @@ pub enum InvariantId {
     EverythingIsTold,
     /// Every event of a sensor is told of by exactly one tick for as long as it is remembered, and starts at most one run.
     EventsAreToldOnce,
+    /// A rollback counts once, with the pointer that it moves, and the table shows what it showed then.
+    RollbackCountsOnce,
+    /// What a rollback brings back counts as made by what made it then, and nothing else changes by it.
+    RestoredIsWhatWas,
+    /// What was rolled back is not made again until what it is made from changes, or by force.
+    RollbackStands,
+    /// Where rows are added or merged, those of a file are so once, and the others stay.
+    RowsAreAddedOnce,
+    /// Nothing goes that an attempt under way, a model, a tag or a table itself refers to.
+    NeededIsKept,
+    /// What nothing refers to is found once it is old enough, whatever left it behind.
+    LeftoversAreFound,
 }
 
 impl InvariantId {
@@ -111,6 +123,12 @@ impl InvariantId {
         Self::LatenessIsTold,
         Self::EverythingIsTold,
         Self::EventsAreToldOnce,
+        Self::RollbackCountsOnce,
+        Self::RestoredIsWhatWas,
+        Self::RollbackStands,
+        Self::RowsAreAddedOnce,
+        Self::NeededIsKept,
+        Self::LeftoversAreFound,
     ];
 
     /// What is promised.
@@ -159,6 +177,20 @@ impl InvariantId {
             Self::EventsAreToldOnce => {
                 "every event of a sensor is told of by exactly one tick while it is remembered, and starts at most one run"
             }
+            Self::RollbackCountsOnce => {
+                "a rollback counts once, with the pointer that it moves, and the table shows what it showed then"
+            }
+            Self::RestoredIsWhatWas => {
+                "what a rollback brings back counts as made by what made it then, and nothing else changes by it"
+            }
+            Self::RollbackStands => {
+                "what was rolled back is not made again until what it is made from changes, or by force"
+            }
+            Self::RowsAreAddedOnce => {
+                "where rows are added or merged, those of a file are so once, and the others stay"
+            }
+            Self::NeededIsKept => "nothing goes that an attempt under way, a model, a tag or a table itself refers to",
+            Self::LeftoversAreFound => "what nothing refers to is found once it is old enough, whatever left it behind",
             Self::FreshIsCurrent => "what is called fresh holds the rows that would be made now",
         }
     }

@@ -135,8 +135,12 @@ impl World {
                 self.end_step(run, step, attempt.as_ref(), End::Failed)?;
                 let record = self.assets.entry(step.asset.clone()).or_default();
                 let by_check = failure.class == FailureClass::Check;
-                record.partitions.entry(step.partition.clone()).or_default().failure =
-                    Some(LastFailure { at, by_check });
+                let partition = record.partitions.entry(step.partition.clone()).or_default();
+                partition.failure = Some(LastFailure { at, by_check });
+                // What its owner left unfinished, or nobody was given, says nothing of what was taken back.
+                if let Some(rollback) = partition.rolled_back.as_mut().filter(|_| attempt.is_some()) {
+                    rollback.tried = true;
+                }
                 if is_verdict(failure) {
                     self.step_came_to_an_end(step, tried, HoldReason::Failed);
                 }

@@ -65,6 +65,8 @@ pub struct PartitionRollback {
     pub version: Fingerprint,
     /// By whom and why: one for all partitions of a rollback.
     pub asked: Arc<RollbackAsked>,
+    /// Whether somebody tried since to make it anew, in vain: it is no longer left as it is.
+    pub tried: bool,
 }
 
 /// Who took a table back, and why.

@@ -43,6 +43,7 @@ impl World {
                     .values()
                     .filter_map(|known| known.materialization.as_ref());
                 record.newest = made.map(|made| made.at).max();
+                self.automation.release(step);
                 self.asset_made(&step.asset);
             }
         }
@@ -52,6 +53,7 @@ impl World {
             at,
             version: version.clone(),
             asked,
+            tried: false,
         }));
         self.partition_changed(step);
         Ok(())
@@ -73,6 +75,7 @@ impl World {
                 at: rollback.at,
                 version: rollback.version,
                 asked: Arc::clone(asked),
+                tried: rollback.tried,
             }));
         }
     }

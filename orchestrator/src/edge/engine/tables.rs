@@ -5,22 +5,19 @@
 //! then. A crash before that transaction leaves files that nothing names; asking again comes to the same.
 
 use assets::outcome::TablePointer;
-use assets::{AssetKey, AssetPartition, Fingerprint};
+use assets::{AssetKey, AssetPartition};
 use plugins::lakehouse::{
-    ChangedPartition, LakeError, LakeTable, RollbackOutcome, TagChange, TagName, ancestors, history, prepare_rollback,
-    prepare_tag,
+    LakeError, LakeTable, RollbackOutcome, TagChange, TagName, ancestors, history, prepare_rollback, prepare_tag,
 };
-use state::event::{Materialization, RestoredMaterialization};
-use state::ids::{AttemptId, RunId};
 use state::sqlite::StateError;
-use state::sqlite::queries::restored::materialization_in;
+use state::sqlite::queries::restored::ShownIn;
 
 use super::super::environment;
 use super::EngineHandle;
 use super::handle::RequestError;
 use crate::core::{
-    Answer, Input, PlanRequest, PreparedRollback, PreparedTable, RestoredPartition, StaleReason, TableChange,
-    TableChangeKind, plan,
+    Answer, HeldRows, Input, PlanRequest, PreparedRollback, PreparedTable, RestoredPartition, StaleReason, TableChange,
+    TableChangeKind, plan, restored,
 };
 use crate::snapshots::SnapshotChoice;
 use crate::wire::{RollbackAnswer, TagAnswer};
@@ -93,13 +90,18 @@ impl EngineHandle {
                 RollbackOutcome::AlreadyThere => return self.nothing_to_take_back(asset, &table, target).await,
             };
             let reader = self.reader()?;
+            let shown = ShownIn::of(&reader, asset, target, ids)?;
             let mut partitions = Vec::with_capacity(rollback.partitions.len());
             for changed in &rollback.partitions {
                 let step = AssetPartition::new(asset.clone(), changed.key.clone());
-                let known = materialization_in(&reader, &step, &ids)?;
+                let known = shown.made(&reader, &step)?;
+                let after = changed.after.map(|held| HeldRows {
+                    rows: held.rows,
+                    bytes: held.bytes,
+                });
                 partitions.push(RestoredPartition {
                     partition: changed.key.clone(),
-                    restored: restored(&step, changed, known, target, rollback.commit.snapshot_id),
+                    restored: restored(&step, after, known, target, rollback.commit.snapshot_id),
                 });
             }
             let steps = |restored: bool| {
@@ -251,55 +253,5 @@ impl EngineHandle {
             stale.map(|reader| reader.key.clone()).collect::<Vec<_>>()
         });
         Ok(found.await.ok_or(RequestError::Stopping)?)
-    }
-}
-
-/// What counts again of a partition: what made it, in the new snapshot, with what its files hold. `None` if it was not there.
-fn restored(
-    step: &AssetPartition,
-    changed: &ChangedPartition,
-    known: Option<RestoredMaterialization>,
-    target: i64,
-    snapshot_id: i64,
-) -> Option<RestoredMaterialization> {
-    let mut restored = match (known, changed.after) {
-        // It was made without rows; or it was made, and taken back since.
-        (Some(known), None) => Some(known).filter(|known| known.materialization.rows == 0)?,
-        (Some(known), Some(_)) => known,
-        // Nothing is known any more of how it was made: it was long ago, or another program did.
-        (None, Some(_)) => of_unknown_origin(step, target),
-        (None, None) => return None,
-    };
-    let materialization = &mut restored.materialization;
-    let after = changed.after.unwrap_or_default();
-    materialization.snapshot_id = Some(snapshot_id);
-    materialization.rows = after.rows;
-    materialization.bytes = after.bytes;
-    // They were asked then, and stand in the history of the checks as of then.
-    materialization.checks.clear();
-    let to = serde_json::Value::from(target.to_string());
-    materialization.metadata.insert("rolled_back_to".to_owned(), to);
-    Some(restored)
-}
-
-/// A partition of which the state does not know (any more) who made it: its rows are known by the snapshot that shows them, and
-/// its code and inputs are none that an asset has.
-fn of_unknown_origin(step: &AssetPartition, target: i64) -> RestoredMaterialization {
-    let partition = step.partition.as_ref().map_or("", |key| key.as_str());
-    RestoredMaterialization {
-        run: RunId::from_bits(0),
-        attempt: AttemptId::from_bits(0),
-        materialization: Materialization {
-            step: step.clone(),
-            fingerprint: Fingerprint::of(["not known"]),
-            data_version: Fingerprint::of(["snapshot", &target.to_string(), partition]),
-            inputs: std::collections::BTreeMap::new(),
-            snapshot_id: None,
-            rows: 0,
-            bytes: 0,
-            metadata: std::collections::BTreeMap::new(),
-            checks: Vec::new(),
-            sources: Vec::new(),
-        },
     }
 }

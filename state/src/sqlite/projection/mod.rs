@@ -128,6 +128,9 @@ impl<'c> Projection<'c> {
             } => {
                 self.step_failed(stamp, run, attempt.as_ref(), step, failure)?;
                 self.partition_failed(stamp, run, step, failure)?;
+                if attempt.is_some() {
+                    self.rollback_tried(stamp, step)?;
+                }
                 self.checked(stamp, run, step, checks, false)
             }
             Event::StepFresh { run, step } => self.step_fresh(stamp, run, step),
@@ -266,12 +269,15 @@ impl<'c> Projection<'c> {
             }
             Event::StepFailed {
                 run,
+                attempt,
                 step,
                 failure,
                 checks,
-                ..
             } if !self.has_run(run)? => {
                 self.partition_failed(stamp, run, step, failure)?;
+                if attempt.is_some() {
+                    self.rollback_tried(stamp, step)?;
+                }
                 self.checked(stamp, run, step, checks, false)
             }
             Event::PointerMoved { table, to, .. } => self.pointer_found(stamp, table, to),

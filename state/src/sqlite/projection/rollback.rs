@@ -17,7 +17,11 @@ const NEWEST: &str = "
 const SET: &str = "
     INSERT INTO partition_rollback (asset, partition, seq, at, rollback, version, removed)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-    ON CONFLICT (asset, partition) DO UPDATE SET seq = ?3, at = ?4, rollback = ?5, version = ?6, removed = ?7";
+    ON CONFLICT (asset, partition) DO UPDATE SET seq = ?3, at = ?4, rollback = ?5, version = ?6, removed = ?7,
+           tried = NULL";
+
+const TRIED: &str = "
+    UPDATE partition_rollback SET tried = ?3 WHERE asset = ?1 AND partition = ?2 AND tried IS NULL";
 
 const RELEASE: &str = "
     DELETE FROM partition_rollback WHERE asset = ?1 AND partition = ?2";
@@ -57,10 +61,10 @@ impl Projection<'_> {
         match restored {
             Some(restored) => {
                 self.materialized(stamp, &restored.run, &restored.attempt, &restored.materialization)?;
-                self.automation_released(step)?;
             }
             None => self.removed(step)?,
         }
+        self.automation_released(step)?;
         self.connection.prepare_cached(SET)?.execute(params![
             asset,
             partition,
@@ -70,6 +74,15 @@ impl Projection<'_> {
             version.as_str(),
             restored.is_none(),
         ])?;
+        Ok(())
+    }
+
+    /// Somebody tried to make a partition anew, in vain: it is no longer left as it is.
+    pub(super) fn rollback_tried(&mut self, stamp: Stamp, step: &AssetPartition) -> Result<(), Refusal> {
+        let partition = partition_text(step.partition.as_ref());
+        self.connection
+            .prepare_cached(TRIED)?
+            .execute(params![step.asset.as_str(), partition, stamp.seq])?;
         Ok(())
     }
 

@@ -34,7 +34,9 @@ const BARS: &str = "
     FROM attempt WHERE run = ?1 ORDER BY asset, seq LIMIT ?2";
 
 const OPEN_ATTEMPTS: &str = "
-    SELECT id FROM attempt WHERE ended_at IS NULL";
+    SELECT id FROM attempt WHERE ended_at IS NULL
+    UNION SELECT attempt FROM step WHERE status = 'publishing'
+          AND run IN (SELECT id FROM run WHERE status IN ('queued', 'running', 'canceling'))";
 
 /// An attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]

@@ -97,12 +97,19 @@ const IS_CURRENT: &str = "
         OR EXISTS (SELECT 1 FROM materialization m JOIN asset_summary s
                    ON s.asset = m.asset AND s.last_seq = m.seq WHERE m.seq = ?1)";
 
-/// Whether a `step_failed` is the newest failure of its partition.
+/// Whether a `step_failed` is the newest failure of its partition, or of its asset (whose partition may be no more, where a
+/// rollback took it away), or the one after which its partition is no longer left as a rollback brought it back.
 const IS_NEWEST_FAILURE: &str = "
     SELECT EXISTS (SELECT 1 FROM event e JOIN asset_partition p
                    ON p.asset = json_extract(e.json, '$.step.asset')
                   AND p.partition = coalesce(json_extract(e.json, '$.step.partition'), '')
-                  AND p.failed_seq = e.seq WHERE e.seq = ?1)";
+                  AND p.failed_seq = e.seq WHERE e.seq = ?1)
+        OR EXISTS (SELECT 1 FROM event e JOIN asset_summary s
+                   ON s.asset = json_extract(e.json, '$.step.asset') AND s.failed_at = e.at WHERE e.seq = ?1)
+        OR EXISTS (SELECT 1 FROM event e JOIN partition_rollback b
+                   ON b.asset = json_extract(e.json, '$.step.asset')
+                  AND b.partition = coalesce(json_extract(e.json, '$.step.partition'), '')
+                  AND b.tried = e.seq WHERE e.seq = ?1)";
 
 const IS_TICK_THAT_STAYS: &str = "
     SELECT EXISTS (SELECT 1 FROM tick t WHERE t.seq = ?1 AND (t.run IS NOT NULL OR t.instant =

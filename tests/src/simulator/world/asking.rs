@@ -99,14 +99,22 @@ impl Simulation {
 
     pub(super) fn change_source(&mut self, asset: &AssetKey) {
         let declared = self.project.declared().find(|declared| declared.key == *asset);
-        let Some(by) = declared.map(|asset| asset.partitions.clone()) else {
+        let Some((by, keeps)) = declared.map(|asset| (asset.partitions.clone(), asset.write.keeps_rows())) else {
             return;
         };
         let now = jiff::Timestamp::from_microsecond(self.clock()).expect("the simulation is near the present");
         let keys: Option<Vec<PartitionKey>> = by.map(|by| by.partitioning.keys(now).collect());
         let files = self.lake.sources.entry(asset.clone()).or_default();
-        let path = format!("landing/{asset}/{}.csv", self.dice.below(4));
-        if files.contains_key(&path) && self.dice.percent(20) {
+        let mut path = format!("landing/{asset}/{}.csv", self.dice.below(4));
+        if keeps {
+            // Rows that were added stay: new ones come in files of their own.
+            let names: Vec<String> = files.keys().cloned().collect();
+            path = match names.is_empty() || self.dice.percent(70) {
+                true => format!("landing/{asset}/{:016x}.csv", self.dice.roll()),
+                false => self.dice.pick(&names).clone(),
+            };
+        }
+        if files.contains_key(&path) && (keeps || self.dice.percent(20)) {
             files.remove(&path);
             return;
         }

@@ -6,13 +6,14 @@ use assets::{AssetKey, AssetPartition};
 use orchestrator::core::{Answer, Broken, Input, InvariantId, PlanRequest, Sight, plan};
 use state::event::OwnerMode;
 
-use super::super::lake::make;
+use super::super::rows::{fed, make, merged_by_query};
 use super::{SECOND, Simulation};
 
 impl Simulation {
     /// Faults are over: everything that is asked for now succeeds, and asking again finds it done.
     pub(super) fn calm(&mut self) -> Result<(), Broken> {
         self.faults.share = 0;
+        self.faults.slow = false;
         self.project.restore();
         self.every_instant_is_told()?;
         self.edited()?;
@@ -48,12 +49,16 @@ impl Simulation {
         self.outcome.published = self.history.published();
         self.outcome.decisions = self.history.upkeep.decisions;
         self.outcome.freshness = self.history.upkeep.changed;
+        self.outcome.rollbacks = self.history.tables.rollbacks();
+        self.outcome.expiries = self.history.tables.expiries;
+        self.leftovers_are_found()?;
         self.sound()
     }
 
     /// A daemon is back: what was due is told, and none of it twice.
     pub(super) fn every_instant_is_told(&mut self) -> Result<(), Broken> {
         self.boot += 1;
+        self.changing.clear();
         let definitions = self.definitions();
         self.load(&definitions);
         self.recover(OwnerMode::Daemon)?;
@@ -181,6 +186,10 @@ impl Simulation {
                 continue;
             };
             let exists = sight.scopes().exists(asset, step.partition.as_ref());
+            // What was taken back is to be what it was.
+            if self.history.tables.stands(step) && sight.stands_by_rollback(asset, step.partition.as_ref()).is_some() {
+                continue;
+            }
             if !exists || planned.contains(step) || sight.stale(asset, step.partition.as_ref()).is_some() {
                 continue;
             }
@@ -190,7 +199,7 @@ impl Simulation {
                 match &input.role {
                     assets::InputRole::Rows => {
                         let scope = sight.scopes().of(asset, input, step.partition.as_ref());
-                        let contents = self.lake.read(self.world.pointer(&input.asset));
+                        let contents = Self::there(self.lake.read(self.world.pointer(&input.asset)), "a table")?;
                         tables.push((input.asset.clone(), scope, contents));
                     }
                     assets::InputRole::Model(reference) => {
@@ -208,7 +217,21 @@ impl Simulation {
                 .asset(&asset.key)
                 .and_then(|record| record.observation.clone());
             let sources = record.unwrap_or_default();
-            if make(asset, step.partition.as_ref(), &tables, &models, &sources) != *content {
+            let partition = step.partition.as_ref();
+            let made = make(asset, partition, &tables, &models, &sources);
+            let is_there = if !asset.write.keeps_rows() {
+                made == *content
+            } else {
+                let there = self.lake.part(self.world.pointer(&step.asset), partition);
+                let (files, from) = Self::there(there, "a table")?;
+                match asset.kind.as_str() {
+                    "ingest" => fed(&sources, partition).iter().all(|file| from.contains(&file.sha256)),
+                    _ => merged_by_query(&made)
+                        .iter()
+                        .all(|(key, value)| files.values().any(|file| file.get(key) == Some(value))),
+                }
+            };
+            if !is_there {
                 return Err(Broken::new(
                     InvariantId::FreshIsCurrent,
                     format!("{step} is called fresh"),

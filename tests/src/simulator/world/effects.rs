@@ -40,7 +40,7 @@ impl Simulation {
                 let fails = self.dice.percent(self.faults.share / 4);
                 let base = self.world.pointer(&asset).cloned();
                 let boot = self.boot;
-                let seconds = if self.dice.percent(self.faults.share) { 3000 } else { 5 };
+                let seconds = self.faults.wait(5, 3000, &mut self.dice);
                 if self.dice.percent(self.faults.share / 2) {
                     let (asset, members, base) = (asset.clone(), members.clone(), base.clone());
                     self.later(
@@ -73,13 +73,26 @@ impl Simulation {
     }
 
     pub(super) fn published(&mut self, event: &Event) -> Result<(), Broken> {
-        let Event::StepSucceeded {
-            attempt,
-            materialization,
-            ..
-        } = event
-        else {
-            return Ok(());
+        let (attempt, materialization) = match event {
+            Event::StepSucceeded {
+                attempt,
+                materialization,
+                ..
+            } => (attempt, materialization),
+            Event::PartitionRolledBack { step, restored, .. } => {
+                let shown = Self::there(self.lake.read(self.world.pointer(&step.asset)), "a table")?;
+                match restored {
+                    Some(_) => {
+                        let content = shown.get(&step.partition).cloned().unwrap_or_default();
+                        self.contents.insert(step.clone(), content);
+                    }
+                    None => {
+                        self.contents.remove(step);
+                    }
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
         };
         let step = &materialization.step;
         let Some(kept) = self.workers.kept.get(&(attempt.clone(), step.clone())) else {
@@ -95,8 +108,9 @@ impl Simulation {
             ));
         }
         self.contents.insert(step.clone(), kept.content.clone());
-        let shown = self.lake.read(self.world.pointer(&step.asset));
-        if kept.staged.model.is_none() && shown.get(&step.partition) != Some(&kept.content) {
+        let shown = Self::there(self.lake.read(self.world.pointer(&step.asset)), "a table")?;
+        let shown = shown.get(&step.partition).map_or("", String::as_str);
+        if kept.staged.model.is_none() && shown != kept.content {
             return Err(Broken::new(
                 InvariantId::MaterializedBySuccess,
                 format!("readers do not see the rows of {step}"),

@@ -2,14 +2,16 @@
 
 use assets::AssetKey;
 use assets::outcome::{Failure, FailureClass};
-use orchestrator::core::{Broken, Input};
+use orchestrator::core::{Broken, Input, InvariantId};
 use state::ids::{AttemptId, RunId};
 
-use super::super::workers::Word;
+use super::super::lake::Missing;
+use super::super::workers::{Trouble, Word, merged_meanwhile};
 use super::{Happening, SECOND, Simulation};
 
 impl Simulation {
     pub(super) fn happen(&mut self, what: Happening) -> Result<(), Broken> {
+        self.lake.now = self.clock();
         match what {
             Happening::Request => self.request(),
             Happening::Cancel => {
@@ -60,6 +62,10 @@ impl Simulation {
             Happening::ClockJumps => {
                 self.skew += self.dice.between(-30 * 3600, 30 * 3600) * SECOND;
                 self.note("the clock jumps");
+                // A machine that slept finds that maintenance was due.
+                if self.dice.percent(50) {
+                    self.tend_all();
+                }
                 Ok(())
             }
             Happening::Retries { until } => {
@@ -134,20 +140,67 @@ impl Simulation {
                     return Ok(());
                 }
                 if fails {
-                    let failure = Failure::new(FailureClass::Io, "the warehouse does not answer");
+                    let merges = self
+                        .project
+                        .declared()
+                        .any(|known| known.key == asset && known.write.keeps_rows());
+                    let failure = match merges && self.dice.percent(50) {
+                        // Another program wrote the table in between.
+                        true => merged_meanwhile(),
+                        false => Failure::new(FailureClass::Io, "the warehouse does not answer"),
+                    };
+                    self.outcome.conflicts += usize::from(failure.class == FailureClass::Changed);
                     return self.take(Input::CommitFailed {
                         asset,
                         members,
                         failure,
                     });
                 }
-                let input = self.workers.commit(&asset, &members, base, &mut self.lake);
+                let is_current = base.as_ref() == self.world.pointer(&asset);
+                let input = match self.workers.commit(&asset, &members, base, &mut self.lake) {
+                    Ok(input) => input,
+                    // A committer that comes twice, or late, may find that what it was to build on is gone.
+                    Err(_) if boot != self.boot || !is_current => return Ok(()),
+                    Err(Missing(what)) => {
+                        let found = format!("a commit to {asset} refers to {what}, which is not there");
+                        return Err(Broken::new(InvariantId::NeededIsKept, found));
+                    }
+                };
+                self.outcome.conflicts += usize::from(matches!(input, Input::CommitFailed { .. }));
+                // Between writing and deciding, time passes.
+                if self.dice.percent(50) {
+                    let most = self.faults.wait(3, 900, &mut self.dice);
+                    self.later(most, Happening::Again(Box::new(input)));
+                    return Ok(());
+                }
                 if self.dice.percent(self.faults.share / 2) {
                     self.later(2000, Happening::Again(Box::new(input.clone())));
                 }
                 self.take(input)
             }
             Happening::Again(input) => self.take(*input),
+            Happening::ChangeTable => self.change_a_table(),
+            Happening::Tend => {
+                self.tend_all();
+                Ok(())
+            }
+            Happening::Want {
+                boot,
+                table,
+                wanted,
+                tries,
+            } => match boot == self.boot {
+                true => self.want(&table, wanted, tries),
+                false => Ok(()),
+            },
+            Happening::Decide { boot, written, tries } => self.decide(boot, written, tries),
+            Happening::Remove {
+                boot,
+                table,
+                files,
+                pins,
+            } => self.remove(boot, &table, &files, &pins),
+            Happening::Sweep { boot, table, pins } => self.sweep(boot, &table, &pins),
         }
     }
 
@@ -161,7 +214,27 @@ impl Simulation {
                 return Ok(());
             }
         }
-        let input = self.workers.hear(attempt, word, &self.lake);
+        let input = match self.workers.hear(attempt, word, &mut self.lake) {
+            Ok(input) => input,
+            Err(Trouble::Broken(broken)) if self.its_word_counts(attempt) => return Err(broken),
+            Err(Trouble::Missing(Missing(what))) if self.its_word_counts(attempt) => {
+                let found = format!("{attempt} reads {what}, which is not there");
+                return Err(Broken::new(InvariantId::NeededIsKept, found));
+            }
+            // Nobody waits for what it reads.
+            Err(_) => Input::WorkerLost {
+                attempt: attempt.clone(),
+                failure: Failure::new(FailureClass::Io, "a file is not there"),
+                working_on: None,
+            },
+        };
         self.take(input)
+    }
+
+    /// Whether an attempt has a step that is to be made by it.
+    fn its_word_counts(&self, attempt: &AttemptId) -> bool {
+        self.world
+            .attempt(attempt)
+            .is_some_and(|attempt| !attempt.ended && attempt.open > 0)
     }
 }

@@ -5,6 +5,7 @@ mod calm;
 mod effects;
 mod happenings;
 mod restarts;
+mod tables;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -18,7 +19,7 @@ use orchestrator::core::{
 };
 use state::Store;
 use state::alert::AlertMessage;
-use state::event::{Micros, OwnerMode};
+use state::event::{Event, Micros, OwnerMode};
 use state::ids::{AttemptId, MessageId, RunId};
 
 use super::dice::Dice;
@@ -27,6 +28,7 @@ use super::lake::Lake;
 use super::project::Project;
 use super::sabotage::Sabotage;
 use super::sensors::Outside;
+use super::tending::Pins;
 use super::workers::{Faults, Word, Workers};
 
 const SECOND: Micros = 1_000_000;
@@ -60,6 +62,16 @@ pub struct Outcome {
     pub received: usize,
     /// Events that sensors told of.
     pub events: usize,
+    /// Rollbacks of tables.
+    pub rollbacks: usize,
+    /// Names given to snapshots, or taken away.
+    pub tags: usize,
+    /// Tables that were rid of old snapshots.
+    pub expiries: usize,
+    /// Files that nothing referred to and that were removed.
+    pub swept: usize,
+    /// Merges that came too late.
+    pub conflicts: usize,
 }
 
 /// A seed that broke a promise.
@@ -129,6 +141,36 @@ enum Happening {
         fails: bool,
     },
     Again(Box<Input>),
+    /// Someone takes a table back, or names a snapshot of it.
+    ChangeTable,
+    /// All tables are tended.
+    Tend,
+    /// Something is wanted of a table.
+    Want {
+        boot: u64,
+        table: AssetKey,
+        wanted: tables::Wanted,
+        tries: u32,
+    },
+    /// What was written of it is decided.
+    Decide {
+        boot: u64,
+        written: tables::Written,
+        tries: u32,
+    },
+    /// Files go that only old snapshots needed.
+    Remove {
+        boot: u64,
+        table: AssetKey,
+        files: Vec<String>,
+        pins: Pins,
+    },
+    /// Files go that nothing refers to.
+    Sweep {
+        boot: u64,
+        table: AssetKey,
+        pins: Pins,
+    },
 }
 
 struct Simulation {
@@ -165,6 +207,12 @@ struct Simulation {
     contents: BTreeMap<AssetPartition, String>,
     /// The wait for a retry for which a wake-up is in the heap.
     alarm: Option<Micros>,
+    /// The names that snapshots were given.
+    tags: BTreeMap<tables::Named, i64>,
+    /// Names that are given by versions of tables that were written, by their metadata.
+    naming: BTreeMap<String, (tables::Named, Option<i64>)>,
+    /// Changes of tables that are written and not decided, by their metadata, and since when.
+    changing: BTreeMap<String, Micros>,
     outcome: Outcome,
     lately: Vec<String>,
 }
@@ -193,6 +241,7 @@ impl Simulation {
             sabotage,
             faults: Faults {
                 share: *dice.pick(&[0, 3, 8, 20]),
+                slow: dice.percent(10),
             },
             now: BEGINS,
             skew: 0,
@@ -225,6 +274,9 @@ impl Simulation {
             answers: BTreeMap::new(),
             contents: BTreeMap::new(),
             alarm: None,
+            tags: BTreeMap::new(),
+            naming: BTreeMap::new(),
+            changing: BTreeMap::new(),
             outcome: Outcome::default(),
             lately: Vec::new(),
             dice,
@@ -252,11 +304,13 @@ impl Simulation {
             (4, Happening::ChangeSources),
             (3, Happening::Edit),
             (3, Happening::Crash),
-            (2, Happening::ClockJumps),
+            (if self.faults.slow { 8 } else { 2 }, Happening::ClockJumps),
             (3, Happening::Schedule),
             (2, Happening::Automation),
             (6, Happening::Outside),
             (3, Happening::Sensor),
+            (12, Happening::ChangeTable),
+            (4, Happening::Tend),
         ] {
             for _ in 0..self.dice.below(most + 1) {
                 self.later(7 * 3600, what.clone());
@@ -403,10 +457,18 @@ impl Simulation {
         for recorded in &turn.events {
             self.published(&recorded.event)?;
         }
+        for recorded in &turn.events {
+            if let Event::PointerMoved { table, to, .. } = &recorded.event {
+                self.moved(table, to)?;
+            }
+        }
         if dies {
             return self.start_again();
         }
-        for effect in turn.effects {
+        for mut effect in turn.effects {
+            if let Some(bug) = self.sabotage {
+                bug.effect(&mut effect);
+            }
             self.perform(effect);
         }
         self.set_alarm();
@@ -421,6 +483,10 @@ fn summary(input: &Input) -> String {
         Input::Hold { .. } => "hold".to_owned(),
         Input::Staged { attempt, staged } => format!("staged {attempt} {:?}", staged.partition),
         Input::CommitPrepared { asset, members, .. } => format!("commit prepared {asset} {}", members.len()),
+        Input::ChangeTable { change, .. } => {
+            let what = format!("{:?}", change.what).chars().take(60).collect::<String>();
+            format!("change of {}: {what}", change.table.table)
+        }
         Input::Observed { asset, .. } => format!("observed {asset}"),
         other => format!("{other:?}").chars().take(200).collect(),
     }

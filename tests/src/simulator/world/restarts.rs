@@ -27,6 +27,7 @@ impl Simulation {
     pub(super) fn start_again(&mut self) -> Result<(), Broken> {
         self.boot += 1;
         self.sending.clear();
+        self.changing.clear();
         self.outcome.crashes += 1;
         self.note("the process dies and starts again");
         let definitions = self.definitions();
@@ -88,6 +89,7 @@ impl Simulation {
             .expect("the store can be written")
             .is_some()
         {}
+        self.history.tables.retired = true;
         let after = format!("{:?}", self.store.load().expect("the store can be read"));
         if before != after {
             return Err(Broken::new(
