@@ -195,7 +195,9 @@ impl Tables {
 
     /// A step that begins does not undo a rollback of which nothing changed.
     fn may_be_made(&mut self, world: &World, at: Micros, run: &RunId, step: &AssetPartition) -> Result<(), Broken> {
-        let Some(stood) = self.stands.remove(step) else {
+        // One that is canceled, or that its owner leaves unfinished, does not end it: what it is made from may be the same again
+        // later (seed 666 of a run of 2026-11-26: a file came and went again, with a start that died in between).
+        let Some(stood) = self.stands.get(step).cloned() else {
             return Ok(());
         };
         let Some(run) = world.run(run) else { return Ok(()) };

@@ -356,7 +356,10 @@ impl Simulation {
                 continue;
             }
             let inputs = attempt.inputs.iter().filter(|input| input.asset == *table);
-            let own = self.workers.own_table(&attempt.id).filter(|_| attempt.asset == *table);
+            // What an attempt merges into is not pinned by name: it stays since it was current when the attempt began. That says
+            // nothing once the clock was set back (seed 732 of a run of 2026-11-26: begun, set back, replaced, expired).
+            let own = self.workers.own_table(&attempt.id);
+            let own = own.filter(|_| attempt.asset == *table && !self.went_back);
             for pinned in inputs.filter_map(|input| input.table.as_ref()).chain(own) {
                 Self::there(self.lake.read(Some(pinned)), attempt.id.as_str())?;
             }
