@@ -254,9 +254,9 @@ impl Lake {
                     if fingerprint(&part.files) != *seen {
                         return Err(NotBuilt::MergedMeanwhile);
                     }
-                    removed.iter().for_each(|file| {
+                    for file in removed {
                         part.files.remove(file);
-                    });
+                    }
                 }
             }
             part.files.extend(added);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assets::outcome::TablePointer;
 use assets::{AssetKey, AssetPartition, Fingerprint, InputRole, PartitionKey};
 use orchestrator::core::{Broken, Definitions, InvariantId, Sight, StepScope, World};
-use state::event::{Event, Materialization, Micros, PinnedVersion, Recorded};
+use state::event::{Event, Materialization, Micros, Only, PinnedVersion, Recorded};
 use state::ids::{AttemptId, RunId};
 
 /// Who made the rows of a partition, and what they are a function of.
@@ -195,11 +195,15 @@ impl Tables {
 
     /// A step that begins does not undo a rollback of which nothing changed.
     fn may_be_made(&mut self, world: &World, at: Micros, run: &RunId, step: &AssetPartition) -> Result<(), Broken> {
-        let Some(stood) = self.stands.remove(step) else {
+        // One that is canceled, or that its owner leaves unfinished, does not end it: what it is made from may be the same again
+        // later (seed 666 of a run of 2026-11-26: a file came and went again, with a start that died in between).
+        let Some(stood) = self.stands.get(step).cloned() else {
             return Ok(());
         };
         let Some(run) = world.run(run) else { return Ok(()) };
-        if run.request.force || self.made_from(world, &run.definitions, at, step) != stood {
+        // Who asks to retry what failed asks for just that.
+        let asked_for = run.request.force || run.request.only == Some(Only::Failed);
+        if asked_for || self.made_from(world, &run.definitions, at, step) != stood {
             return Ok(());
         }
         let found = format!("{} makes {step}, which was taken back, from the same", run.id);

@@ -181,7 +181,7 @@ impl Lake {
     /// Whether all is there that a version of a table shows, in each of its snapshots.
     pub(super) fn is_whole(&self, pointer: &TablePointer) -> Result<(), Missing> {
         let metadata = self.metadata(pointer)?;
-        for (id, _) in &metadata.snapshots {
+        for id in metadata.snapshots.keys() {
             self.read_snapshot(metadata, *id)?;
         }
         match metadata.tags.values().find(|id| !metadata.snapshots.contains_key(id)) {

@@ -211,12 +211,6 @@ impl Workers {
         })
     }
 
-    /// The asset's own table as an attempt was given it.
-    pub(super) fn own_table(&self, attempt: &AttemptId) -> Option<&TablePointer> {
-        let order = self.orders.get(attempt)?;
-        order.table.as_ref().filter(|_| order.asset.write.keeps_rows())
-    }
-
     /// What the committer comes back with for these steps, built on `base`.
     pub(super) fn commit(
         &self,

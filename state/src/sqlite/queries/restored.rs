@@ -60,7 +60,7 @@ impl ShownIn {
             if !snapshot.is_some_and(among) {
                 continue;
             }
-            if seq < self.retained_to && self.may_hide_another(store, seq)? {
+            if seq < self.retained_to && may_hide_another(store, seq)? {
                 return Ok(None);
             }
             return Ok(match events::one(store, seq)? {
@@ -79,15 +79,15 @@ impl ShownIn {
         }
         Ok(None)
     }
+}
 
-    /// Whether something newer may have been removed: retention keeps rollbacks whatever followed, and now and then a run. Of a
-    /// run that it removed it keeps what nothing newer had followed.
-    fn may_hide_another(&self, store: &Store, seq: i64) -> Result<bool, StateError> {
-        let kept = store
-            .connection
-            .prepare_cached(STAYS_IN_ANY_CASE)?
-            .query_row([seq], |row| row.get::<_, bool>(0))
-            .optional()?;
-        Ok(kept.unwrap_or(false))
-    }
+/// Whether something newer may have been removed: retention keeps rollbacks whatever followed, and now and then a run. Of a
+/// run that it removed it keeps what nothing newer had followed.
+fn may_hide_another(store: &Store, seq: i64) -> Result<bool, StateError> {
+    let kept = store
+        .connection
+        .prepare_cached(STAYS_IN_ANY_CASE)?
+        .query_row([seq], |row| row.get::<_, bool>(0))
+        .optional()?;
+    Ok(kept.unwrap_or(false))
 }

@@ -217,7 +217,7 @@ impl Simulation {
         let input = match self.workers.hear(attempt, word, &mut self.lake) {
             Ok(input) => input,
             Err(Trouble::Broken(broken)) if self.its_word_counts(attempt) => return Err(broken),
-            Err(Trouble::Missing(Missing(what))) if self.its_word_counts(attempt) => {
+            Err(Trouble::Missing(Missing(what))) if self.its_word_counts(attempt) && !self.went_back => {
                 let found = format!("{attempt} reads {what}, which is not there");
                 return Err(Broken::new(InvariantId::NeededIsKept, found));
             }
