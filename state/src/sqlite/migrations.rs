@@ -166,6 +166,7 @@ mod tests {
         "4251b7f336e76ac6ea2b3c4590fbe0bb",
         "1100372e9e2ce5ab2747d7b831bcc728",
         "b9df05841a826912803b7535f117024e",
+        "998692e9a858a43934e79abc6ab72b6a",
     ];
 
     #[test]
