@@ -233,13 +233,15 @@ impl Object {
             return Err(source.io(io::Error::other("no store is declared that it could be in")));
         };
         let copy = inner.copy_of(source);
+        let whole = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() == source.size);
         let file = match File::open(&copy) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(file) if whole(&file) => file,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(source.io(error)),
+            // Not copied yet, or what a power cut left of a copy.
+            Ok(_) | Err(_) => {
                 self.fetch(source, inner, &copy)?;
                 File::open(&copy).map_err(|error| source.io(error))?
             }
-            Err(error) => return Err(source.io(error)),
         };
         Ok((file, Stamp::of_object(source.size, source.modified_ns)))
     }

@@ -89,6 +89,17 @@ fn objects_are_read_as_files_are() {
     let shown = landing.run(&project, &["why", "bronze.lines"]).expect(0);
     assert!(!shown.out.contains("stale"), "{}", shown.out);
 
+    // What a power cut left of the copies is not taken for the objects.
+    let copies = project.files(".millpond/objects");
+    assert_eq!(copies.len(), 2, "{copies:?}");
+    for copy in copies {
+        project.write(&format!(".millpond/objects/{copy}"), b"id");
+    }
+    landing
+        .run(&project, &["materialize", "bronze.lines", "--force"])
+        .expect(0);
+    assert_eq!(rows(), json!({ "n": 3, "ids": 6 }));
+
     landing.put("in/a.csv", "id,name\n1,a\n2,b\n4,d\n");
     let why = landing.run(&project, &["plan", "bronze.lines"]).expect(0);
     assert!(why.out.contains(&format!("{url}/in/a.csv")), "{}", why.out);

@@ -392,7 +392,9 @@ impl ObjectStorage {
             file.write_all(&part).await.map_err(PathError::at("write", to))?;
             bytes += part.len() as u64;
         }
+        // A write that failed is told by the flush.
         file.flush().await.map_err(PathError::at("write", to))?;
+        file.sync_all().await.map_err(PathError::at("sync", to))?;
         Ok(bytes)
     }
 
@@ -406,13 +408,12 @@ impl ObjectStorage {
     }
 
     pub(super) async fn list(&self, folder: &str) -> std::result::Result<Vec<ListedFile>, PathError> {
-        let (key, store) = (self.key(folder)?, self.store());
-        let found = store.list(Some(&key)).map_ok(|file| ListedFile {
-            location: self.located(&file.location),
-            bytes: file.size,
-            written: file.last_modified.into(),
+        let found = self.files(folder).await?.into_iter().map(|file| ListedFile {
+            location: file.url,
+            bytes: file.bytes,
+            written: file.written,
         });
-        found.try_collect().await.map_err(|error| asked("list", folder, error))
+        Ok(found.collect())
     }
 }
 
