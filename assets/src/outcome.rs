@@ -12,7 +12,7 @@ use crate::key::AssetKey;
 use crate::partition::PartitionKey;
 
 /// One version of a table: where its metadata is, and the snapshot it shows.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TablePointer {
     /// URL of the Iceberg metadata file.
     pub metadata_location: String,

@@ -10,6 +10,15 @@ use state::sensor::{SensorEvent, SensorTick};
 
 use crate::core::Answer;
 
+/// Body of `POST /api/v1/environments/{name}/merge`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeBody {
+    /// Who asks, for the record; `api` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
 /// Body of `POST /api/v1/gc`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -238,6 +247,7 @@ impl From<Answer> for RunAnswer {
             Answer::Paused { .. }
             | Answer::Promoted { .. }
             | Answer::TableChanged
+            | Answer::Merged { .. }
             | Answer::TableMoved
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }

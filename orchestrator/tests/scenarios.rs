@@ -399,6 +399,7 @@ impl Scenario {
             Answer::Canceling { .. }
             | Answer::Promoted { .. }
             | Answer::TableChanged
+            | Answer::Merged { .. }
             | Answer::TableMoved
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }

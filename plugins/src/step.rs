@@ -108,6 +108,9 @@ pub struct ProjectSettings {
     pub state_folder: String,
     /// Where its tables are: `file:///…/lake` or `s3://bucket/prefix`, and how the store is reached.
     pub warehouse: Warehouse,
+    /// Of an environment: the folder of the warehouse that its tables are written to, and nothing beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes_below: Option<String>,
     /// How objects are reached that raw files are read from.
     pub s3: S3Store,
     /// IANA name of the default time zone.

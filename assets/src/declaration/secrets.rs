@@ -78,8 +78,13 @@ fn mask_below(
 }
 
 fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase().replace('-', "_");
-    NAMES.contains(&key.as_str()) || ENDINGS.iter().any(|ending| key.ends_with(ending))
+    // Most keys have nothing of a secret's name in them, and none has capitals or hyphens: they are not copied.
+    let plain = |key: &str| NAMES.contains(&key) || ENDINGS.iter().any(|ending| key.ends_with(ending));
+    if key.contains(|c: char| c == '-' || c.is_ascii_uppercase()) {
+        plain(&key.to_ascii_lowercase().replace('-', "_"))
+    } else {
+        plain(key)
+    }
 }
 
 /// Whether a text is an address with a password in it: `scheme://user:password@host`.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use sqlparser::tokenizer::Location;
+use sqlparser::tokenizer::{Location, Span};
 
 use crate::span::floor_boundary;
 
@@ -34,7 +34,8 @@ impl<'q> Places<'q> {
     /// The byte of a place; the end of the text for a place that is not in it.
     pub(super) fn offset(&self, location: Location) -> usize {
         let Some(line) = (location.line as usize).checked_sub(1) else {
-            return 0;
+            // It is in bytes, or no place.
+            return (location.column as usize).saturating_sub(1).min(self.text.len());
         };
         let Some(start) = self.lines.get(line).copied() else {
             return self.text.len();
@@ -53,6 +54,15 @@ impl<'q> Places<'q> {
             .map_or(self.text.len(), |(at, _)| from + at);
         self.last.set((line, column, at));
         at
+    }
+
+    /// A place in another notation, which [`Places::offset`] knows too: no line, and the byte, from 1, for the column.
+    pub(super) fn in_bytes(&self, span: Span) -> Span {
+        let byte = |location: Location| Location {
+            line: 0,
+            column: self.offset(location) as u64 + 1,
+        };
+        Span::new(byte(span.start), byte(span.end))
     }
 
     /// The start of the character after the one at `at`.

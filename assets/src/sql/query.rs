@@ -137,8 +137,16 @@ pub(crate) fn parse(text: &QueryText, surroundings: &Surroundings<'_>, sink: &Di
         sink.report(Diagnostic::new(Code::NotAQuery, "there is no query", text.whole()).help("write one SELECT"));
         return None;
     }
-    let mut parser = Parser::new(&GenericDialect).with_tokens_with_locations(tokens);
-    let mut statements = match parser.parse_statements() {
+    let quick = Parser::new(&GenericDialect)
+        .with_tokens_with_locations(without_lines(tokens, &places))
+        .parse_statements();
+    let mut parser = Parser::new(&GenericDialect);
+    // What is wrong is told with its line and column.
+    let parsed = quick.or_else(|_| {
+        parser = Parser::new(&GenericDialect).try_with_sql(&text.text)?;
+        parser.parse_statements()
+    });
+    let mut statements = match parsed {
         Ok(statements) => statements,
         Err(ParserError::RecursionLimitExceeded) => {
             sink.report(
@@ -248,6 +256,18 @@ pub(crate) fn parse(text: &QueryText, surroundings: &Surroundings<'_>, sink: &Di
     })
 }
 
+/// The tokens that the parser looks at, with bytes in place of lines and columns (see [`Places::in_bytes`]).
+///
+/// The parser tries one reading after the other, and drops what it says of those that fail; but to write the places into these
+/// messages is a tenth of its work. A place without a line is not written.
+fn without_lines(mut tokens: Vec<TokenWithSpan>, places: &Places<'_>) -> Vec<TokenWithSpan> {
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    for token in &mut tokens {
+        token.span = places.in_bytes(token.span);
+    }
+    tokens
+}
+
 fn not_a_query(statement: &Statement, text: &QueryText, sink: &DiagnosticSink) {
     let words: Vec<String> = text
         .text
@@ -284,7 +304,7 @@ fn reduced(tokens: &[TokenWithSpan], text: &str, places: &Places<'_>) -> String 
     for token in &tokens[..end.map_or(0, |end| end + 1)] {
         match &token.token {
             Token::Whitespace(_) | Token::EOF => continue,
-            Token::Word(word) if word.quote_style.is_none() => code.push_str(&word.value.to_lowercase()),
+            Token::Word(word) if word.quote_style.is_none() => push_lowercase(&mut code, &word.value),
             _ => {
                 let (start, end) = (places.offset(token.span.start), places.offset(token.span.end));
                 code.push_str(&text[start..end.max(start)]);
@@ -293,6 +313,16 @@ fn reduced(tokens: &[TokenWithSpan], text: &str, places: &Places<'_>) -> String 
         code.push('\n');
     }
     code
+}
+
+fn push_lowercase(code: &mut String, word: &str) {
+    if word.is_ascii() {
+        let start = code.len();
+        code.push_str(word);
+        code[start..].make_ascii_lowercase();
+    } else {
+        code.push_str(&word.to_lowercase());
+    }
 }
 
 fn lowercase_first(message: &str) -> String {

@@ -46,7 +46,7 @@ pub(super) fn read(query: &Query, text: &QueryText, places: &Places<'_>, this: b
 /// Where a statement begins, if its tree tells.
 pub(super) fn start_of(statement: &Statement) -> Option<Location> {
     let start = statement.span().start;
-    (start.line > 0).then_some(start)
+    (start.column > 0).then_some(start)
 }
 
 struct Walk<'w> {

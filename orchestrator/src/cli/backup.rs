@@ -25,7 +25,7 @@ pub struct Backup {
 impl Backup {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         start_log("warn");
-        let root = place.root()?;
+        let root = place.production_only()?;
         let folder = StateFolder::of(&root);
         if self.file.exists() {
             return Err(

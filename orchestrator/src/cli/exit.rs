@@ -6,6 +6,7 @@ use state::sqlite::{CommitError, StateError};
 
 use crate::edge::driver::DriverError;
 use crate::edge::engine::{EngineError, RequestError, TableError};
+use crate::edge::environments::EnvironmentError;
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,34 @@ impl From<EngineError> for Stop {
                     .with_help("look at the disk (`dmesg`, its free space, its health) before the next start; `millpond fsck` tells whether all is well")
             }
             error => Self::broken(error.to_string()),
+        }
+    }
+}
+
+impl From<EnvironmentError> for Stop {
+    fn from(error: EnvironmentError) -> Self {
+        let text = error.to_string();
+        match error {
+            EnvironmentError::Missing(name) => Self::not_found(text).with_help(format!(
+                "`millpond env list` shows what there is; `millpond env create {name}` makes it"
+            )),
+            EnvironmentError::Exists(name) => {
+                Self::new(Exit::Usage, text).with_help(format!("`millpond env drop {name}` removes it"))
+            }
+            EnvironmentError::Merged(name) => Self::new(Exit::Failed, text).with_help(format!(
+                "`millpond env drop {name}` removes it; `millpond env create` makes another one"
+            )),
+            EnvironmentError::Busy { .. } => {
+                Self::new(Exit::Owned, text).with_help("wait for its end, or stop it with Ctrl-C where it runs")
+            }
+            EnvironmentError::Refused { .. } => Self::new(Exit::Failed, text),
+            EnvironmentError::State(error) => error.into(),
+            EnvironmentError::Request(error) => error.into(),
+            EnvironmentError::Commit(_)
+            | EnvironmentError::Unreadable { .. }
+            | EnvironmentError::Lake(_)
+            | EnvironmentError::Broken(_)
+            | EnvironmentError::Io { .. } => Self::broken(text),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::look::Place;
 use super::terminal::{Terminal, bytes, count, start_log};
 use super::{Exit, Stop};
 use crate::edge::environment;
-use crate::edge::folder::StateFolder;
+use crate::edge::folder::{ProjectRoot, StateFolder};
 use crate::edge::fsck::{Report, check};
 use crate::edge::opened::{ReadProject, read_project};
 use crate::edge::warehouse;
@@ -65,7 +65,7 @@ impl Fsck {
 }
 
 /// The place of the tables by the last good definitions.
-fn kept_settings(root: &std::path::Path, store: &Store) -> Result<ProjectSettings, Stop> {
+fn kept_settings(root: &ProjectRoot, store: &Store) -> Result<ProjectSettings, Stop> {
     let copy = store.definitions()?.and_then(|copy| serde_json::from_str(&copy).ok());
     let kept = copy.and_then(|files| crate::edge::opened::read_kept(root, files).project);
     kept.map(|project| project.settings).ok_or_else(|| {

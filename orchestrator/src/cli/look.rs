@@ -12,23 +12,50 @@ use super::{Exit, Stop};
 use crate::core::{World, selected};
 use crate::edge::disk::DiskFiles;
 use crate::edge::engine::observe_here;
-use crate::edge::folder::StateFolder;
+use crate::edge::environments::{self, EnvironmentName};
+use crate::edge::folder::{ProjectRoot, StateFolder};
 use crate::edge::opened::{OpenedProject, read_project};
 use crate::edge::{clock, environment};
 
 /// Where the project is.
 pub struct Place {
     folder: Option<PathBuf>,
+    environment: Option<EnvironmentName>,
 }
 
 impl Place {
-    /// A folder given on the command line, or the nearest project upwards from here.
-    pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder }
+    /// A folder given on the command line, or the nearest project upwards from here; and one of its environments.
+    pub fn new(folder: Option<PathBuf>, environment: Option<EnvironmentName>) -> Self {
+        Self { folder, environment }
     }
 
-    /// The folder that holds `millpond.toml`, absolute.
-    pub fn root(&self) -> Result<PathBuf, Stop> {
+    /// The folder that holds `millpond.toml`, absolute, and the environment, which is there and can be used.
+    pub fn root(&self) -> Result<ProjectRoot, Stop> {
+        self.root_at(self.production()?)
+    }
+
+    /// A project's folder, with the environment.
+    pub fn root_at(&self, folder: PathBuf) -> Result<ProjectRoot, Stop> {
+        let root = ProjectRoot::new(folder, self.environment.clone());
+        if root.environment().is_some() {
+            environments::open(&root)?;
+        }
+        Ok(root)
+    }
+
+    /// The project's folder, for what is about the project itself. An environment that was named all the same is a mistake.
+    pub fn production_only(&self) -> Result<ProjectRoot, Stop> {
+        if let Some(name) = &self.environment {
+            return Err(Stop::new(
+                Exit::Usage,
+                format!("this is not done in an environment, and `--env {name}` names one"),
+            )
+            .with_help("leave out `--env`"));
+        }
+        Ok(ProjectRoot::production(self.production()?))
+    }
+
+    fn production(&self) -> Result<PathBuf, Stop> {
         let here = self.folder.clone().unwrap_or_else(|| PathBuf::from("."));
         let here = here
             .canonicalize()
@@ -59,7 +86,7 @@ impl Place {
 }
 
 /// Reads the project in `root`; if it has errors they are printed.
-pub fn open(root: &Path, terminal: &Terminal) -> Result<OpenedProject, Stop> {
+pub fn open(root: &ProjectRoot, terminal: &Terminal) -> Result<OpenedProject, Stop> {
     let read = read_project(root);
     // Warnings are the business of `check`; here they would stand before every answer.
     if read.project.is_none() && !terminal.json() {

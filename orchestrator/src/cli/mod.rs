@@ -9,6 +9,7 @@ mod cancel;
 mod check;
 mod completions;
 mod diff;
+mod env;
 mod exit;
 mod follow;
 mod fsck;
@@ -50,6 +51,7 @@ pub use exit::{Exit, Stop};
 use terminal::Terminal;
 
 use crate::edge::environment;
+use crate::edge::environments::EnvironmentName;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -71,6 +73,9 @@ struct Cli {
     /// The project's folder; by default the nearest one upwards that holds millpond.toml.
     #[arg(long, short = 'C', global = true, value_name = "FOLDER")]
     project: Option<PathBuf>,
+    /// Work in this environment of the project: what is made counts there alone. `millpond env` makes and merges them.
+    #[arg(long, global = true, value_name = "NAME")]
+    env: Option<EnvironmentName>,
     /// Answer in JSON: one object, or one per line where answers come as they happen.
     #[arg(long, global = true)]
     json: bool,
@@ -93,6 +98,7 @@ enum Command {
     Diff(diff::Diff),
     Rollback(rollback::Rollback),
     Tag(tag::Tag),
+    Env(env::Env),
     Runs(runs::Runs),
     Logs(logs::Logs),
     Why(why::Why),
@@ -139,7 +145,7 @@ pub fn main() -> ExitCode {
         Command::Query(_) | Command::Replay(_) | Command::Diff(_)
     ));
     let terminal = Terminal::new(cli.json);
-    let place = look::Place::new(cli.project);
+    let place = look::Place::new(cli.project, cli.env);
     let result = match cli.command {
         Command::Init(command) => command.run(&place, &terminal),
         Command::Check(command) => command.run(&place, &terminal),
@@ -153,6 +159,7 @@ pub fn main() -> ExitCode {
         Command::Diff(command) => command.run(&place, &terminal),
         Command::Rollback(command) => command.run(&place, &terminal),
         Command::Tag(command) => command.run(&place, &terminal),
+        Command::Env(command) => command.run(&place, &terminal),
         Command::Runs(command) => command.run(&place, &terminal),
         Command::Logs(command) => command.run(&place, &terminal),
         Command::Why(command) => command.run(&place, &terminal),

@@ -17,10 +17,11 @@ use super::look::Place;
 use super::materialize::{accepted, exit_of};
 use super::terminal::Terminal;
 use super::{Exit, Stop};
+use crate::edge::environments::{EnvironmentName, MergedEnvironment};
 use crate::edge::folder::StateFolder;
 use crate::wire::{
-    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody, SensorLooked,
-    TagAnswer, TagBody, TestAnswer,
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody,
+    SensorLooked, TagAnswer, TagBody, TestAnswer,
 };
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
@@ -246,6 +247,13 @@ impl Remote {
     /// Rids tables of old versions, however long it takes.
     pub async fn collect_garbage(&self, body: &GcBody) -> Result<GcAnswer, Stop> {
         let request = self.request(Method::POST, "/gc").timeout(GARBAGE);
+        self.answer(request.json(body)).await
+    }
+
+    /// Has what an environment made count in the project, however long it takes.
+    pub async fn merge(&self, name: &EnvironmentName, body: &MergeBody) -> Result<MergedEnvironment, Stop> {
+        let path = format!("/environments/{name}/merge");
+        let request = self.request(Method::POST, &path).timeout(GARBAGE);
         self.answer(request.json(body)).await
     }
 

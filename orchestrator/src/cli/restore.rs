@@ -15,7 +15,7 @@ use super::terminal::{Terminal, count, moment, start_log};
 use super::{Exit, Stop};
 use crate::core::{Definitions, Input, World, turn};
 use crate::edge::backup::{Manifest, unpack};
-use crate::edge::folder::StateFolder;
+use crate::edge::folder::{ProjectRoot, StateFolder};
 use crate::edge::fsck::{Violation, check};
 use crate::edge::opened::{read_kept, read_project};
 use crate::edge::{clock, environment, warehouse};
@@ -74,7 +74,7 @@ struct NewerVersions {
 impl Restore {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         start_log("warn");
-        let root = place.root()?;
+        let root = place.production_only()?;
         let folder = StateFolder::of(&root);
         let owner = Owner {
             pid: std::process::id(),
@@ -110,7 +110,7 @@ impl Restore {
     }
 
     /// Unpacks the backup into a folder of its own, holds what would start by itself, and compares it with the tables.
-    fn prepare(&self, root: &Path, new: &Path) -> Result<RestoreReport, Stop> {
+    fn prepare(&self, root: &ProjectRoot, new: &Path) -> Result<RestoreReport, Stop> {
         let manifest = unpack(&self.file, new)?;
         let mut store = Store::open(&new.join("state.db"), OpenMode::Writer)?;
         let unsound = state::fsck::check(&store)?;
@@ -249,7 +249,7 @@ fn put_in_place(mut report: RestoreReport, folder: &StateFolder, new: &Path) -> 
     Ok(report)
 }
 
-fn tell(report: &RestoreReport, root: &Path, terminal: &Terminal) {
+fn tell(report: &RestoreReport, root: &ProjectRoot, terminal: &Terminal) {
     if terminal.json() {
         terminal.answer(report);
         return;

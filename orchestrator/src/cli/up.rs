@@ -1,6 +1,5 @@
 //! `millpond up`: the daemon and its dashboard.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::{Exit, Stop};
 use crate::edge::clock::Stopwatch;
 use crate::edge::definitions::{FirstReading, Mistakes};
 use crate::edge::engine::Engine;
-use crate::edge::folder::StateFolder;
+use crate::edge::folder::{ProjectRoot, StateFolder};
 use crate::edge::log::{self, LogFormat};
 use crate::web;
 use crate::wire::RunBody;
@@ -148,7 +147,7 @@ impl Up {
     }
 
     /// Reads the project; with mistakes in it, the copy of the last good one.
-    fn first_reading(&self, root: &Path, terminal: &Terminal) -> Result<FirstReading, Stop> {
+    fn first_reading(&self, root: &ProjectRoot, terminal: &Terminal) -> Result<FirstReading, Stop> {
         let strict = self.strict;
         let first = FirstReading::new(root, || {
             if strict {
@@ -259,7 +258,7 @@ async fn drain(engine: &mut Engine, longest: Duration, signals: &mut Signals, te
     }
 }
 
-fn example_root(example: &str, place: &Place, terminal: &Terminal) -> Result<PathBuf, Stop> {
+fn example_root(example: &str, place: &Place, terminal: &Terminal) -> Result<ProjectRoot, Stop> {
     let folder = place.folder().join(example);
     if folder.join("millpond.toml").is_file() {
         terminal.note(format!("going on with the project in `{}`", folder.display()));
@@ -270,5 +269,5 @@ fn example_root(example: &str, place: &Place, terminal: &Terminal) -> Result<Pat
             folder.display()
         ));
     }
-    Ok(folder.canonicalize()?)
+    Ok(place.root_at(folder.canonicalize()?)?)
 }

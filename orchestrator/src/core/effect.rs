@@ -101,6 +101,11 @@ pub enum Answer {
     },
     /// The table is what was asked for.
     TableChanged,
+    /// What an environment made counts here.
+    Merged {
+        /// The run that it is shown as.
+        run: RunId,
+    },
     /// The table is not what the change was built on any more: it is to be built again.
     TableMoved,
     /// What became of a tick that someone asked for.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use assets::outcome::{Failure, Observation, Staged, TablePointer};
-use assets::{AssetKey, AssetPartition, PartitionKey};
-use state::event::{Micros, OwnerMode, RestoredMaterialization, RunRequest};
+use assets::outcome::{Failure, Observation, Staged, StagedModel, TablePointer};
+use assets::{AssetKey, AssetPartition, Fingerprint, PartitionKey};
+use state::event::{Materialization, Micros, OwnerMode, PinnedVersion, RestoredMaterialization, RunRequest};
 use state::ids::{AttemptId, MessageId, RunId};
 use state::sensor::SensorEvent;
 
@@ -83,6 +83,13 @@ pub enum Input {
         request: RequestId,
         /// The change.
         change: Box<TableChange>,
+    },
+    /// Someone asks that what an environment made count here.
+    MergeEnvironment {
+        /// To answer it.
+        request: RequestId,
+        /// What it made.
+        merge: Box<EnvironmentMerge>,
     },
     /// A schedule may be due; its sources were looked at. Nothing comes of it if it is not, so it may come too often.
     ScheduleDue {
@@ -276,6 +283,64 @@ pub struct SensorSight {
     /// The keys of everything that it shows, told of or not, where that was looked for: what was told of long ago and is not
     /// among them is forgotten.
     pub shown: Option<BTreeSet<KeyHash>>,
+}
+
+/// What an environment made, as it is to count in the project that it was made from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EnvironmentMerge {
+    /// The environment.
+    pub environment: String,
+    /// Who asked, for the record.
+    pub by: String,
+    /// From the version that each table had when the environment was made to the one that it has there.
+    pub tables: Vec<PreparedTable>,
+    /// Partitions that it made, by the attempt that did.
+    pub attempts: Vec<MergedAttempt>,
+    /// Versions of models that it trained, oldest first.
+    pub models: Vec<MergedModel>,
+    /// Aliases that point elsewhere there.
+    pub aliases: Vec<MergedAlias>,
+    /// What it saw of the sources of the assets that it made.
+    pub observations: Vec<(AssetKey, Observation)>,
+}
+
+/// What one attempt of an environment made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergedAttempt {
+    /// The asset.
+    pub asset: AssetKey,
+    /// The inputs it was given, pinned.
+    pub inputs: Vec<PinnedVersion>,
+    /// What it made that is not made anew since.
+    pub made: Vec<Materialization>,
+}
+
+/// A version of a model that an environment trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergedModel {
+    /// The model's asset.
+    pub model: AssetKey,
+    /// The number that it has there, and is to have here.
+    pub version: u64,
+    /// It.
+    pub staged: StagedModel,
+    /// The fingerprint of its code.
+    pub fingerprint: Fingerprint,
+    /// The version of every input that it was trained on.
+    pub inputs: Vec<PinnedVersion>,
+}
+
+/// An alias that an environment moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergedAlias {
+    /// The model's asset.
+    pub model: AssetKey,
+    /// The alias.
+    pub alias: String,
+    /// Where it pointed when the environment was made.
+    pub from: Option<u64>,
+    /// Where it points there.
+    pub to: u64,
 }
 
 /// A change of a table that someone asks for, written and visible to nobody.

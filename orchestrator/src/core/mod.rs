@@ -31,8 +31,8 @@ mod upkeep;
 mod world;
 
 pub use decide::{
-    AUTOMATION, Explanation, FreshnessNow, Turn, about_to_write, decide, explain, freshness_now, remembered_from,
-    schedule_of, selected, sensor_of, turn, wait_of,
+    AUTOMATION, Explanation, FreshnessNow, Turn, about_to_write, decide, explain, freshness_now, refused_to_merge,
+    remembered_from, schedule_of, selected, sensor_of, turn, wait_of,
 };
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
@@ -41,8 +41,9 @@ pub use effect::{
 pub use health::{Health, HealthState};
 pub use impact::{Impact, ImpactedAsset, impact};
 pub use input::{
-    Input, PreparedCompaction, PreparedExpiry, PreparedMember, PreparedRollback, PreparedTable, RestoredPartition,
-    SensorLook, SensorSight, TableChange, TableChangeKind,
+    EnvironmentMerge, Input, MergedAlias, MergedAttempt, MergedModel, PreparedCompaction, PreparedExpiry,
+    PreparedMember, PreparedRollback, PreparedTable, RestoredPartition, SensorLook, SensorSight, TableChange,
+    TableChangeKind,
 };
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use limits::InUse;

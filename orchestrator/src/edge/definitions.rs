@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::clock;
 use super::disk::DiskFiles;
 use super::engine::EngineHandle;
+use super::folder::ProjectRoot;
 use super::kept_files::{KeptFiles, Stamp};
 use super::opened::{ReadProject, read_kept, read_project};
 
@@ -119,7 +120,7 @@ pub struct FirstReading {
 
 impl FirstReading {
     /// Reads the project in `root`; `copy` is the last good one as the state remembers it.
-    pub fn new(root: &Path, copy: impl FnOnce() -> Option<String>) -> Self {
+    pub fn new(root: &ProjectRoot, copy: impl FnOnce() -> Option<String>) -> Self {
         let on_disk = read_project(root);
         if on_disk.project.is_some() {
             return Self { on_disk, kept: None };
@@ -158,9 +159,10 @@ impl LiveDefinitions {
 }
 
 async fn keep(engine: EngineHandle, files: Arc<KeptFiles>, mut looks: mpsc::UnboundedReceiver<Look>) {
-    let root = PathBuf::from(&engine.project().settings.root);
+    let root = engine.project().root.clone();
     let mut keeper = Keeper {
-        disk: DiskFiles::new(&root),
+        disk: DiskFiles::new(&*root),
+        root: root.clone(),
         files,
         stamp: None,
         engine,
@@ -212,6 +214,7 @@ async fn settle(reports: &mut mpsc::Receiver<()>, looks: &mut mpsc::UnboundedRec
 
 struct Keeper {
     engine: EngineHandle,
+    root: ProjectRoot,
     disk: DiskFiles,
     /// What was read last, good or not.
     files: Arc<KeptFiles>,
@@ -236,9 +239,9 @@ impl Keeper {
             if self.stamp.as_ref() == Some(&stamp) {
                 return;
             }
-            let disk = self.disk.clone();
+            let (root, disk) = (self.root.clone(), self.disk.clone());
             let reading = spawn_blocking(move || {
-                let read = read_project(disk.root());
+                let read = read_project(&root);
                 let stamp = read.files.stamp(&disk);
                 let whole = read.files.are_those_of(&disk);
                 (read, stamp, whole)

@@ -1,10 +1,49 @@
 //! Where things are below a project's state folder.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use state::ids::{AttemptId, RunId};
 
-/// The state folder of a project: `.millpond` beside `millpond.toml`. Everything in it is Millpond's own.
+use super::environments::EnvironmentName;
+
+/// The folder that holds `millpond.toml`, and in which of its environments one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectRoot {
+    folder: PathBuf,
+    environment: Option<EnvironmentName>,
+}
+
+impl ProjectRoot {
+    /// A project's folder, and an environment of it.
+    pub fn new(folder: PathBuf, environment: Option<EnvironmentName>) -> Self {
+        Self { folder, environment }
+    }
+
+    /// The project itself, outside of all environments.
+    pub fn production(folder: impl Into<PathBuf>) -> Self {
+        Self::new(folder.into(), None)
+    }
+
+    /// The environment; `None` for the project itself.
+    pub fn environment(&self) -> Option<&EnvironmentName> {
+        self.environment.as_ref()
+    }
+}
+
+impl Deref for ProjectRoot {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// The folder of the environments.
+const ENVIRONMENTS: &str = "environments";
+
+/// The state folder of a project: `.millpond` beside `millpond.toml`, or that of one of its environments: a folder in it, of
+/// the same shape. Everything in it is Millpond's own.
 ///
 /// ```text
 /// state.db      runs, events, the catalog, the registry
@@ -14,19 +53,40 @@ use state::ids::{AttemptId, RunId};
 /// openlineage.json  up to where lineage was told
 /// restored.json what the last restore found
 /// reserve       nothing: space that is given up when the disk is full
+/// environments/ a state folder for each environment
 /// scratch/      a folder for each worker: spill files of attempts under way; removed with the worker, and at every start
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFolder {
     path: PathBuf,
+    /// Of an environment: the state folder that it was made from.
+    production: Option<PathBuf>,
 }
 
 impl StateFolder {
-    /// The state folder of the project in `root`.
-    pub fn of(root: &Path) -> Self {
-        Self {
-            path: root.join(".millpond"),
+    /// The state folder of a project, or of one of its environments.
+    pub fn of(root: &ProjectRoot) -> Self {
+        let production = root.join(".millpond");
+        match root.environment() {
+            None => Self {
+                path: production,
+                production: None,
+            },
+            Some(name) => Self {
+                path: production.join(ENVIRONMENTS).join(name.as_str()),
+                production: Some(production),
+            },
         }
+    }
+
+    /// The state folders of the project's environments are in here.
+    pub fn environments(&self) -> PathBuf {
+        self.production.as_ref().unwrap_or(&self.path).join(ENVIRONMENTS)
+    }
+
+    /// What an environment is, in its state folder.
+    pub fn environment_file(&self) -> PathBuf {
+        self.path.join("environment.json")
     }
 
     /// The folder itself.
@@ -44,9 +104,18 @@ impl StateFolder {
         self.path.join("state.db-wal")
     }
 
-    /// The log file of an attempt.
+    /// The log file that an attempt writes.
     pub fn log_file(&self, run: &RunId, attempt: &AttemptId) -> PathBuf {
         self.path.join(state::logs::attempt_file(run, attempt))
+    }
+
+    /// The log file of an attempt, to read it: what ran before an environment was made has left its log where it ran.
+    pub fn written_log_file(&self, run: &RunId, attempt: &AttemptId) -> PathBuf {
+        let own = self.log_file(run, attempt);
+        match &self.production {
+            Some(production) if !own.exists() => production.join(state::logs::attempt_file(run, attempt)),
+            _ => own,
+        }
     }
 
     /// What the workers' libraries wrote to standard error, for whoever looks for the cause of a crash.

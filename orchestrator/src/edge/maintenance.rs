@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use super::compaction::compact_table;
 use super::driver::quarantine_table;
 use super::engine::{EngineHandle, RequestError};
+use super::environments::{self, EnvironmentError, EnvironmentName};
 use super::ticker::sleep_until;
 use super::{clock, environment};
 use crate::core::{Answer, Input, PreparedExpiry, PreparedTable, TableChange, TableChangeKind, selected};
@@ -48,6 +49,12 @@ pub enum MaintenanceError {
     /// What is pinned cannot be read, so nothing is known to be free.
     #[error("failed to read what runs and models need: {0}")]
     State(#[from] StateError),
+    /// What an environment needs cannot be read, so nothing is known to be free.
+    #[error("failed to read what environments need, so nothing is removed: {0}")]
+    Environment(#[from] EnvironmentError),
+    /// It is asked of an environment.
+    #[error("the files of the environment {0} go with it, and no others are its own: `millpond env drop {0}`")]
+    InEnvironment(EnvironmentName),
 }
 
 /// What may not go.
@@ -63,14 +70,25 @@ struct Pins {
 /// Tends the selected tables, or says what would be done.
 pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAnswer, MaintenanceError> {
     let _one_at_a_time = engine.tending().lock().await;
+    if let Some(name) = engine.project().root.environment() {
+        return Err(MaintenanceError::InEnvironment(name.clone()));
+    }
     let kept = engine.project().maintenance.clone();
     let keep_seconds = body.keep_seconds.unwrap_or(kept.keep_seconds);
     let newest = body.keep_snapshots.unwrap_or(kept.keep_snapshots) as usize;
     let tables = tables(engine, body.selection.as_deref()).await?;
     let reader = engine.clone();
-    let pins = tokio::task::spawn_blocking(move || pins(&reader.reader()?))
+    let mut pins = tokio::task::spawn_blocking(move || pins(&reader.reader()?))
         .await
         .map_err(|_| RequestError::Stopping)??;
+    let of_environments = environments::pins(engine.folder(), engine.lake()).await?;
+    pins.metadata.extend(of_environments.metadata);
+    for (table, snapshots) in of_environments.snapshots {
+        let of_table = pins.snapshots.entry(table).or_default();
+        for (snapshot, what_for) in snapshots {
+            of_table.entry(snapshot).or_insert(what_for);
+        }
+    }
     let now = clock::now();
     let since = now - Micros::try_from(keep_seconds).unwrap_or(Micros::MAX / 2_000_000) * 1_000_000;
     let since = pins.earliest.map_or(since, |earliest| since.min(earliest));

@@ -24,6 +24,7 @@
 //! | `reserve` | space that is kept for a full disk |
 //! | `replay` | makes what was published again, to compare |
 //! | `retention` | when what is too old is removed |
+//! | `environments` | the project as it is at one moment, to change it unseen; merged or dropped |
 //! | `maintenance`, `compaction` | when versions of tables that nobody needs are; few files of many |
 //! | `log`, `kept_lines` | the program's own log, and the newest of its lines |
 //! | `backup` | one file with the state of a moment |
@@ -44,6 +45,7 @@ pub mod disk;
 pub mod driver;
 pub mod engine;
 pub mod environment;
+pub mod environments;
 mod fault;
 pub mod folder;
 mod frame;

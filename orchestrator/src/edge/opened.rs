@@ -1,6 +1,7 @@
 //! A project on disk, read and checked, with the settings that follow from it and from this machine.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use assets::Warehouse;
@@ -12,7 +13,8 @@ use plugins::step::ProjectSettings;
 
 use super::disk::DiskFiles;
 use super::environment;
-use super::folder::StateFolder;
+use super::environments::EnvironmentName;
+use super::folder::{ProjectRoot, StateFolder};
 use super::kept_files::{KeptFiles, RecordedFiles};
 use super::messages::WorkerSettings;
 use super::order::OrderSettings;
@@ -27,8 +29,8 @@ const DEFAULT_QUERY_MEMORY: u64 = 2 << 30;
 
 /// A checked project.
 pub struct OpenedProject {
-    /// The folder that holds `millpond.toml`, absolute.
-    pub root: PathBuf,
+    /// The folder that holds `millpond.toml`, absolute, and the environment.
+    pub root: ProjectRoot,
     /// The project's name.
     pub name: String,
     /// Its assets and what the core needs to know of the machine.
@@ -36,7 +38,7 @@ pub struct OpenedProject {
     /// What steps know of the project.
     pub settings: ProjectSettings,
     /// The sets of partitions by name.
-    pub partitions: std::collections::BTreeMap<String, assets::partition::Partitioning>,
+    pub partitions: BTreeMap<String, assets::partition::Partitioning>,
     /// Where lineage is told.
     pub openlineage: Option<assets::openlineage::OpenLineage>,
     /// What each worker may use.
@@ -66,20 +68,20 @@ pub struct ReadProject {
 }
 
 /// Reads and checks the project in `root` (absolute).
-pub fn read_project(root: &Path) -> ReadProject {
-    let disk = DiskFiles::new(root);
+pub fn read_project(root: &ProjectRoot) -> ReadProject {
+    let disk = DiskFiles::new(&**root);
     let recorded = RecordedFiles::new(&disk);
     let loaded = load(&recorded, &KindSet::all());
     read(root, loaded, recorded.finish())
 }
 
 /// Reads and checks a kept copy of the project in `root` (absolute).
-pub fn read_kept(root: &Path, files: KeptFiles) -> ReadProject {
+pub fn read_kept(root: &ProjectRoot, files: KeptFiles) -> ReadProject {
     let loaded = load(&files, &KindSet::all());
     read(root, loaded, files)
 }
 
-fn read(root: &Path, loaded: Loaded, files: KeptFiles) -> ReadProject {
+fn read(root: &ProjectRoot, loaded: Loaded, files: KeptFiles) -> ReadProject {
     let Loaded {
         project,
         diagnostics,
@@ -94,7 +96,7 @@ fn read(root: &Path, loaded: Loaded, files: KeptFiles) -> ReadProject {
     }
 }
 
-fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
+fn open(root: &ProjectRoot, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
     let cores = environment::cores();
     let slots = project.execution.workers.map_or(cores, |workers| workers as usize);
     let share = environment::memory_bytes() / 2 / slots as u64;
@@ -105,11 +107,13 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
     let said = project.graph.topological().filter_map(|asset| asset.rules.memory_bytes);
     let limit = said.fold(memory_bytes, u64::max) + BESIDE_QUERIES;
     let folder = StateFolder::of(root);
+    let warehouse = warehouse_url(root, &project.warehouse.url);
     let settings = ProjectSettings {
         root: root.to_string_lossy().into_owned(),
         state_folder: folder.path().to_string_lossy().into_owned(),
+        writes_below: root.environment().map(|name| tables_of(&warehouse, name)),
         warehouse: Warehouse {
-            url: warehouse_url(root, &project.warehouse.url),
+            url: warehouse,
             s3: project.warehouse.s3.clone(),
         },
         s3: project.s3.or_else(|| project.warehouse.s3.clone()).unwrap_or_default(),
@@ -141,16 +145,18 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
         forgets: project.retention.enabled,
         ..CoreSettings::default()
     };
+    // An environment is its owner's own: it tells nobody of what goes on in it.
+    let tells = root.environment().is_none();
     OpenedProject {
-        root: root.to_owned(),
+        root: root.clone(),
         name: project.name,
         partitions: project.partitions,
-        openlineage: project.openlineage,
+        openlineage: project.openlineage.filter(|_| tells),
         definitions: Arc::new(
             Definitions::new(project.graph, core)
                 .with_schedules(project.schedules)
                 .with_sensors(project.sensors)
-                .with_alerts(project.alerts)
+                .with_alerts(if tells { project.alerts } else { BTreeMap::new() })
                 .with_version(files.version()),
         ),
         pool: PoolSettings {
@@ -170,6 +176,11 @@ fn open(root: &Path, project: Project, files: Arc<KeptFiles>) -> OpenedProject {
         settings,
         files,
     }
+}
+
+/// The URL of the folder that an environment's tables are written to. No layer has a name like that of its parent.
+pub fn tables_of(warehouse: &str, environment: &EnvironmentName) -> String {
+    format!("{}/_environments/{environment}", warehouse.trim_end_matches('/'))
 }
 
 /// The URL of the warehouse: a folder from the project's, or an absolute one.

@@ -24,6 +24,8 @@ const KEYS_LAST: Duration = Duration::from_secs(300);
 pub struct LakeSettings {
     /// Where they are.
     pub warehouse: Warehouse,
+    /// The folder in it that is written to, where that is not all of it.
+    pub writes_below: Option<String>,
     /// The project's folder: references to secrets start from it.
     pub root: String,
     /// The folder of what is to be uploaded.
@@ -39,6 +41,7 @@ impl LakeSettings {
     pub fn of(settings: &ProjectSettings) -> Self {
         Self {
             warehouse: settings.warehouse.clone(),
+            writes_below: settings.writes_below.clone(),
             root: settings.root.clone(),
             spool: format!("{}/uploads", settings.state_folder),
             sources: settings.s3.clone(),
@@ -48,11 +51,17 @@ impl LakeSettings {
 
     /// Opens the tables. Nothing is read, looked up or asked of a store yet.
     pub fn open(&self) -> Result<Lake, LakeError> {
-        let Some(store) = &self.warehouse.s3 else {
-            return Lake::open(&self.warehouse.url);
+        let lake = match &self.warehouse.s3 {
+            None => Lake::open(&self.warehouse.url)?,
+            Some(store) => {
+                let credentials = self.keys_of(store);
+                Lake::connect(&self.warehouse.url, store, credentials, Path::new(&self.spool))?
+            }
         };
-        let credentials = self.keys_of(store);
-        Lake::connect(&self.warehouse.url, store, credentials, Path::new(&self.spool))
+        match &self.writes_below {
+            None => Ok(lake),
+            Some(folder) => lake.writing_below(folder),
+        }
     }
 
     /// How raw files that are objects are reached. Must be called inside a tokio runtime.

@@ -76,12 +76,13 @@ mod tests {
     use state::event::{Event, OwnerMode, Recorded};
     use state::sqlite::{OpenMode, Store};
 
+    use super::super::folder::ProjectRoot;
     use super::*;
 
     #[test]
     fn it_is_said_once_that_it_is_large_and_once_that_it_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = StateFolder::of(folder.path());
+        let folder = StateFolder::of(&ProjectRoot::production(folder.path()));
         std::fs::create_dir_all(folder.path()).unwrap();
         let mut store = Store::open(&folder.database(), OpenMode::Writer).unwrap();
         // Making the tables was written to it already.

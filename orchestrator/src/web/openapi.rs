@@ -20,9 +20,10 @@ use super::pages::{
     alerts, asset, assets, automation, backfill, backfill_new, backfills, definitions, graph, log, model, models,
     overview, own_log, query, run, runs, schedules, sensors, stream,
 };
+use crate::edge::environments::MergedEnvironment;
 use crate::wire::{
-    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody, SensorLooked,
-    TagAnswer, TagBody, TestAnswer,
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody,
+    SensorLooked, TagAnswer, TagBody, TestAnswer,
 };
 
 /// Describes a type.
@@ -209,6 +210,12 @@ const OPERATIONS: &[Operation] = &[
         of::<GcAnswer>,
     )
     .body(of::<GcBody>),
+    Operation::post(
+        "/api/v1/environments/{name}/merge",
+        "Have what an environment made count in the project",
+        of::<MergedEnvironment>,
+    )
+    .body(of::<MergeBody>),
     Operation::get(
         "/api/v1/log/daemon",
         "The newest lines of the daemon's own log, newest first",

@@ -189,7 +189,7 @@ pub(super) async fn prepare(
     let schema = Arc::clone(draft.current_schema());
     let spec = Arc::clone(draft.default_partition_spec());
 
-    let names = FreeNames::find(lake, &draft, base, snapshot_id, &mut random).await?;
+    let names = FreeNames::find(lake, table, base, snapshot_id, &mut random).await?;
     let waiting = SealTogether::new(lake.storage().clone());
     let mut summary = SnapshotSummaryCollector::default();
     let mut added = Vec::new();
@@ -559,6 +559,11 @@ impl Start<'_> {
                 }
                 let location = self.base.map(|base| base.metadata_location.clone());
                 let mut builder = Ok(metadata.clone().into_builder(location));
+                // It came from an environment, or goes into one: what is written from here on is beside the rest.
+                let own = self.lake.table_location(self.table);
+                if metadata.location().trim_end_matches('/') != own {
+                    builder = builder.map(|builder| builder.set_location(own));
+                }
                 if metadata.current_schema().as_struct() != self.shape.schema.as_struct() {
                     builder = builder.and_then(|builder| builder.add_current_schema(self.shape.schema.clone()));
                 }

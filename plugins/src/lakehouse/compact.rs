@@ -10,10 +10,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use assets::outcome::{Replace, StagedTable, TablePointer};
 use assets::{AssetKey, Fingerprint, PartitionKey};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{ManifestEntryRef, PrimitiveType, SchemaRef};
 
 use super::commit::{CommitMember, CommitOutcome, PreparedCommit, Purpose, prepare};
@@ -29,6 +31,11 @@ use crate::step::Scope;
 
 /// Partitions that one snapshot compacts at most.
 pub const MOST_GROUPS: usize = 500;
+
+/// Most pieces that are read at once.
+const MOST_READ: usize = 4;
+/// Bytes of files that are read as one piece: its rows are held until it is their turn.
+const PIECE_BYTES: u64 = 2 << 20;
 
 /// What is worth compacting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +156,7 @@ pub async fn compact(table: &LakeTable, group: &CompactionGroup, token: &str) ->
     let options = StagingOptions::new(token);
     let memory_bytes = options.memory_bytes / 4;
     let column = table.partition_column();
-    let base = format!("{}/data", table.metadata().location().trim_end_matches('/'));
+    let base = format!("{}/data", lake.table_location(table.key()));
     let stem = match (&column, &group.partition) {
         (Some(column), Some(key)) => format!("{base}/{}/{token}", partition_folder(column, key)),
         _ => format!("{base}/{token}"),
@@ -162,21 +169,27 @@ pub async fn compact(table: &LakeTable, group: &CompactionGroup, token: &str) ->
         options.zstd_level,
     )?;
     let mut encoder = Encoder::new(Arc::new(settings), stem);
-    let scan = LakeScan::of_all_columns(
-        lake.clone(),
-        Arc::clone(&schema),
-        ScanFiles::Listed(group.entries.clone()),
-    )?;
-    // One after the other: the rows keep their order.
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    let frame = context.read_table(Arc::new(scan)).map_err(LakeError::engine)?;
-    let mut rows = frame.execute_stream().await.map_err(LakeError::engine)?;
-    while let Some(batch) = rows.try_next().await.map_err(LakeError::engine)? {
-        encoder.push(conform(&batch, &written)?).await?;
-        if encoder.held_bytes() > memory_bytes {
-            encoder.end_row_group().await?;
+    // Several are read at once, and written in their order: so the rows keep theirs.
+    let read: Vec<_> = pieces(&group.entries)
+        .into_iter()
+        .map(|entries| read_whole(lake.clone(), Arc::clone(&schema), Arc::clone(&written), entries))
+        .collect();
+    let mut read = stream::iter(read).map(tokio::spawn).buffered(
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_workers()
+            .clamp(1, MOST_READ),
+    );
+    while let Some(piece) = read.next().await {
+        let piece = piece.map_err(|error| LakeError::Internal(format!("reading small files broke off: {error}")))?;
+        for batch in piece? {
+            encoder.push(batch).await?;
+            if encoder.held_bytes() > memory_bytes {
+                encoder.end_row_group().await?;
+            }
         }
     }
+    drop(read);
     let (files, mut records): (Vec<_>, Vec<_>) = encoder.close().await?.into_iter().unzip();
     lake.storage().seal(files).await?;
     let rows: u64 = records.iter().map(|record| record.rows).sum();
@@ -211,6 +224,42 @@ pub async fn compact(table: &LakeTable, group: &CompactionGroup, token: &str) ->
         schema: serde_json::to_value::<&SchemaRef>(&schema).map_err(json)?,
         partition_column: column,
     })
+}
+
+/// Files of a few megabytes together, in their order.
+fn pieces(entries: &[ManifestEntryRef]) -> Vec<Vec<ManifestEntryRef>> {
+    let mut pieces: Vec<Vec<ManifestEntryRef>> = Vec::new();
+    let mut bytes = PIECE_BYTES;
+    for entry in entries {
+        if bytes >= PIECE_BYTES {
+            pieces.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += entry.file_size_in_bytes();
+        pieces
+            .last_mut()
+            .expect("the first entry begins a piece")
+            .push(Arc::clone(entry));
+    }
+    pieces
+}
+
+/// All rows of some files.
+async fn read_whole(
+    lake: Lake,
+    schema: SchemaRef,
+    written: ArrowSchemaRef,
+    entries: Vec<ManifestEntryRef>,
+) -> Result<Vec<RecordBatch>, LakeError> {
+    let scan = LakeScan::of_all_columns(lake, schema, ScanFiles::Listed(entries))?;
+    // One after the other.
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let frame = context.read_table(Arc::new(scan)).map_err(LakeError::engine)?;
+    let rows = frame.execute_stream().await.map_err(LakeError::engine)?;
+    rows.map_err(LakeError::engine)
+        .and_then(|batch| std::future::ready(conform(&batch, &written)))
+        .try_collect()
+        .await
 }
 
 /// One snapshot of all that was compacted, on `base`: written, and visible to nobody until the pointer moves.

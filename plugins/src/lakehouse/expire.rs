@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ahash::{HashMap, HashSet};
+use assets::AssetKey;
 use assets::outcome::TablePointer;
 use iceberg::spec::{SnapshotRef, TableMetadata};
 use rand::rngs::StdRng;
@@ -148,7 +149,8 @@ pub async fn prepare_expiry(table: &LakeTable, plan: &Expiry, seed: u64) -> Resu
     random.fill_bytes(&mut id);
     let id: Uuid = uuid::Builder::from_random_bytes(id).into_uuid();
     let version = super::names::version_of(before) + 1;
-    let location = format!("{}/metadata/{version:05}-{id}.metadata.json", metadata.location());
+    let folder = lake.table_location(table.key());
+    let location = format!("{folder}/metadata/{version:05}-{id}.metadata.json");
     let waiting = SealTogether::new(lake.storage().clone());
     waiting.put(&location, &bytes)?;
     waiting.seal().await?;
@@ -169,23 +171,12 @@ pub async fn orphans(
     written_before: SystemTime,
     also_needed: &BTreeSet<String>,
 ) -> Result<Vec<UnneededFile>, LakeError> {
-    let (metadata, storage) = (table.metadata(), table.lake().storage());
-    let snapshots: Vec<&SnapshotRef> = metadata.snapshots().collect();
-    let mut needed = Needed::by(table, &snapshots).await?.paths;
-    needed.insert(storage.same(&table.pointer().metadata_location)?);
+    let storage = table.lake().storage();
+    let mut needed = all_files_of(table).await?;
     for location in also_needed {
         needed.insert(storage.same(location)?);
     }
-    for entry in metadata.metadata_log() {
-        needed.insert(storage.same(&entry.metadata_file)?);
-    }
-    for statistics in metadata.statistics_iter() {
-        needed.insert(storage.same(&statistics.statistics_path)?);
-    }
-    for statistics in metadata.partition_statistics_iter() {
-        needed.insert(storage.same(&statistics.statistics_path)?);
-    }
-    let folder = metadata.location().trim_end_matches('/');
+    let folder = table.lake().table_location(table.key());
     // Another table's files, moved in by its metadata, are not ours to judge.
     let mut found = Vec::new();
     for (part, endings) in [
@@ -204,6 +195,36 @@ pub async fn orphans(
     }
     found.sort();
     Ok(found)
+}
+
+/// Files below a folder of the warehouse that none of these versions of tables refers to, by any of their snapshots; and how many others
+/// there are. All of it is judged, whatever the names.
+///
+/// # Errors
+/// As [`plan_expiry`]; or the folder cannot be read.
+pub async fn unneeded_below(
+    lake: &Lake,
+    folder: &str,
+    needed_by: &BTreeSet<(AssetKey, TablePointer)>,
+) -> Result<(Vec<UnneededFile>, u64), LakeError> {
+    let files = lake.storage().list(folder).await?;
+    let mut needed: HashSet<String> = HashSet::default();
+    // With nothing there, nothing needs to be known.
+    for (table, pointer) in needed_by.iter().filter(|_| !files.is_empty()) {
+        needed.extend(all_files_of(&lake.table(table, pointer).await?).await?);
+    }
+    let there = files.len();
+    let mut unneeded: Vec<UnneededFile> = files
+        .into_iter()
+        .filter(|file| !needed.contains(&file.location))
+        .map(|file| UnneededFile {
+            location: file.location,
+            bytes: file.bytes,
+        })
+        .collect();
+    unneeded.sort();
+    let kept = there - unneeded.len();
+    Ok((unneeded, kept as u64))
 }
 
 /// Removes files. To be called once no version of the table that anyone can open refers to them.
@@ -303,6 +324,24 @@ impl Needed {
         }
         Ok(unneeded)
     }
+}
+
+/// Every file that a version of a table refers to, by any snapshot.
+async fn all_files_of(table: &LakeTable) -> Result<HashSet<String>, LakeError> {
+    let (metadata, storage) = (table.metadata(), table.lake().storage());
+    let snapshots: Vec<&SnapshotRef> = metadata.snapshots().collect();
+    let mut needed = Needed::by(table, &snapshots).await?.paths;
+    needed.insert(storage.same(&table.pointer().metadata_location)?);
+    for entry in metadata.metadata_log() {
+        needed.insert(storage.same(&entry.metadata_file)?);
+    }
+    for statistics in metadata.statistics_iter() {
+        needed.insert(storage.same(&statistics.statistics_path)?);
+    }
+    for statistics in metadata.partition_statistics_iter() {
+        needed.insert(storage.same(&statistics.statistics_path)?);
+    }
+    Ok(needed)
 }
 
 /// The manifest list, manifests and live files of a snapshot; what is in manifests that were `seen` is left out.

@@ -40,6 +40,8 @@ pub struct Lake {
 
 struct Inner {
     warehouse: String,
+    /// Where tables are written: the warehouse, or a folder in it.
+    tables: String,
     storage: LakeStorage,
     io: FileIO,
     metadata: Cache<Arc<TableMetadata>>,
@@ -143,10 +145,23 @@ impl Lake {
         Ok(Self::over(warehouse, LakeStorage::Objects(storage)))
     }
 
+    /// The same warehouse, as an environment sees it: every version of every table can be read, and whatever is written goes
+    /// below `folder` (a URL in the warehouse). Nothing outside of it can be written or removed.
+    pub fn writing_below(&self, folder: &str) -> Result<Self, LakeError> {
+        let folder = folder.trim_end_matches('/').to_owned();
+        let storage = self.inner.storage.clone().writing_below(&folder)?;
+        Ok(Self::new(self.inner.warehouse.clone(), folder, storage))
+    }
+
     fn over(warehouse: String, storage: LakeStorage) -> Self {
+        Self::new(warehouse.clone(), warehouse, storage)
+    }
+
+    fn new(warehouse: String, tables: String, storage: LakeStorage) -> Self {
         Self {
             inner: Arc::new(Inner {
                 warehouse,
+                tables,
                 io: storage.io(),
                 storage,
                 metadata: Cache::new(METADATA_CACHE_BYTES),
@@ -162,9 +177,9 @@ impl Lake {
         &self.inner.warehouse
     }
 
-    /// URL of a table's folder: `<warehouse>/<layer>/<name>`.
+    /// URL of the folder that a table is written to: `<warehouse>/<layer>/<name>`, or that in the folder that is written to.
     pub fn table_location(&self, key: &AssetKey) -> String {
-        format!("{}/{}/{}", self.inner.warehouse, key.layer(), key.name())
+        format!("{}/{}/{}", self.inner.tables, key.layer(), key.name())
     }
 
     /// Opens one version of a table.

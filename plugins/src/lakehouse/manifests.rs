@@ -1,8 +1,10 @@
 //! The manifests of the next snapshot: untouched ones carried as they are, those with replaced partitions rewritten, one for the
 //! added files, and many small ones merged.
 //!
-//! Merging is by tiers of eight: eight manifests of under 8 files become one, eight of under 64, eight of under 512. Larger ones
-//! are left alone. So n files are in at most 21 + n/512 manifests, and each file's entry is rewritten at most three times.
+//! Merging is by tiers of eight: eight manifests of under 8 files become one, and eight of under 64; eight of under 256 become as many
+//! as are needed for 512 files each. Larger ones are left alone, and what is written has no more than 512, since all of a manifest is
+//! written again when one of its files goes. So n files are in at most 21 + n/256 manifests, and each file's entry is merged at most
+//! three times.
 
 use std::sync::Arc;
 
@@ -23,7 +25,9 @@ use super::{Lake, LakeError};
 /// Manifests of one tier that are merged into one.
 const TIER_WIDTH: usize = 8;
 /// Manifests of this many files are not merged any more.
-const LARGE: u64 = 512;
+const LARGE: u64 = 256;
+/// Most files of a manifest.
+const MOST_FILES: usize = 512;
 
 /// What a commit takes away.
 pub(crate) enum Removed {
@@ -110,9 +114,10 @@ pub(crate) async fn next_manifests(
     };
     let mut list = Vec::new();
     let mut removed_files = 0;
-    if !added.is_empty() {
+    let mut added = added.into_iter().peekable();
+    while added.peek().is_some() {
         let mut writer = output.writer(Arc::clone(schema), spec.as_ref().clone(), ManifestContentType::Data)?;
-        for file in added {
+        for file in added.by_ref().take(MOST_FILES) {
             // A negative number: the sequence number is inherited from the manifest list.
             writer
                 .add_file(file, -1)
@@ -130,9 +135,7 @@ pub(crate) async fn next_manifests(
             match from.touched(metadata, file, removed).await? {
                 None => carried.push(file.clone()),
                 Some(loaded) => {
-                    let (rewritten, count) = rewrite(&mut output, &loaded, file, removed, summary).await?;
-                    list.push(rewritten);
-                    removed_files += count;
+                    removed_files += rewrite(&mut output, &loaded, file, removed, summary, &mut list).await?;
                 }
             }
         }
@@ -189,14 +192,16 @@ impl ManifestsOf<'_> {
     }
 }
 
-/// Writes the manifest again: live files stay as they are, those of removed partitions are marked as deleted.
+/// Writes the manifest again, as several if it is large: live files stay as they are, those of removed partitions are marked as deleted.
+/// Says how many are.
 async fn rewrite(
     output: &mut Output<'_>,
     loaded: &LoadedManifest,
     file: &ManifestFile,
     removed: &Removed,
     summary: &mut SnapshotSummaryCollector,
-) -> Result<(ManifestFile, usize), LakeError> {
+    list: &mut Vec<ManifestFile>,
+) -> Result<usize, LakeError> {
     let about = loaded.manifest.metadata();
     let (schema, spec) = (Arc::clone(about.schema()), about.partition_spec().clone());
     let values: HashSet<&PrimitiveLiteral> = match removed {
@@ -216,21 +221,25 @@ async fn rewrite(
     };
     let mut count = 0;
     let spec_ref: PartitionSpecRef = Arc::new(spec.clone());
-    let mut writer = output.writer(Arc::clone(&schema), spec, file.content)?;
-    for entry in loaded.alive() {
-        let refuse = |error| LakeError::iceberg("rewrite", &file.manifest_path, error);
-        if goes(entry) {
-            summary.remove_file(entry.data_file(), Arc::clone(&schema), Arc::clone(&spec_ref));
-            let sequence = entry.sequence_number().unwrap_or_default();
-            writer
-                .add_delete_file(entry.data_file().clone(), sequence, entry.file_sequence_number)
-                .map_err(refuse)?;
-            count += 1;
-        } else {
-            keep(&mut writer, entry).map_err(refuse)?;
+    let mut alive = loaded.alive().peekable();
+    while alive.peek().is_some() {
+        let mut writer = output.writer(Arc::clone(&schema), spec.clone(), file.content)?;
+        for entry in alive.by_ref().take(MOST_FILES) {
+            let refuse = |error| LakeError::iceberg("rewrite", &file.manifest_path, error);
+            if goes(entry) {
+                summary.remove_file(entry.data_file(), Arc::clone(&schema), Arc::clone(&spec_ref));
+                let sequence = entry.sequence_number().unwrap_or_default();
+                writer
+                    .add_delete_file(entry.data_file().clone(), sequence, entry.file_sequence_number)
+                    .map_err(refuse)?;
+                count += 1;
+            } else {
+                keep(&mut writer, entry).map_err(refuse)?;
+            }
         }
+        list.push(output.finish(writer).await?);
     }
-    Ok((output.finish(writer).await?, count))
+    Ok(count)
 }
 
 fn keep(writer: &mut ManifestWriter, entry: &ManifestEntryRef) -> iceberg::Result<()> {
@@ -264,31 +273,57 @@ async fn merge(
             list.extend(tier);
             continue;
         }
-        let mut loaded = Vec::new();
-        for file in &tier {
-            loaded.push(from.lake.manifest(file).await?);
-        }
-        let about = loaded[0].manifest.metadata();
-        // All have one spec; the partition's type is read off a schema that knows its column.
-        let mut writer = output.writer(
-            Arc::clone(about.schema()),
-            about.partition_spec().clone(),
-            ManifestContentType::Data,
-        )?;
-        for (manifest, file) in loaded.iter().zip(&tier) {
-            for entry in manifest.alive() {
-                keep(&mut writer, entry).map_err(|error| LakeError::iceberg("merge", &file.manifest_path, error))?;
+        for together in fitting(tier) {
+            if let [alone] = together.as_slice() {
+                list.push(alone.clone());
+                continue;
             }
+            let mut loaded = Vec::new();
+            for file in &together {
+                loaded.push(from.lake.manifest(file).await?);
+            }
+            let about = loaded[0].manifest.metadata();
+            // All have one spec; the partition's type is read off a schema that knows its column.
+            let mut writer = output.writer(
+                Arc::clone(about.schema()),
+                about.partition_spec().clone(),
+                ManifestContentType::Data,
+            )?;
+            for (manifest, file) in loaded.iter().zip(&together) {
+                for entry in manifest.alive() {
+                    keep(&mut writer, entry)
+                        .map_err(|error| LakeError::iceberg("merge", &file.manifest_path, error))?;
+                }
+            }
+            list.push(output.finish(writer).await?);
         }
-        list.push(output.finish(writer).await?);
     }
     Ok(())
 }
 
-/// 0 for under 8 live files, 1 for under 64, 2 for under 512; `None` for more or an unknown number.
+/// Manifests that fit into one, one after the other. All but the last are too large for any tier once they are one.
+fn fitting(tier: Vec<ManifestFile>) -> Vec<Vec<ManifestFile>> {
+    let mut groups: Vec<(u64, Vec<ManifestFile>)> = Vec::new();
+    for file in tier {
+        let live = live_files(&file).unwrap_or_default();
+        match groups.last_mut() {
+            Some((sum, group)) if *sum + live <= MOST_FILES as u64 => {
+                *sum += live;
+                group.push(file);
+            }
+            _ => groups.push((live, vec![file])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn live_files(file: &ManifestFile) -> Option<u64> {
+    Some(u64::from(file.added_files_count?) + u64::from(file.existing_files_count?))
+}
+
+/// 0 for under 8 live files, 1 for under 64, 2 for under 256; `None` for more or an unknown number.
 fn tier(file: &ManifestFile) -> Option<usize> {
-    let live = u64::from(file.added_files_count?) + u64::from(file.existing_files_count?);
-    match live {
+    match live_files(file)? {
         0..8 => Some(0),
         8..64 => Some(1),
         64..LARGE => Some(2),

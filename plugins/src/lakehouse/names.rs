@@ -1,5 +1,6 @@
 //! Names and ids that nothing has yet: of snapshots, manifests, manifest lists and metadata files.
 
+use assets::AssetKey;
 use assets::outcome::TablePointer;
 use iceberg::spec::TableMetadata;
 use rand::RngCore;
@@ -34,12 +35,12 @@ pub(super) struct FreeNames {
 impl FreeNames {
     pub(super) async fn find(
         lake: &Lake,
-        draft: &TableMetadata,
+        table: &AssetKey,
         base: Option<&TablePointer>,
         snapshot_id: i64,
         random: &mut StdRng,
     ) -> Result<Self, LakeError> {
-        let folder = format!("{}/metadata", draft.location());
+        let folder = format!("{}/metadata", lake.table_location(table));
         let version = base.map_or(0, |base| version_of(&base.metadata_location) + 1);
         loop {
             let uuid = draw_uuid(random);

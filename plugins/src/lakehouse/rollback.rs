@@ -96,7 +96,7 @@ pub async fn prepare_rollback(
 
     let mut random = StdRng::seed_from_u64(seed);
     let snapshot_id = fresh_snapshot_id(&mut random, Some(metadata));
-    let names = FreeNames::find(lake, metadata, Some(base), snapshot_id, &mut random).await?;
+    let names = FreeNames::find(lake, table, Some(base), snapshot_id, &mut random).await?;
     let waiting = SealTogether::new(lake.storage().clone());
     let list = lake.manifest_list(&target, metadata.format_version()).await?;
     let live: Vec<ManifestFile> = list

@@ -160,7 +160,7 @@ pub async fn prepare_tag(
 
     let mut random = StdRng::seed_from_u64(seed);
     let shown = base.snapshot_id.unwrap_or_default();
-    let names = FreeNames::find(lake, metadata, Some(base), shown, &mut random).await?;
+    let names = FreeNames::find(lake, table, Some(base), shown, &mut random).await?;
     let waiting = SealTogether::new(lake.storage().clone());
     waiting.put(&names.metadata, &bytes)?;
     waiting.seal().await?;

@@ -9,6 +9,10 @@ use std::process::ExitCode;
 
 use millpond_tests::bench::{BENCHMARKS, BY_NAME, Settings};
 
+/// That of the program: some benchmarks call its parts in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut settings = Settings {
         python: PathBuf::from("python3"),

@@ -124,6 +124,7 @@ impl World {
                 root: text(self.folder.path().to_owned()),
                 state_folder: text(self.path("state")),
                 s3: assets::warehouse::S3Store::default(),
+                writes_below: None,
                 warehouse: Warehouse {
                     url: self.lake.warehouse().to_owned(),
                     s3: None,

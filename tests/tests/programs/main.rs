@@ -10,6 +10,7 @@ mod bad_input;
 mod changing_files;
 mod compaction;
 mod contract;
+mod environments;
 mod everyday;
 mod full_disk;
 mod gc;

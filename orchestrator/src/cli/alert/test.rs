@@ -38,7 +38,7 @@ impl Test {
                 let id = MessageId::from_bits(environment::seed());
                 let letter = Letter {
                     project: project.name.clone(),
-                    root: project.root.clone(),
+                    root: project.root.to_path_buf(),
                     timezone: project.settings.timezone.clone(),
                     message: AlertMessage::test(id, &self.name, clock::now()),
                     attempt: 1,

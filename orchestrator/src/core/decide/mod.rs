@@ -8,6 +8,7 @@ mod definitions;
 mod ended;
 mod freshness;
 mod hold;
+mod merge;
 mod observed;
 mod pause;
 mod promote;
@@ -25,6 +26,7 @@ mod turn;
 pub(super) use admit::{seed_of, tables_read};
 pub use automation::{AUTOMATION, Explanation, explain};
 pub use freshness::{FreshnessNow, freshness_now};
+pub use merge::refused as refused_to_merge;
 pub use schedule::schedule_of;
 pub use sensor::{remembered_from, sensor_of, wait_of};
 pub use submit::selected;
@@ -58,6 +60,7 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
             by,
         } => promote::by_hand(world, *request, model, alias, *version, by),
         Input::ChangeTable { request, change } => table::change(world, at, *request, change),
+        Input::MergeEnvironment { request, merge } => merge::merge(world, at, *request, merge),
         Input::ScheduleDue { schedule, unseen } => schedule::due(world, at, schedule, unseen.as_deref()),
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),

@@ -358,6 +358,7 @@ fn request(
         Answer::Canceling { .. }
         | Answer::Paused { .. }
         | Answer::TableChanged
+        | Answer::Merged { .. }
         | Answer::TableMoved
         | Answer::Promoted { .. }
         | Answer::Ticked { .. }

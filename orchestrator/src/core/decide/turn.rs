@@ -11,6 +11,7 @@ use super::super::effect::{Decision, Effect};
 use super::super::input::Input;
 use super::super::invariants;
 use super::super::world::{Alarm, Broken, Run, World};
+use super::publish::publishing;
 use super::{admit, alert, automation, decide, freshness};
 
 /// What one turn decided. The events are applied to the world already and have to be committed, all in one transaction,
@@ -66,6 +67,22 @@ pub fn turn(world: &mut World, at: Micros, input: Input) -> Result<Turn, Broken>
 }
 
 impl Turn {
+    /// Takes in the turn that came right after, where nothing of either was committed in between. Whatever both have the
+    /// committer prepare of an asset, or the first alone had, becomes all that waits for it by now: what was staged at once shares
+    /// a snapshot.
+    pub fn join(&mut self, world: &World, later: Self) {
+        self.events.extend(later.events);
+        self.effects.extend(later.effects);
+        let mut known = BTreeSet::new();
+        self.effects.retain_mut(|effect| match effect {
+            Effect::Prepare { asset, members } => {
+                *members = publishing(world, asset);
+                known.insert(asset.clone()) && !members.is_empty()
+            }
+            _ => true,
+        });
+    }
+
     /// Decides what follows for freshness and automation.
     fn look_after(&mut self, world: &mut World, at: Micros, touched: &mut BTreeSet<RunId>) -> Result<(), Broken> {
         let decision = |events| Decision {

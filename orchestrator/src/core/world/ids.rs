@@ -23,6 +23,11 @@ impl World {
         AttemptId::from_bits(self.next_bits(at))
     }
 
+    /// An id for an attempt, `ahead` ids after the next.
+    pub(in super::super) fn attempt_id_ahead(&self, at: Micros, ahead: u64) -> AttemptId {
+        AttemptId::from_bits(self.bits(at, ahead))
+    }
+
     /// An id for a message of an alert, `ahead` ids after the next. The world moves on to the next id when `AlertGrouped` is
     /// applied.
     pub(in super::super) fn next_message_id(&self, at: Micros, ahead: u64) -> MessageId {

@@ -33,7 +33,7 @@ use super::pool::PoolHandle;
 use super::reserve::Reserve;
 use super::retention::Keeping;
 use super::write_ahead_log::LogWatch;
-use crate::core::{Answer, Effect, Input, RequestId, World, turn};
+use crate::core::{Answer, Effect, Input, RequestId, Turn, World, turn};
 
 pub use handle::{DriverHandle, Progress};
 use handle::{EndTold, LIVE_EVENTS, Message};
@@ -376,8 +376,7 @@ impl Driver {
     }
 
     fn decide_and_commit(&mut self, inputs: Vec<Input>) -> Result<(), DriverError> {
-        let mut events = Vec::new();
-        let mut effects = Vec::new();
+        let mut decided = Turn::default();
         for input in inputs {
             if let Input::Staged { attempt, staged } = &input {
                 let asset = self.world.attempt(attempt).map(|attempt| attempt.asset.clone());
@@ -390,10 +389,10 @@ impl Driver {
                 }
             }
             let at = self.at();
-            let decided = turn(&mut self.world, at, input)?;
-            events.extend(decided.events);
-            effects.extend(decided.effects);
+            let later = turn(&mut self.world, at, input)?;
+            decided.join(&self.world, later);
         }
+        let Turn { events, effects } = decided;
         let can_wait =
             |recorded: &Recorded| matches!(recorded.event, Event::AttemptEnded { .. } | Event::StepStaged { .. });
         let goes_before = |effect: &Effect| matches!(effect, Effect::Prepare { .. });

@@ -135,12 +135,14 @@ impl Engine {
             sensors: SensorsHandle::default(),
             tending: Arc::default(),
         };
-        let ticker = (mode == OwnerMode::Daemon).then(|| Ticker::start(handle.clone()));
-        let teller = (mode == OwnerMode::Daemon).then(|| Teller::start(handle.clone()));
-        let tender = (mode == OwnerMode::Daemon).then(|| Tender::start(handle.clone()));
-        let declared = project.openlineage.clone().filter(|_| mode == OwnerMode::Daemon);
+        // In an environment nothing begins by itself, and nobody is told.
+        let by_itself = mode == OwnerMode::Daemon && project.root.environment().is_none();
+        let ticker = by_itself.then(|| Ticker::start(handle.clone()));
+        let teller = by_itself.then(|| Teller::start(handle.clone()));
+        let tender = by_itself.then(|| Tender::start(handle.clone()));
+        let declared = project.openlineage.clone().filter(|_| by_itself);
         let lineage = declared.map(|declared| Lineage::start(handle.clone(), declared));
-        let sensors = (mode == OwnerMode::Daemon).then(|| SensorKeeper::start(handle.clone()));
+        let sensors = by_itself.then(|| SensorKeeper::start(handle.clone()));
         Ok(Self {
             handle,
             driver: thread,

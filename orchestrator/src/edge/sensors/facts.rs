@@ -11,7 +11,7 @@ use state::sqlite::queries::sensors::{current_version, ended_runs, materialized_
 use state::sqlite::{StateError, Store};
 
 use super::super::engine::EngineHandle;
-use super::super::folder::StateFolder;
+use super::super::folder::{ProjectRoot, StateFolder};
 use super::look::Sight;
 use super::task::Known;
 use crate::core::{SensorSight, selected};
@@ -59,7 +59,7 @@ async fn here(known: &Known, source: &AssetSource, engine: &EngineHandle) -> Res
 
 async fn elsewhere(known: &Known, source: &AssetSource, project: &str, engine: &EngineHandle) -> Result<Sight, String> {
     let root = Path::new(&engine.settings().root).join(project);
-    let database = StateFolder::of(&root).database();
+    let database = StateFolder::of(&ProjectRoot::production(root)).database();
     let asset = source.asset.clone();
     let looked = tokio::task::spawn_blocking(move || {
         let store = Store::open_reader(&database)?;

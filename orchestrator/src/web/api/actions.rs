@@ -12,9 +12,10 @@ use super::super::WebState;
 use super::super::pages::read;
 use super::super::reply::ErrorJson;
 use crate::core::Answer;
+use crate::edge::environments::{self, BadEnvironmentName, EnvironmentError, EnvironmentName, MergedEnvironment};
 use crate::edge::maintenance::{MaintenanceError, tend};
 use crate::edge::retry::{Retry, retry};
-use crate::wire::{AliasBody, GcAnswer, GcBody, RunAnswer, RunBody, moved_by};
+use crate::wire::{AliasBody, GcAnswer, GcBody, MergeBody, RunAnswer, RunBody, moved_by};
 
 /// `POST /api/v1/runs`
 pub async fn submit_run(
@@ -96,9 +97,39 @@ pub async fn collect_garbage(
     match task.await {
         Ok(Ok(answer)) => Ok(Json(answer)),
         Ok(Err(MaintenanceError::Request(error))) => Err(error.into()),
-        Ok(Err(error @ MaintenanceError::State(_))) => {
+        Ok(Err(error @ MaintenanceError::InEnvironment(_))) => {
+            Err(ErrorJson::new(StatusCode::CONFLICT, error.to_string()))
+        }
+        Ok(Err(error @ (MaintenanceError::State(_) | MaintenanceError::Environment(_)))) => {
             Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
         }
+        Err(error) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+/// `POST /api/v1/environments/{name}/merge`
+pub async fn merge_environment(
+    State(state): State<WebState>,
+    Path(name): Path<String>,
+    Json(body): Json<MergeBody>,
+) -> Result<Json<MergedEnvironment>, ErrorJson> {
+    let name: EnvironmentName = name
+        .parse()
+        .map_err(|error: BadEnvironmentName| ErrorJson::not_found(error.to_string()))?;
+    // A caller that goes away does not stop it half-way.
+    let engine = state.engine.clone();
+    let by = body.by.unwrap_or_else(|| "api".to_owned());
+    let task = tokio::spawn(async move { environments::merge(&engine, &name, &by).await });
+    match task.await {
+        Ok(Ok(answer)) => Ok(Json(answer)),
+        Ok(Err(error)) => Err(match error {
+            EnvironmentError::Missing(_) => ErrorJson::not_found(error.to_string()),
+            EnvironmentError::Refused { .. } | EnvironmentError::Busy { .. } => {
+                ErrorJson::new(StatusCode::CONFLICT, error.to_string())
+            }
+            EnvironmentError::Request(error) => error.into(),
+            error => ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }),
         Err(error) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }

@@ -11,7 +11,9 @@ pub mod sensors;
 mod tables;
 mod twins;
 
-pub use actions::{cancel_run, collect_garbage, move_alias, pause_run, resume_run, retry_run, submit_run};
+pub use actions::{
+    cancel_run, collect_garbage, merge_environment, move_alias, pause_run, resume_run, retry_run, submit_run,
+};
 pub use alerts::test_alert;
 pub use automation::{pause_all, pause_asset, resume_all, resume_asset};
 pub use definitions::{look_at_definitions, show_definitions};

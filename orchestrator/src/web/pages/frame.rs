@@ -55,6 +55,8 @@ pub struct Frame {
     pub title: String,
     /// The project's name.
     pub project: String,
+    /// The environment of it that this is.
+    pub environment: Option<String>,
     /// The query that forms add to their action.
     pub form: String,
     /// Why nothing can be committed, if so.
@@ -106,6 +108,7 @@ impl Frame {
         Self {
             title: title.into(),
             project: state.engine.project_name(),
+            environment: state.engine.project().root.environment().map(ToString::to_string),
             form: format!("form={}", state.guard.form_token()),
             trouble: state.engine.driver().trouble().borrow().clone(),
             mistakes: mistakes(state),

@@ -244,7 +244,7 @@ async fn part(
     ended: bool,
     asked: &Asked,
 ) -> Result<LogFacts, ErrorPage> {
-    let file = state.engine.folder().log_file(&run, &attempt);
+    let file = state.engine.folder().written_log_file(&run, &attempt);
     let wanted = Wanted::new(asked);
     let asked = asked.clone();
     let clock = page_clock(state);
@@ -346,7 +346,7 @@ pub async fn download(
         ..Asked::default()
     };
     let row = known(&state, &run_id(&run)?, &asked).await?;
-    let path = state.engine.folder().log_file(&row.run, &row.attempt);
+    let path = state.engine.folder().written_log_file(&row.run, &row.attempt);
     let file = tokio::fs::File::open(path).await.map_err(|error| {
         ErrorPage::not_found(format!("the log of {} cannot be read: {error}", row.attempt))
             .with_help("an attempt that wrote nothing has none, and old ones are removed")

@@ -20,6 +20,7 @@ use iceberg::Result;
 use iceberg::io::{FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Storage, StorageConfig, StorageFactory};
 use serde::{Deserialize, Serialize};
 
+use super::own_folder::OwnFolder;
 use super::{ListedFile, PathError, UnsealedFile, closed, unreachable};
 
 /// Local disk as an Iceberg storage. Clones share what they know of folders.
@@ -28,6 +29,7 @@ pub struct LocalStorage {
     /// Folders whose entry in their parent is known to be synced.
     #[serde(skip)]
     synced_folders: Arc<Mutex<HashSet<PathBuf>>>,
+    own: OwnFolder,
 }
 
 /// Makes [`LocalStorage`] for the Iceberg library.
@@ -53,9 +55,16 @@ impl StorageFactory for LocalStorageFactory {
 static TEMPORARY_NAMES: AtomicU64 = AtomicU64::new(0);
 
 impl LocalStorage {
+    /// The same, writing and removing only below `folder`.
+    pub fn writing_below(mut self, folder: &str) -> std::result::Result<Self, PathError> {
+        self.own = OwnFolder::of(&local_path(folder)?.to_string_lossy());
+        Ok(self)
+    }
+
     /// Opens a file for writing under a temporary name beside `location`; its folder is made if it is missing.
     pub fn create(&self, location: &str) -> std::result::Result<UnsealedFile, PathError> {
         let path = local_path(location)?;
+        self.own.holds("write", &path.to_string_lossy())?;
         let folder = path.parent().ok_or_else(|| not_a_file(&path))?;
         let name = path.file_name().ok_or_else(|| not_a_file(&path))?;
         fs::create_dir_all(folder).map_err(PathError::at("make folder", folder))?;
@@ -145,6 +154,7 @@ impl LocalStorage {
     /// Removes a file; one that is gone already is fine.
     pub fn remove(&self, location: &str) -> std::result::Result<(), PathError> {
         let path = local_path(location)?;
+        self.own.holds("remove", &path.to_string_lossy())?;
         match fs::remove_file(&path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -345,6 +355,7 @@ impl Storage for LocalStorage {
 
     async fn delete_prefix(&self, path: &str) -> Result<()> {
         let path = local_path(path)?;
+        self.own.holds("remove", &path.to_string_lossy())?;
         blocking(move || match fs::remove_dir_all(&path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

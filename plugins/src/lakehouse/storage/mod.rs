@@ -10,6 +10,7 @@
 //! | `local` | a folder: temporary name, sync, link, folder sync |
 //! | `objects` | a bucket: written to this machine first, uploaded whole or in parts, looked at again |
 //! | `small_files` | a bucket that is asked for a small file once |
+//! | `own_folder` | what keeps a storage from changing anything outside of a folder |
 //! | `seal_together` | the files of one commit, sealed at its end |
 //!
 //! The Iceberg library reaches the same files through its own [`iceberg::io::Storage`] trait. A path is what follows `file://` or
@@ -17,6 +18,7 @@
 
 mod local;
 mod objects;
+mod own_folder;
 mod seal_together;
 mod small_files;
 
@@ -59,6 +61,14 @@ pub struct ListedFile {
 }
 
 impl LakeStorage {
+    /// The same files, of which only those below `folder` can be written or removed: see [`own_folder`].
+    pub fn writing_below(self, folder: &str) -> Result<Self, PathError> {
+        Ok(match self {
+            Self::Local(storage) => Self::Local(storage.writing_below(folder)?),
+            Self::Objects(storage) => Self::Objects(storage.writing_below(folder)?),
+        })
+    }
+
     /// Begins a file. Nobody sees it under its name yet.
     pub fn create(&self, location: &str) -> Result<UnsealedFile, PathError> {
         match self {

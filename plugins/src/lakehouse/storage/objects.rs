@@ -29,6 +29,7 @@ use object_store::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::own_folder::OwnFolder;
 use super::small_files::{SMALL_BYTES, SmallFiles};
 use super::{ListedFile, PathError, UnsealedFile, closed, unreachable};
 
@@ -82,6 +83,7 @@ pub struct ObjectStorage {
     small_files: Option<Arc<SmallFiles>>,
     #[serde(skip)]
     spool: PathBuf,
+    own: OwnFolder,
 }
 
 /// Makes [`ObjectStorage`] for the Iceberg library.
@@ -175,7 +177,14 @@ impl ObjectStorage {
             small_files: Some(Arc::new(SmallFiles::over(Arc::clone(&store)))),
             store: Some(store),
             spool: spool.to_owned(),
+            own: OwnFolder::default(),
         })
+    }
+
+    /// The same, writing and removing only below `folder`.
+    pub(super) fn writing_below(mut self, folder: &str) -> std::result::Result<Self, PathError> {
+        self.own = OwnFolder::of(&self.same(folder)?);
+        Ok(self)
     }
 
     /// `s3://bucket`.
@@ -216,7 +225,7 @@ impl ObjectStorage {
     }
 
     pub(super) fn create(&self, location: &str) -> std::result::Result<UnsealedFile, PathError> {
-        self.key(location)?;
+        self.own.holds("write", &self.same(location)?)?;
         let file = nameless(&self.spool).map_err(PathError::at("write", &self.spool))?;
         Ok(UnsealedFile {
             file: Some(file),
@@ -303,6 +312,7 @@ impl ObjectStorage {
     }
 
     pub(super) async fn remove(&self, location: &str) -> std::result::Result<(), PathError> {
+        self.own.holds("remove", &self.same(location)?)?;
         match self.store().delete(&self.key(location)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(asked("remove", location, error)),

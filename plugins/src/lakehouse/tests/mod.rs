@@ -8,6 +8,7 @@
 mod commits;
 mod compactions;
 mod damage;
+mod environments;
 mod expiry;
 mod looks;
 mod merges;

@@ -191,6 +191,7 @@ impl World {
                 root: self.folder.path().to_str().unwrap().to_owned(),
                 state_folder: self.folder.path().join("state").to_str().unwrap().to_owned(),
                 s3: assets::warehouse::S3Store::default(),
+                writes_below: None,
                 warehouse: Warehouse {
                     url: self.lake.warehouse().to_owned(),
                     s3: None,
