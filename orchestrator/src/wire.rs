@@ -19,6 +19,31 @@ pub struct MergeBody {
     pub by: Option<String>,
 }
 
+/// Body of `POST /api/v1/runs/{run}/staged/publish`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishBody {
+    /// Of this asset alone; of all that the run staged if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<AssetKey>,
+    /// Why the rows are right though a check has not passed.
+    pub note: String,
+    /// Who asks, for the record; `api` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Rows that a check kept back and that are published by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PublishedStaged {
+    /// The run that it is shown as.
+    pub run: RunId,
+    /// How many partitions.
+    pub partitions: u64,
+    /// How many rows.
+    pub rows: u64,
+}
+
 /// Body of `POST /api/v1/gc`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -247,7 +272,7 @@ impl From<Answer> for RunAnswer {
             Answer::Paused { .. }
             | Answer::Promoted { .. }
             | Answer::TableChanged
-            | Answer::Merged { .. }
+            | Answer::Adopted { .. }
             | Answer::TableMoved
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }

@@ -113,6 +113,7 @@ impl Daemon {
             match effect {
                 Effect::Start(start) => self.started.push(*start),
                 Effect::CancelAttempt { attempt } => self.canceled.push(attempt),
+                Effect::KeepStaged(_) => {}
                 Effect::Reply { answer, .. } => self.answers.push(answer),
                 Effect::Prepare { .. } => {}
             }

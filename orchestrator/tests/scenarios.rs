@@ -378,6 +378,7 @@ impl Scenario {
                             members: members.collect(),
                         });
                     }
+                    Effect::KeepStaged(_) => {}
                     Effect::Reply { answer, .. } => self.answer(&answer),
                     Effect::CancelAttempt { .. } => {}
                 }
@@ -399,7 +400,7 @@ impl Scenario {
             Answer::Canceling { .. }
             | Answer::Promoted { .. }
             | Answer::TableChanged
-            | Answer::Merged { .. }
+            | Answer::Adopted { .. }
             | Answer::TableMoved
             | Answer::Ticked { .. }
             | Answer::Schedule { .. }

@@ -18,8 +18,8 @@ use crate::span::{SourceId, Span};
 use crate::sql::{self, Origin, Query, QueryText, Surroundings};
 use crate::table::MOST_BYTES;
 
-/// Most threads beside the one that reads the declarations. More save nothing: that thread has a third of the work.
-const MOST_THREADS: usize = 3;
+/// Beside the thread that reads the declarations. More save nothing: that thread has a third of the work.
+const THREADS: usize = 2;
 /// Fewer queries than this are not worth a thread.
 const LEAST: usize = 32;
 /// Guesses beyond this are left to the thread that reads the declarations.
@@ -32,7 +32,7 @@ pub(crate) struct Ahead<'p> {
     params_complete: bool,
     paths: Vec<String>,
     places: HashMap<String, usize>,
-    /// One for each path.
+    /// One for each path. Whoever needs one that nobody has begun reads it itself, and waits for one that is under way.
     slots: Vec<OnceLock<Mutex<Option<ReadQuery>>>>,
     next: AtomicUsize,
 }
@@ -82,9 +82,7 @@ impl<'p> Ahead<'p> {
             return work();
         }
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads())
-                .map(|_| scope.spawn(|| while self.read_next() {}))
-                .collect();
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| self.read_on())).collect();
             let done = work();
             // What is left is named by nobody.
             self.next.store(self.paths.len(), Ordering::Relaxed);
@@ -96,23 +94,21 @@ impl<'p> Ahead<'p> {
         })
     }
 
-    /// Reads the first query that nobody has begun; false if there is none.
-    fn read_next(&self) -> bool {
-        let at = self.next.fetch_add(1, Ordering::Relaxed);
-        let (Some(path), Some(slot)) = (self.paths.get(at), self.slots.get(at)) else {
-            return false;
-        };
-        slot.get_or_init(|| Mutex::new(self.read(path)));
-        true
+    fn read_on(&self) {
+        loop {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let (Some(path), Some(slot)) = (self.paths.get(at), self.slots.get(at)) else {
+                return;
+            };
+            slot.get_or_init(|| Mutex::new(self.read(path)));
+        }
     }
 
-    /// The file at a path, if it was guessed, can be read, and nobody took it before. Whoever asks for one that is not there yet
-    /// reads others until it is: to wait for a thread that may have lost its processor costs more than any query.
+    /// The file at a path, if it was guessed, can be read, and nobody took it before.
     pub(crate) fn take(&self, path: &str) -> Option<ReadQuery> {
         let at = *self.places.get(path)?;
-        let slot = &self.slots[at];
-        while slot.get().is_none() && self.read_next() {}
-        slot.get_or_init(|| Mutex::new(self.read(path))).lock().ok()?.take()
+        let slot = self.slots[at].get_or_init(|| Mutex::new(self.read(path)));
+        slot.lock().ok()?.take()
     }
 
     /// `None` for whatever is worth a word: the reader of the declarations finds the words.
@@ -134,13 +130,6 @@ impl<'p> Ahead<'p> {
         let query = sql::parse(&written, &surroundings, &DiagnosticSink::default());
         Some(ReadQuery { text, query })
     }
-}
-
-/// How many threads read beside the one that asks: it keeps a processor busy itself.
-fn threads() -> usize {
-    std::thread::available_parallelism()
-        .map_or(1, |processors| processors.get() - 1)
-        .clamp(1, MOST_THREADS)
 }
 
 /// What stands in quotes, on one line, and is the path of a query.

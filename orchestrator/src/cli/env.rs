@@ -12,7 +12,7 @@ use super::look::Place;
 use super::remote::Remote;
 use super::terminal::{Terminal, bytes, count, moment, start_log, table, thousands};
 use super::{Exit, Stop};
-use crate::core::{World, refused_to_merge};
+use crate::core::{World, refused_to_adopt};
 use crate::edge::engine::Engine;
 use crate::edge::environments::{
     self, ChangedPartition, Changes, EnvironmentError, EnvironmentName, EnvironmentRecord, MergedEnvironment,
@@ -146,7 +146,7 @@ fn diff(root: &ProjectRoot, name: &EnvironmentName, place: &Place, terminal: &Te
         std::sync::Arc::clone(&project.definitions),
         crate::edge::environment::seed(),
     );
-    let refused = refused_to_merge(&world, &changes.merge);
+    let refused = refused_to_adopt(&world, &changes.merge);
     changes.reasons.extend(refused);
     changes.reasons.sort();
     changes.reasons.dedup();

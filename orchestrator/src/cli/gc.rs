@@ -64,7 +64,9 @@ impl Gc {
             answer.map_err(|error| match error {
                 MaintenanceError::Request(error) => Stop::from(error),
                 MaintenanceError::State(error) => Stop::from(error),
-                error @ MaintenanceError::Environment(_) => Stop::broken(error.to_string()),
+                error @ (MaintenanceError::Environment(_) | MaintenanceError::KeptStaged(_)) => {
+                    Stop::broken(error.to_string())
+                }
                 error @ MaintenanceError::InEnvironment(_) => Stop::new(Exit::Usage, error.to_string()),
             })
         })?;

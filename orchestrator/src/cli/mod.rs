@@ -36,6 +36,7 @@ mod schedule;
 mod schema;
 mod sensor;
 mod show;
+mod staged;
 mod tag;
 mod terminal;
 mod ticks;
@@ -99,6 +100,7 @@ enum Command {
     Rollback(rollback::Rollback),
     Tag(tag::Tag),
     Env(env::Env),
+    Staged(staged::StagedCommand),
     Runs(runs::Runs),
     Logs(logs::Logs),
     Why(why::Why),
@@ -160,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Rollback(command) => command.run(&place, &terminal),
         Command::Tag(command) => command.run(&place, &terminal),
         Command::Env(command) => command.run(&place, &terminal),
+        Command::Staged(command) => command.run(&place, &terminal),
         Command::Runs(command) => command.run(&place, &terminal),
         Command::Logs(command) => command.run(&place, &terminal),
         Command::Why(command) => command.run(&place, &terminal),

@@ -5,8 +5,12 @@ use std::io::Read;
 use std::sync::Arc;
 
 use assets::AssetKey;
+use assets::outcome::StagedTable;
 use clap::{Args, ValueEnum};
+use plugins::lakehouse::{Lake, staged_provider};
 use plugins::query::{QueryOptions, QuerySession, QueryTable, RenderError, ResultFormat, parameter, render};
+
+use state::ids::RunId;
 
 use super::look::Place;
 use super::terminal::{Terminal, count};
@@ -14,6 +18,7 @@ use super::{Exit, Stop};
 use crate::as_of::{self, AsOf};
 use crate::edge::environment;
 use crate::edge::folder::StateFolder;
+use crate::edge::kept_staged::of_run;
 use crate::edge::queried::{Scratch, tables};
 use crate::edge::warehouse;
 
@@ -27,6 +32,9 @@ pub struct Query {
     /// A time (2026-03-01, 2026-03-01T06:00, in the project's zone unless it says another), a snapshot id or a tag.
     #[arg(long, value_name = "TIME, SNAPSHOT or TAG")]
     as_of: Option<String>,
+    /// Tables of which a check of this run kept rows back are those rows. `millpond staged list` shows the runs.
+    #[arg(long, value_name = "RUN", conflicts_with = "as_of")]
+    staged: Option<RunId>,
     /// How to print the result.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -85,6 +93,9 @@ impl Query {
         };
         let session =
             QuerySession::new(&lake, Arc::new(tables), &options).map_err(|error| Stop::broken(error.to_string()))?;
+        if let Some(run) = &self.staged {
+            put_staged(&session, &lake, &folder, run)?;
+        }
         let parameters: Vec<_> = project
             .settings
             .params
@@ -128,6 +139,25 @@ impl Query {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Puts what checks kept back of a run in the place of its tables.
+fn put_staged(session: &QuerySession, lake: &Lake, folder: &StateFolder, run: &RunId) -> Result<(), Stop> {
+    let mut tables: BTreeMap<AssetKey, Vec<StagedTable>> = BTreeMap::new();
+    for found in of_run(folder, run)? {
+        for table in found.kept.staged.tables {
+            tables.entry(table.table.clone()).or_default().push(table);
+        }
+    }
+    if tables.is_empty() {
+        return Err(Stop::not_found(format!("nothing is kept of {run}"))
+            .with_help("`millpond staged list` shows what checks kept back"));
+    }
+    for (key, staged) in tables {
+        let provider = staged_provider(lake, &staged).map_err(|error| Stop::broken(error.to_string()))?;
+        session.put(key.as_str(), provider);
+    }
+    Ok(())
 }
 
 /// `NAME=VALUE`

@@ -20,8 +20,8 @@ use super::{Exit, Stop};
 use crate::edge::environments::{EnvironmentName, MergedEnvironment};
 use crate::edge::folder::StateFolder;
 use crate::wire::{
-    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody,
-    SensorLooked, TagAnswer, TagBody, TestAnswer,
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, PublishBody, PublishedStaged, RollbackAnswer,
+    RollbackBody, RunAnswer, RunBody, SensorLooked, TagAnswer, TagBody, TestAnswer,
 };
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
@@ -253,6 +253,13 @@ impl Remote {
     /// Has what an environment made count in the project, however long it takes.
     pub async fn merge(&self, name: &EnvironmentName, body: &MergeBody) -> Result<MergedEnvironment, Stop> {
         let path = format!("/environments/{name}/merge");
+        let request = self.request(Method::POST, &path).timeout(GARBAGE);
+        self.answer(request.json(body)).await
+    }
+
+    /// Publishes rows of a run that a check kept back.
+    pub async fn publish_staged(&self, run: &RunId, body: &PublishBody) -> Result<PublishedStaged, Stop> {
+        let path = format!("/runs/{run}/staged/publish");
         let request = self.request(Method::POST, &path).timeout(GARBAGE);
         self.answer(request.json(body)).await
     }

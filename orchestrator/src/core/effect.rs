@@ -1,12 +1,13 @@
 //! What the core wants done, as data. Every effect can be derived again from what is committed, so a lost one is not missed:
-//! recovery requeues what was under way.
+//! recovery requeues what was under way. But for [`Effect::KeepStaged`]: rows that nobody was to see are then not there to be looked at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assets::outcome::{Observation, TablePointer};
+use assets::outcome::{Observation, Staged, TablePointer};
 use assets::{Asset, AssetKey, AssetPartition, PartitionKey};
-use state::event::Event;
+use serde::{Deserialize, Serialize};
+use state::event::{Event, Materialization, Micros, PinnedVersion};
 use state::ids::{AttemptId, RunId};
 use state::schedule::Tick;
 use state::sensor::SensorTick;
@@ -45,6 +46,8 @@ pub enum Effect {
         /// The staged steps that wait to be published.
         members: Vec<Member>,
     },
+    /// Keep what a step staged and a check kept back, so that it can be looked at, and published by hand or dropped.
+    KeepStaged(Box<KeptStaged>),
     /// Answer a request.
     Reply {
         /// Which.
@@ -101,8 +104,8 @@ pub enum Answer {
     },
     /// The table is what was asked for.
     TableChanged,
-    /// What an environment made counts here.
-    Merged {
+    /// What was made elsewhere counts here.
+    Adopted {
         /// The run that it is shown as.
         run: RunId,
     },
@@ -138,6 +141,23 @@ pub enum Answer {
         /// Why, as lowercase fragments, one per problem, each saying what to do next.
         reasons: Vec<String>,
     },
+}
+
+/// What a step staged and a check kept back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptStaged {
+    /// The run.
+    pub run: RunId,
+    /// The attempt that staged it.
+    pub attempt: AttemptId,
+    /// When its checks were known.
+    pub at: Micros,
+    /// The staged rows, with the results of the checks.
+    pub staged: Staged,
+    /// The materialization that publishing it would have made; its snapshot is not known yet.
+    pub made: Materialization,
+    /// The inputs that the attempt was given, pinned.
+    pub inputs: Vec<PinnedVersion>,
 }
 
 /// A batch of steps of one asset, with every input pinned: all that a work order needs from the core.

@@ -84,12 +84,12 @@ pub enum Input {
         /// The change.
         change: Box<TableChange>,
     },
-    /// Someone asks that what an environment made count here.
-    MergeEnvironment {
+    /// Someone asks that what was made elsewhere count here: in an environment, or by a step whose checks kept it back.
+    Adopt {
         /// To answer it.
         request: RequestId,
-        /// What it made.
-        merge: Box<EnvironmentMerge>,
+        /// What was made.
+        adoption: Box<Adoption>,
     },
     /// A schedule may be due; its sources were looked at. Nothing comes of it if it is not, so it may come too often.
     ScheduleDue {
@@ -285,42 +285,56 @@ pub struct SensorSight {
     pub shown: Option<BTreeSet<KeyHash>>,
 }
 
-/// What an environment made, as it is to count in the project that it was made from.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct EnvironmentMerge {
-    /// The environment.
-    pub environment: String,
+/// Where rows come from that are to count here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdoptedFrom {
+    /// From an environment.
+    Environment(String),
+    /// They were staged by a run, and kept back by a check.
+    Staged {
+        /// The run.
+        run: RunId,
+        /// Why they are published all the same, as someone says.
+        note: String,
+    },
+}
+
+/// What was made elsewhere, as it is to count here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adoption {
+    /// Where.
+    pub from: AdoptedFrom,
     /// Who asked, for the record.
     pub by: String,
-    /// From the version that each table had when the environment was made to the one that it has there.
+    /// From the version of each table that it was made on to the one that it is to have.
     pub tables: Vec<PreparedTable>,
-    /// Partitions that it made, by the attempt that did.
-    pub attempts: Vec<MergedAttempt>,
-    /// Versions of models that it trained, oldest first.
-    pub models: Vec<MergedModel>,
-    /// Aliases that point elsewhere there.
-    pub aliases: Vec<MergedAlias>,
-    /// What it saw of the sources of the assets that it made.
+    /// Partitions that were made, by the attempt that did.
+    pub attempts: Vec<AdoptedAttempt>,
+    /// Versions of models that were trained, oldest first.
+    pub models: Vec<AdoptedModel>,
+    /// Aliases that are to point elsewhere.
+    pub aliases: Vec<AdoptedAlias>,
+    /// What was seen of the sources of the assets that were made.
     pub observations: Vec<(AssetKey, Observation)>,
 }
 
-/// What one attempt of an environment made.
+/// What one attempt made elsewhere.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MergedAttempt {
+pub struct AdoptedAttempt {
     /// The asset.
     pub asset: AssetKey,
     /// The inputs it was given, pinned.
     pub inputs: Vec<PinnedVersion>,
-    /// What it made that is not made anew since.
+    /// What it made, and is not made anew since.
     pub made: Vec<Materialization>,
 }
 
-/// A version of a model that an environment trained.
+/// A version of a model that was trained elsewhere.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MergedModel {
+pub struct AdoptedModel {
     /// The model's asset.
     pub model: AssetKey,
-    /// The number that it has there, and is to have here.
+    /// The number that it is to have.
     pub version: u64,
     /// It.
     pub staged: StagedModel,
@@ -330,16 +344,16 @@ pub struct MergedModel {
     pub inputs: Vec<PinnedVersion>,
 }
 
-/// An alias that an environment moved.
+/// An alias that was moved elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MergedAlias {
+pub struct AdoptedAlias {
     /// The model's asset.
     pub model: AssetKey,
     /// The alias.
     pub alias: String,
-    /// Where it pointed when the environment was made.
+    /// Where it points here.
     pub from: Option<u64>,
-    /// Where it points there.
+    /// Where it is to point.
     pub to: u64,
 }
 

@@ -31,17 +31,18 @@ mod upkeep;
 mod world;
 
 pub use decide::{
-    AUTOMATION, Explanation, FreshnessNow, Turn, about_to_write, decide, explain, freshness_now, refused_to_merge,
+    AUTOMATION, Explanation, FreshnessNow, Turn, about_to_write, decide, explain, freshness_now, refused_to_adopt,
     remembered_from, schedule_of, selected, sensor_of, turn, wait_of,
 };
 pub use definitions::{CoreSettings, Definitions};
 pub use effect::{
-    Answer, Decision, Effect, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition, StepScope,
+    Answer, Decision, Effect, KeptStaged, Member, RequestId, StartAttempt, StartInput, StartModel, StartPartition,
+    StepScope,
 };
 pub use health::{Health, HealthState};
 pub use impact::{Impact, ImpactedAsset, impact};
 pub use input::{
-    EnvironmentMerge, Input, MergedAlias, MergedAttempt, MergedModel, PreparedCompaction, PreparedExpiry,
+    AdoptedAlias, AdoptedAttempt, AdoptedFrom, AdoptedModel, Adoption, Input, PreparedCompaction, PreparedExpiry,
     PreparedMember, PreparedRollback, PreparedTable, RestoredPartition, SensorLook, SensorSight, TableChange,
     TableChangeKind,
 };

@@ -50,6 +50,7 @@ const ENVIRONMENTS: &str = "environments";
 /// owner.lock    who runs the core
 /// logs/         one file per attempt
 /// models/       artifacts, by model and content
+/// staged/       what checks kept back, by run
 /// openlineage.json  up to where lineage was told
 /// restored.json what the last restore found
 /// reserve       nothing: space that is given up when the disk is full
@@ -131,6 +132,11 @@ impl StateFolder {
     /// All scratch folders.
     pub fn scratch_root(&self) -> PathBuf {
         self.path.join("scratch")
+    }
+
+    /// What checks kept back, by run.
+    pub fn kept_staged(&self) -> PathBuf {
+        self.path.join("staged")
     }
 
     /// What a restore found, for whoever lets things go on.

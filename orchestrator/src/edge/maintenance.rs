@@ -26,6 +26,7 @@ use super::compaction::compact_table;
 use super::driver::quarantine_table;
 use super::engine::{EngineHandle, RequestError};
 use super::environments::{self, EnvironmentError, EnvironmentName};
+use super::kept_staged::{self, KeptStagedError};
 use super::ticker::sleep_until;
 use super::{clock, environment};
 use crate::core::{Answer, Input, PreparedExpiry, PreparedTable, TableChange, TableChangeKind, selected};
@@ -52,6 +53,9 @@ pub enum MaintenanceError {
     /// What an environment needs cannot be read, so nothing is known to be free.
     #[error("failed to read what environments need, so nothing is removed: {0}")]
     Environment(#[from] EnvironmentError),
+    /// What a check kept back cannot be read, or dropped.
+    #[error("failed to read what checks kept back, so nothing is removed: {0}")]
+    KeptStaged(#[from] KeptStagedError),
     /// It is asked of an environment.
     #[error("the files of the environment {0} go with it, and no others are its own: `millpond env drop {0}`")]
     InEnvironment(EnvironmentName),
@@ -61,7 +65,7 @@ pub enum MaintenanceError {
 struct Pins {
     /// By table and snapshot: what for.
     snapshots: BTreeMap<AssetKey, BTreeMap<i64, String>>,
-    /// Metadata that someone still reads tables by.
+    /// Metadata that someone still reads tables by, and files of rows that a check kept back.
     metadata: BTreeSet<String>,
     /// When the earliest attempt under way began.
     earliest: Option<Micros>,
@@ -90,6 +94,13 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
         }
     }
     let now = clock::now();
+    for found in kept_staged::all(engine.folder())? {
+        if now - found.kept.at > kept_staged::KEPT_FOR && !body.dry_run {
+            found.drop(engine.lake()).await?;
+        } else {
+            pins.metadata.extend(found.locations().map_err(KeptStagedError::from)?);
+        }
+    }
     let since = now - Micros::try_from(keep_seconds).unwrap_or(Micros::MAX / 2_000_000) * 1_000_000;
     let since = pins.earliest.map_or(since, |earliest| since.min(earliest));
     let rule = (!body.no_compaction && kept.compact_files > 0).then(|| CompactionRule {

@@ -24,6 +24,7 @@
 //! | `reserve` | space that is kept for a full disk |
 //! | `replay` | makes what was published again, to compare |
 //! | `retention` | when what is too old is removed |
+//! | `kept_staged` | rows that a check kept back: to be looked at, published by hand, or dropped |
 //! | `environments` | the project as it is at one moment, to change it unseen; merged or dropped |
 //! | `maintenance`, `compaction` | when versions of tables that nobody needs are; few files of many |
 //! | `log`, `kept_lines` | the program's own log, and the newest of its lines |
@@ -52,6 +53,7 @@ mod frame;
 pub mod fsck;
 pub mod kept_files;
 pub mod kept_lines;
+pub mod kept_staged;
 mod lineage;
 pub mod log;
 pub mod maintenance;

@@ -5,8 +5,9 @@
 //! a browser missed (it sends `Last-Event-ID`) is made up for by the next. Between commits, a message a second while rows
 //! are written, so that figures of progress move.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Query, Request, State};
@@ -18,6 +19,7 @@ use futures::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use state::sqlite::queries::events::{EventRow, newest, since};
+use tokio::sync::OnceCell;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::WebState;
@@ -47,6 +49,8 @@ const TOGETHER: Duration = Duration::from_millis(250);
 const PROGRESS: Duration = Duration::from_secs(1);
 /// A connection that is dead is noticed by the write that fails.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// So many stretches of events are remembered: listeners who lag are few.
+const LATELY: usize = 16;
 /// More events than this are told as "everything".
 const MOST: usize = 1000;
 
@@ -106,7 +110,7 @@ impl Touched {
 struct Listener {
     state: WebState,
     seq: i64,
-    live: tokio::sync::broadcast::Receiver<std::sync::Arc<Vec<state::event::Recorded>>>,
+    live: tokio::sync::broadcast::Receiver<Arc<Vec<state::event::Recorded>>>,
     progress: Progress,
     /// What every page shows above its content.
     definitions: tokio::sync::watch::Receiver<DefinitionsState>,
@@ -208,18 +212,51 @@ impl Listener {
     /// What was committed after the last message; `None` if nothing was, or the store cannot be read now.
     async fn touched(&self) -> Option<Touched> {
         let after = self.seq;
-        let read = read(&self.state.engine, move |store| {
-            let page = since(store, after, None, MOST)?;
-            if page.next.is_none() {
-                return Ok((!page.rows.is_empty()).then(|| Touched::by(&page.rows)));
-            }
-            Ok(Some(Touched {
-                seq: newest(store)?,
-                all: true,
-                ..Touched::default()
-            }))
+        let until = self.state.engine.driver().newest();
+        if until <= after {
+            return None;
+        }
+        let place = self.state.told.place((after, until));
+        let read = place.get_or_try_init(async || {
+            let read = read(&self.state.engine, move |store| {
+                let page = since(store, after, None, MOST)?;
+                if page.next.is_none() {
+                    return Ok(Touched::by(&page.rows));
+                }
+                Ok(Touched {
+                    seq: newest(store)?,
+                    all: true,
+                    ..Touched::default()
+                })
+            });
+            read.await
         });
-        read.await.ok().flatten()
+        let touched = read.await.ok()?;
+        (touched.seq > after).then(|| touched.clone())
+    }
+}
+
+/// What was told lately. All who heard the same before are told the same next, so it is read for one of them.
+#[derive(Clone, Default)]
+pub struct Told(Arc<Mutex<VecDeque<(Stretch, Place)>>>);
+
+/// From the event after this one to that one.
+type Stretch = (i64, i64);
+type Place = Arc<OnceCell<Touched>>;
+
+impl Told {
+    /// Where what was touched in a stretch is, or will be when the first who asks has read it.
+    fn place(&self, stretch: Stretch) -> Place {
+        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, place)) = lately.iter().find(|(known, _)| *known == stretch) {
+            return Arc::clone(place);
+        }
+        if lately.len() == LATELY {
+            lately.pop_front();
+        }
+        let place = Place::default();
+        lately.push_back((stretch, Arc::clone(&place)));
+        place
     }
 }
 

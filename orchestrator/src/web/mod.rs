@@ -38,13 +38,17 @@ mod static_files;
 
 pub use server::{Server, Serving};
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::edge::engine::EngineHandle;
 
-/// What every handler gets.
+/// What every handler gets. The router copies it several times for each request, so there is one for all.
 #[derive(Clone)]
-pub struct WebState {
+pub struct WebState(Arc<Shared>);
+
+/// What all handlers share.
+pub struct Shared {
     /// The engine.
     pub engine: EngineHandle,
     /// Who may ask.
@@ -53,6 +57,7 @@ pub struct WebState {
     standing: Arc<standing::Standing>,
     /// Pages as they are at this moment.
     answers: shared::Answers,
+    told: live::Told,
     /// How busy the sensors are that are told of events.
     hooks: hooks::Hooks,
     /// Grids of runs that are over.
@@ -61,4 +66,12 @@ pub struct WebState {
     queries: pages::query::Room,
     /// Becomes true when the server stops: streams end then.
     stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Deref for WebState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }

@@ -22,8 +22,8 @@ use super::pages::{
 };
 use crate::edge::environments::MergedEnvironment;
 use crate::wire::{
-    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody,
-    SensorLooked, TagAnswer, TagBody, TestAnswer,
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, PublishBody, PublishedStaged, RollbackAnswer,
+    RollbackBody, RunAnswer, RunBody, SensorLooked, TagAnswer, TagBody, TestAnswer,
 };
 
 /// Describes a type.
@@ -216,6 +216,12 @@ const OPERATIONS: &[Operation] = &[
         of::<MergedEnvironment>,
     )
     .body(of::<MergeBody>),
+    Operation::post(
+        "/api/v1/runs/{run}/staged/publish",
+        "Publish rows of a run that a check kept back",
+        of::<PublishedStaged>,
+    )
+    .body(of::<PublishBody>),
     Operation::get(
         "/api/v1/log/daemon",
         "The newest lines of the daemon's own log, newest first",

@@ -91,6 +91,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/log/daemon", get(api::show_own_log))
         .route("/api/v1/openapi.json", get(openapi::serve))
         .route("/api/v1/gc", post(api::collect_garbage))
+        .route("/api/v1/runs/{run}/staged/publish", post(api::publish_staged))
         .route("/api/v1/environments/{name}/merge", post(api::merge_environment))
         .route("/api/v1/models", get(api::list_models))
         .route("/api/v1/models/{model}", get(api::show_model))

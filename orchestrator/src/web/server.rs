@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::guard::Guard;
-use super::{WebState, routes};
+use super::{Shared, WebState, routes};
 use crate::edge::engine::EngineHandle;
 
 /// How long open answers may take after the server was asked to stop.
@@ -57,16 +57,17 @@ impl Server {
     pub fn start(self) -> Serving {
         let (stop, stopping) = watch::channel(false);
         let mut asked = stopping.clone();
-        let state = WebState {
+        let state = WebState(Arc::new(Shared {
             standing: Arc::new(super::standing::Standing::new(&self.engine)),
             engine: self.engine,
             guard: self.guard,
             answers: super::shared::Answers::default(),
+            told: super::live::Told::default(),
             hooks: super::hooks::Hooks::default(),
             grids: super::pages::run_grid::Kept::default(),
             queries: super::pages::query::Room::default(),
             stopping,
-        };
+        }));
         // Nobody waits for it: the first page finds it done, or well on its way.
         let early = state.clone();
         tokio::spawn(async move { early.standing.lines(&early).await.map(drop) });

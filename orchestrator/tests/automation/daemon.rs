@@ -191,6 +191,7 @@ impl Daemon {
         for effect in turn.effects {
             match effect {
                 Effect::Start(order) => self.orders.push_back(*order),
+                Effect::KeepStaged(_) => {}
                 Effect::Reply { answer, .. } => self.answers.push(answer),
                 Effect::CancelAttempt { attempt } => {
                     self.orders.retain(|order| order.attempt != attempt);

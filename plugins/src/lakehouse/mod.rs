@@ -74,7 +74,9 @@ pub use lake::Lake;
 pub use merge::{Merge, RowStream};
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
 pub use rollback::{ChangedPartition, ROLLED_BACK_PROPERTY, Rollback, RollbackOutcome, prepare_rollback};
-pub use staging::{StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_provider};
+pub use staging::{
+    StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_locations, staged_provider,
+};
 pub use storage::{
     LakeStorage, ListedFile, LocalStorage, LocalStorageFactory, ObjectFile, ObjectStorage, PathError, S3Credentials,
     S3Error, UnsealedFile,

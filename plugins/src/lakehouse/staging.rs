@@ -535,6 +535,14 @@ pub(crate) fn staged_provider_with(
     )?))
 }
 
+/// Locations of the files of staged rows.
+///
+/// # Errors
+/// The staged table was not written by this release or an older one.
+pub fn staged_locations(staged: &StagedTable) -> Result<Vec<String>, LakeError> {
+    Ok(staged_files(staged)?.into_iter().map(|file| file.path).collect())
+}
+
 /// Removes the files of staged rows that will not be published.
 ///
 /// # Errors

@@ -81,6 +81,7 @@ impl CatalogProvider for LakeCatalog {
                 lake: self.lake.clone(),
                 resolver: Arc::clone(&self.resolver),
                 as_of: self.as_of.clone(),
+                session: Arc::clone(&self.session),
             }) as Arc<dyn SchemaProvider>
         })
     }
@@ -93,6 +94,7 @@ struct Layer {
     lake: Lake,
     resolver: Arc<dyn TableResolver>,
     as_of: AsOf,
+    session: Arc<SessionTables>,
 }
 
 #[async_trait]
@@ -111,6 +113,10 @@ impl SchemaProvider for Layer {
         let Ok(key) = AssetKey::new(&self.name, name) else {
             return Ok(None);
         };
+        // Other rows in its place. A name without layer has no dot.
+        if let Some(instead) = self.session.lock().get(key.as_str()).cloned() {
+            return Ok(Some(instead));
+        }
         let Some(found) = self.resolver.resolve(&key) else {
             return Ok(None);
         };
@@ -133,7 +139,7 @@ impl SchemaProvider for Layer {
     }
 }
 
-/// Tables that the session's owner put in, without a layer.
+/// Tables that the session's owner put in: without a layer, or in the place of one of the lake's.
 #[derive(Debug, Default)]
 pub(crate) struct SessionTables {
     tables: Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
@@ -152,7 +158,7 @@ impl SessionTables {
 #[async_trait]
 impl SchemaProvider for SessionTables {
     fn table_names(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        self.lock().keys().filter(|name| !name.contains('.')).cloned().collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -127,7 +127,7 @@ impl QuerySession {
         })
     }
 
-    /// Puts a table under a name without layer, such as `this`.
+    /// Puts a table under a name without layer, such as `this`; or, under the key of an asset, in the place of its table.
     pub fn put(&self, name: &str, table: Arc<dyn TableProvider>) {
         self.tables.put(name, table);
     }

@@ -230,7 +230,7 @@ impl History {
                         members,
                     })?;
                 }
-                Effect::CancelAttempt { .. } | Effect::Reply { .. } => {}
+                Effect::CancelAttempt { .. } | Effect::KeepStaged(_) | Effect::Reply { .. } => {}
             }
         }
         if self.world.open_runs().next().is_some() {

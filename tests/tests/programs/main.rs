@@ -33,3 +33,4 @@ mod service;
 mod show;
 mod snapshots;
 mod spill;
+mod staged;

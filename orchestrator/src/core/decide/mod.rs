@@ -1,6 +1,7 @@
 //! One file per case; [`decide`] only chooses among them.
 
 mod admit;
+mod adopt;
 mod alert;
 mod automation;
 mod cancel;
@@ -8,7 +9,6 @@ mod definitions;
 mod ended;
 mod freshness;
 mod hold;
-mod merge;
 mod observed;
 mod pause;
 mod promote;
@@ -24,9 +24,9 @@ mod timeout;
 mod turn;
 
 pub(super) use admit::{seed_of, tables_read};
+pub use adopt::refused as refused_to_adopt;
 pub use automation::{AUTOMATION, Explanation, explain};
 pub use freshness::{FreshnessNow, freshness_now};
-pub use merge::refused as refused_to_merge;
 pub use schedule::schedule_of;
 pub use sensor::{remembered_from, sensor_of, wait_of};
 pub use submit::selected;
@@ -60,7 +60,7 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
             by,
         } => promote::by_hand(world, *request, model, alias, *version, by),
         Input::ChangeTable { request, change } => table::change(world, at, *request, change),
-        Input::MergeEnvironment { request, merge } => merge::merge(world, at, *request, merge),
+        Input::Adopt { request, adoption } => adopt::adopt(world, at, *request, adoption),
         Input::ScheduleDue { schedule, unseen } => schedule::due(world, at, schedule, unseen.as_deref()),
         Input::TickSchedule { request, schedule, by } => schedule::by_hand(world, at, *request, schedule, by),
         Input::PauseSchedule { request, schedule, by } => schedule::pause(world, *request, schedule, by),
@@ -89,7 +89,7 @@ pub fn decide(world: &World, at: Micros, input: &Input) -> Decision {
             pause,
             by,
         } => sensor::pause(world, *request, sensor, *pause, by),
-        Input::Staged { attempt, staged } => staged::staged(world, attempt, staged),
+        Input::Staged { attempt, staged } => staged::staged(world, at, attempt, staged),
         Input::StepFailed {
             attempt,
             partition,

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use assets::outcome::Failure;
-use assets::{Asset, AssetKey};
+use assets::outcome::{Failure, Staged};
+use assets::{Asset, AssetKey, AssetPartition};
 use state::event::{Event, Materialization, Micros};
 use state::status::StepStatus;
 
 use super::super::effect::{Decision, Effect, Member};
 use super::super::input::{PreparedMember, PreparedTable};
 use super::super::staleness::data_version;
-use super::super::world::{ModelVersion, World};
+use super::super::world::{Attempt, ModelVersion, Run, World};
 use super::ended::known;
 use super::{promote, retry};
 
@@ -96,39 +96,12 @@ fn publish(
     events: &mut Vec<Event>,
 ) {
     let (attempt, run) = known(world, &member.attempt).expect("the member's attempt counts");
-    let position = run
-        .position(&member.step)
-        .expect("the member's step is part of its run");
-    let index = attempt
-        .steps
-        .iter()
-        .position(|&step| step == position)
-        .expect("the step is part of its attempt");
-    let asset: &Asset = run
-        .definitions
-        .get(&attempt.asset)
-        .expect("an attempt is only made of a declared asset");
-    let inputs: BTreeMap<_, _> = attempt.versions[index].clone();
+    let asset = asset_of(attempt, run);
     let staged = &member.staged;
-    let before = world
-        .partition(&member.step.asset, member.step.partition.as_ref())
-        .and_then(|record| record.materialization.as_ref())
-        .map(|made| &made.data_version);
     events.push(Event::StepSucceeded {
         run: run.id.clone(),
         attempt: attempt.id.clone(),
-        materialization: Materialization {
-            step: member.step.clone(),
-            fingerprint: asset.fingerprint.clone(),
-            data_version: data_version(asset, &inputs, staged, before, &attempt.id),
-            inputs,
-            snapshot_id,
-            rows: staged.rows(),
-            bytes: staged.bytes(),
-            metadata: staged.metadata.clone(),
-            checks: staged.checks.clone(),
-            sources: staged.sources.clone(),
-        },
+        materialization: materialization(world, attempt, run, &member.step, staged, snapshot_id),
     });
     let Some(model) = &staged.model else { return };
     let version = registered.versions.last_key_value().map_or(1, |(newest, _)| newest + 1);
@@ -151,6 +124,47 @@ fn publish(
         });
     }
     registered.versions.insert(version, ModelVersion::from(model));
+}
+
+fn asset_of<'r>(attempt: &Attempt, run: &'r Run) -> &'r Asset {
+    run.definitions
+        .get(&attempt.asset)
+        .expect("an attempt is only made of a declared asset")
+}
+
+/// What publishing a step makes, of what an attempt staged.
+pub(super) fn materialization(
+    world: &World,
+    attempt: &Attempt,
+    run: &Run,
+    step: &AssetPartition,
+    staged: &Staged,
+    snapshot_id: Option<i64>,
+) -> Materialization {
+    let position = run.position(step).expect("the step is part of its attempt's run");
+    let index = attempt
+        .steps
+        .iter()
+        .position(|&own| own == position)
+        .expect("the step is part of its attempt");
+    let asset = asset_of(attempt, run);
+    let inputs: BTreeMap<_, _> = attempt.versions[index].clone();
+    let before = world
+        .partition(&step.asset, step.partition.as_ref())
+        .and_then(|record| record.materialization.as_ref())
+        .map(|made| &made.data_version);
+    Materialization {
+        step: step.clone(),
+        fingerprint: asset.fingerprint.clone(),
+        data_version: data_version(asset, &inputs, staged, before, &attempt.id),
+        inputs,
+        snapshot_id,
+        rows: staged.rows(),
+        bytes: staged.bytes(),
+        metadata: staged.metadata.clone(),
+        checks: staged.checks.clone(),
+        sources: staged.sources.clone(),
+    }
 }
 
 pub(super) fn failed(world: &World, at: Micros, asset: &AssetKey, members: &[Member], failure: &Failure) -> Decision {

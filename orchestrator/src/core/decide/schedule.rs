@@ -358,7 +358,7 @@ fn request(
         Answer::Canceling { .. }
         | Answer::Paused { .. }
         | Answer::TableChanged
-        | Answer::Merged { .. }
+        | Answer::Adopted { .. }
         | Answer::TableMoved
         | Answer::Promoted { .. }
         | Answer::Ticked { .. }

@@ -2,17 +2,17 @@
 
 use assets::AssetPartition;
 use assets::outcome::{Failure, FailureClass, Staged};
-use state::event::Event;
+use state::event::{Event, Micros};
 use state::ids::AttemptId;
 use state::status::{RunStatus, StepStatus};
 
-use super::super::effect::{Decision, Effect, Member};
+use super::super::effect::{Decision, Effect, KeptStaged, Member};
 use super::super::input::PreparedMember;
 use super::super::world::World;
 use super::ended::known;
 use super::publish;
 
-pub(super) fn staged(world: &World, attempt: &AttemptId, staged: &Staged) -> Decision {
+pub(super) fn staged(world: &World, at: Micros, attempt: &AttemptId, staged: &Staged) -> Decision {
     let mut decision = Decision::default();
     let Some((attempt, run)) = known(world, attempt) else {
         return decision;
@@ -36,11 +36,22 @@ pub(super) fn staged(world: &World, attempt: &AttemptId, staged: &Staged) -> Dec
             ),
             (None, None) => format!("the check {} failed: expected {}", check.name, check.expected),
         };
+        decision.effects.push(Effect::KeepStaged(Box::new(KeptStaged {
+            run: run.id.clone(),
+            attempt: attempt.id.clone(),
+            at,
+            staged: staged.clone(),
+            made: publish::materialization(world, attempt, run, &step, staged, None),
+            inputs: attempt.inputs.clone(),
+        })));
         decision.events.push(Event::StepFailed {
             run: run.id.clone(),
             attempt: Some(attempt.id.clone()),
             step,
-            failure: Failure::new(FailureClass::Check, found),
+            failure: Failure::new(FailureClass::Check, found).with_help(format!(
+                "its rows are kept: `millpond query --staged {} \"SELECT * FROM {}\"`; `millpond staged --help` says what can be done with them",
+                run.id, attempt.asset
+            )),
             checks: staged.checks.clone(),
         });
     } else if staged.tables.is_empty() {

@@ -27,6 +27,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::clock::{self, Stopwatch};
 use super::committer::Committer;
 use super::folder::StateFolder;
+use super::kept_staged;
 use super::opened::OpenedProject;
 use super::order::order;
 use super::pool::PoolHandle;
@@ -576,6 +577,11 @@ impl Driver {
                 self.parts
                     .committer
                     .prepare(asset, staged, pointers, self.last_at, self.handle.clone());
+            }
+            Effect::KeepStaged(kept) => {
+                if let Err(error) = kept_staged::keep(&self.parts.folder, &kept) {
+                    tracing::warn!(step = %kept.made.step, %error, "what a check kept back cannot be kept to be looked at");
+                }
             }
             Effect::Reply { request, answer } => {
                 if let Some(asked) = self.requests.remove(&request) {

@@ -1,6 +1,6 @@
 //! What can be asked of a running engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use assets::outcome::{Failure, Observation};
 use assets::selection::{Selection, SelectionError};
@@ -58,7 +58,14 @@ pub struct EngineHandle {
     pub(super) lake: Arc<Lake>,
     pub(super) sensors: SensorsHandle,
     pub(super) tending: Arc<Mutex<()>>,
+    pub(super) idle_readers: IdleReaders,
 }
+
+/// Open connections to the state that nobody uses at the moment.
+pub(super) type IdleReaders = Arc<std::sync::Mutex<Vec<Store>>>;
+
+/// Most connections that are kept open: more than a machine of this size answers questions at once.
+const MOST_READERS: usize = 8;
 
 impl EngineHandle {
     /// The project in force.
@@ -146,6 +153,26 @@ impl EngineHandle {
     /// The state, to read.
     pub fn reader(&self) -> Result<Store, StateError> {
         Store::open_reader(&self.folder.database())
+    }
+
+    /// Asks the state. To open it takes longer than most questions, so a few connections are kept; none of them reads meanwhile, so
+    /// none keeps the write-ahead log from being emptied.
+    pub fn ask_store<T>(&self, question: impl FnOnce(&Store) -> Result<T, StateError>) -> Result<T, StateError> {
+        let idle = || self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let store = match kept {
+            Some(store) => store,
+            None => self.reader()?,
+        };
+        let answer = question(&store);
+        // One that failed may be what is wrong.
+        if answer.is_ok() {
+            let mut idle = idle();
+            if idle.len() < MOST_READERS {
+                idle.push(store);
+            }
+        }
+        answer
     }
 
     /// The definitions in force.

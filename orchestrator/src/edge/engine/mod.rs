@@ -3,9 +3,10 @@
 //! `millpond up` keeps one and serves it; `millpond materialize` makes one for a single run when no daemon is there.
 
 mod handle;
+mod staged;
 mod tables;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -134,6 +135,7 @@ impl Engine {
             lake,
             sensors: SensorsHandle::default(),
             tending: Arc::default(),
+            idle_readers: Arc::default(),
         };
         // In an environment nothing begins by itself, and nobody is told.
         let by_itself = mode == OwnerMode::Daemon && project.root.environment().is_none();
@@ -235,6 +237,12 @@ impl Engine {
             Err(error) => return Err(std::io::Error::other(error).into()),
         };
         self.handle.pool.stop().await;
+        // The last connection that closes empties the write-ahead log.
+        self.handle
+            .idle_readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         store.close()?;
         drop(self.lock);
         Ok(())

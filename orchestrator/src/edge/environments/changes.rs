@@ -14,13 +14,13 @@ use state::sqlite::queries::models::version;
 
 use super::EnvironmentError;
 use super::record::EnvironmentRecord;
-use crate::core::{EnvironmentMerge, MergedAlias, MergedAttempt, MergedModel, PreparedTable};
+use crate::core::{AdoptedAlias, AdoptedAttempt, AdoptedFrom, AdoptedModel, Adoption, PreparedTable};
 
 /// What an environment made, and what keeps it from counting in production.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Changes {
     /// It, as it would be merged.
-    pub merge: EnvironmentMerge,
+    pub merge: Adoption,
     /// Partitions that it made, by asset and key.
     pub partitions: Vec<ChangedPartition>,
     /// Partitions that production made since the environment was made, by asset and key: those that the environment also made, and all
@@ -57,12 +57,18 @@ pub fn changes(
 ) -> Result<Changes, EnvironmentError> {
     let (own, theirs) = (environment.load()?, production.load()?);
     let mut changes = Changes {
-        merge: EnvironmentMerge {
-            environment: record.name.to_string(),
+        merge: Adoption {
+            from: AdoptedFrom::Environment(record.name.to_string()),
             by: by.to_owned(),
-            ..EnvironmentMerge::default()
+            tables: Vec::new(),
+            attempts: Vec::new(),
+            models: Vec::new(),
+            aliases: Vec::new(),
+            observations: Vec::new(),
         },
-        ..Changes::default()
+        partitions: Vec::new(),
+        moved: Vec::new(),
+        reasons: Vec::new(),
     };
     changes.tables(record, &own);
     changes.partitions(record, environment, &own, &theirs)?;
@@ -112,7 +118,7 @@ impl Changes {
             .filter(|partition| since(partition, record.from_event))
             .map(|partition| partition.step.clone())
             .collect();
-        let mut attempts: BTreeMap<(AssetKey, AttemptId), MergedAttempt> = BTreeMap::new();
+        let mut attempts: BTreeMap<(AssetKey, AttemptId), AdoptedAttempt> = BTreeMap::new();
         for partition in &own.partitions {
             let step = &partition.step;
             let known = before.get(step).and_then(|known| known.current.as_ref());
@@ -160,7 +166,7 @@ impl Changes {
                 let inputs = attempt(environment, &attempt_id)?.map(|attempt| attempt.inputs);
                 attempts.insert(
                     key.clone(),
-                    MergedAttempt {
+                    AdoptedAttempt {
                         asset: step.asset.clone(),
                         inputs: inputs.unwrap_or_default(),
                         made: Vec::new(),
@@ -186,7 +192,7 @@ impl Changes {
                 let Some(row) = version(environment, model, *number)? else {
                     continue;
                 };
-                self.merge.models.push(MergedModel {
+                self.merge.models.push(AdoptedModel {
                     model: model.clone(),
                     version: row.version,
                     staged: StagedModel {
@@ -204,7 +210,7 @@ impl Changes {
             for (alias, to) in &known.aliases {
                 let from = base.and_then(|base| base.aliases.get(alias)).copied();
                 if from != Some(*to) {
-                    self.merge.aliases.push(MergedAlias {
+                    self.merge.aliases.push(AdoptedAlias {
                         model: model.clone(),
                         alias: alias.clone(),
                         from,
@@ -218,7 +224,7 @@ impl Changes {
 
     /// Whether there is nothing to merge.
     pub fn is_empty(&self) -> bool {
-        let EnvironmentMerge {
+        let Adoption {
             tables,
             attempts,
             models,

@@ -4,8 +4,6 @@
 //! of production's moves everything. Then the environment is marked. A crash between the last two is found when the merge is asked
 //! for again: production shows what the environment does.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use state::ids::RunId;
 use state::sqlite::Store;
@@ -87,13 +85,12 @@ pub async fn merge(
         answer.partitions = compared.partitions.len() as u64;
         answer.tables = compared.merge.tables.len() as u64;
         answer.models = compared.merge.models.len() as u64;
-        let merge = Arc::new(compared.merge);
-        let asked = engine.driver().request(move |request| Input::MergeEnvironment {
-            request,
-            merge: Box::new((*merge).clone()),
-        });
+        let adoption = Box::new(compared.merge);
+        let asked = engine
+            .driver()
+            .request(move |request| Input::Adopt { request, adoption });
         match asked.await {
-            Some(Answer::Merged { run }) => answer.run = Some(run),
+            Some(Answer::Adopted { run }) => answer.run = Some(run),
             Some(Answer::Refused { reasons }) => return Err(EnvironmentError::Refused { reasons }),
             Some(_) | None => return Err(RequestError::Stopping.into()),
         }
@@ -106,12 +103,12 @@ pub async fn merge(
 /// Whether production shows all of it already: a process died after it was merged and before that was noted.
 fn is_shown(changes: &Changes, production: &Loaded) -> bool {
     let tables = |table: &PreparedTable| production.pointers.get(&table.table) == Some(&table.to);
-    let model = |model: &crate::core::MergedModel| {
+    let model = |model: &crate::core::AdoptedModel| {
         let known = production.models.get(&model.model);
         let known = known.and_then(|known| known.versions.get(&model.version));
         known.is_some_and(|known| known.sha256 == model.staged.sha256)
     };
-    let alias = |alias: &crate::core::MergedAlias| {
+    let alias = |alias: &crate::core::AdoptedAlias| {
         let known = production.models.get(&alias.model);
         known.and_then(|known| known.aliases.get(&alias.alias)) == Some(&alias.to)
     };

@@ -15,7 +15,7 @@ use crate::core::Answer;
 use crate::edge::environments::{self, BadEnvironmentName, EnvironmentError, EnvironmentName, MergedEnvironment};
 use crate::edge::maintenance::{MaintenanceError, tend};
 use crate::edge::retry::{Retry, retry};
-use crate::wire::{AliasBody, GcAnswer, GcBody, MergeBody, RunAnswer, RunBody, moved_by};
+use crate::wire::{AliasBody, GcAnswer, GcBody, MergeBody, PublishBody, PublishedStaged, RunAnswer, RunBody, moved_by};
 
 /// `POST /api/v1/runs`
 pub async fn submit_run(
@@ -100,9 +100,9 @@ pub async fn collect_garbage(
         Ok(Err(error @ MaintenanceError::InEnvironment(_))) => {
             Err(ErrorJson::new(StatusCode::CONFLICT, error.to_string()))
         }
-        Ok(Err(error @ (MaintenanceError::State(_) | MaintenanceError::Environment(_)))) => {
-            Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
-        }
+        Ok(Err(
+            error @ (MaintenanceError::State(_) | MaintenanceError::Environment(_) | MaintenanceError::KeptStaged(_)),
+        )) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
         Err(error) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }
@@ -130,6 +130,32 @@ pub async fn merge_environment(
             EnvironmentError::Request(error) => error.into(),
             error => ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }),
+        Err(error) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+/// `POST /api/v1/runs/{run}/staged/publish`
+pub async fn publish_staged(
+    State(state): State<WebState>,
+    Path(run): Path<String>,
+    Json(body): Json<PublishBody>,
+) -> Result<Json<PublishedStaged>, ErrorJson> {
+    let run: RunId = run
+        .parse()
+        .map_err(|error: state::ids::IdError| ErrorJson::not_found(error.to_string()))?;
+    let note = body.note.trim().to_owned();
+    if note.is_empty() {
+        return Err(ErrorJson::new(
+            StatusCode::BAD_REQUEST,
+            "the note is empty: say why the rows are right all the same",
+        ));
+    }
+    // A caller that goes away does not stop it half-way.
+    let engine = state.engine.clone();
+    let by = body.by.unwrap_or_else(|| "api".to_owned());
+    let task = tokio::spawn(async move { engine.publish_staged(&run, body.asset.as_ref(), &note, &by).await });
+    match task.await {
+        Ok(answer) => Ok(Json(answer?)),
         Err(error) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }

@@ -12,7 +12,8 @@ mod tables;
 mod twins;
 
 pub use actions::{
-    cancel_run, collect_garbage, merge_environment, move_alias, pause_run, resume_run, retry_run, submit_run,
+    cancel_run, collect_garbage, merge_environment, move_alias, pause_run, publish_staged, resume_run, retry_run,
+    submit_run,
 };
 pub use alerts::test_alert;
 pub use automation::{pause_all, pause_asset, resume_all, resume_asset};

@@ -92,7 +92,7 @@ pub async fn read<T: Send + 'static>(
     question: impl FnOnce(&Store) -> Result<T, StateError> + Send + 'static,
 ) -> Result<T, ErrorPage> {
     let engine = engine.clone();
-    let asked = tokio::task::spawn_blocking(move || question(&engine.reader()?)).await;
+    let asked = tokio::task::spawn_blocking(move || engine.ask_store(question)).await;
     match asked {
         Ok(answer) => Ok(answer?),
         Err(error) => match error.try_into_panic() {

@@ -65,6 +65,8 @@ impl Simulation {
                     },
                 );
             }
+            // To be looked at by people, of whom there are none here.
+            Effect::KeepStaged(_) => {}
             Effect::Reply { request, answer } => {
                 self.note(format!("  answer {answer:?}").chars().take(400).collect::<String>());
                 self.answers.insert(request, answer);

@@ -1,11 +1,11 @@
-//! What an environment made is to count in the project itself.
+//! What was made elsewhere is to count here: what an environment made, or rows that a check kept back and someone publishes by hand.
 //!
-//! It becomes a run of the project's, which was over when it began: its steps are the partitions that the environment made, each
-//! with the rows, checks and versions that it has there. So history, staleness, `why` and everything else know them as they
-//! know any other, and it happens in one transaction or not at all.
+//! It becomes a run, which was over when it began: its steps are the partitions that were made, each with the rows, checks and
+//! versions that it has. So history, staleness, `why` and everything else know them as they know any other, and it happens in one
+//! transaction or not at all.
 //!
-//! It is refused where the project moved on underneath: a table, a model or an alias that the environment changed is not what it was
-//! when the environment was made. What the environment only read may have changed; then what was made from it is stale, as ever.
+//! It is refused where things moved on underneath: a table, a model or an alias that would change is not what it was when that was
+//! made. What was only read may have changed; then what was made from it is stale, as ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,15 @@ use assets::{AssetKey, AssetPartition};
 use state::event::{Event, Micros, OwnerMode, Pace, PartitionChoice, PlannedStep, RunRequest};
 
 use super::super::effect::{Answer, Decision, Effect, RequestId};
-use super::super::input::{EnvironmentMerge, MergedAttempt};
+use super::super::input::{AdoptedAttempt, AdoptedFrom, Adoption};
 use super::super::world::World;
 use super::table::about_to_write;
 
-pub(super) fn merge(world: &World, at: Micros, request: RequestId, merge: &EnvironmentMerge) -> Decision {
+pub(super) fn adopt(world: &World, at: Micros, request: RequestId, adoption: &Adoption) -> Decision {
     let mut decision = Decision::default();
-    let reasons = refused(world, merge);
+    let reasons = refused(world, adoption);
     let answer = if reasons.is_empty() {
-        take_over(world, at, merge, &mut decision.events)
+        take_over(world, at, adoption, &mut decision.events)
     } else {
         Answer::Refused { reasons }
     };
@@ -30,10 +30,13 @@ pub(super) fn merge(world: &World, at: Micros, request: RequestId, merge: &Envir
 }
 
 /// Why it cannot count here.
-pub fn refused(world: &World, merge: &EnvironmentMerge) -> Vec<String> {
+pub fn refused(world: &World, adoption: &Adoption) -> Vec<String> {
     let mut reasons = Vec::new();
-    let name = &merge.environment;
-    for (asset, attempts) in by_asset(merge) {
+    let (name, again) = match &adoption.from {
+        AdoptedFrom::Environment(name) => (name.clone(), format!("millpond --env {name} materialize")),
+        AdoptedFrom::Staged { run, .. } => (run.to_string(), "millpond materialize".to_owned()),
+    };
+    for (asset, attempts) in by_asset(adoption) {
         let Some(definition) = world.definitions().get(asset) else {
             reasons.push(format!("{asset} is not declared here: take over its declaration first"));
             continue;
@@ -42,17 +45,17 @@ pub fn refused(world: &World, merge: &EnvironmentMerge) -> Vec<String> {
         if made.any(|made| made.fingerprint != definition.fingerprint) {
             reasons.push(format!(
                 "{asset} is declared otherwise now than it was made in {name}: take over its declaration, or make it again with \
-                 `millpond --env {name} materialize {asset}`"
+                 `{again} {asset}`"
             ));
         }
         reasons.extend(about_to_write(world, asset));
     }
-    for table in &merge.tables {
+    for table in &adoption.tables {
         if world.pointer(&table.table) != table.from.as_ref() {
             reasons.push(format!("{} has changed here since {name} was made", table.table));
         }
     }
-    for model in &merge.models {
+    for model in &adoption.models {
         let known = world.model(&model.model);
         let taken = known.is_some_and(|known| known.versions.contains_key(&model.version));
         if taken {
@@ -62,7 +65,7 @@ pub fn refused(world: &World, merge: &EnvironmentMerge) -> Vec<String> {
             ));
         }
     }
-    for alias in &merge.aliases {
+    for alias in &adoption.aliases {
         let now = world
             .model(&alias.model)
             .and_then(|known| known.aliases.get(&alias.alias));
@@ -76,17 +79,17 @@ pub fn refused(world: &World, merge: &EnvironmentMerge) -> Vec<String> {
     reasons
 }
 
-fn by_asset(merge: &EnvironmentMerge) -> BTreeMap<&AssetKey, Vec<&MergedAttempt>> {
-    let mut attempts: BTreeMap<&AssetKey, Vec<&MergedAttempt>> = BTreeMap::new();
-    for attempt in &merge.attempts {
+fn by_asset(adoption: &Adoption) -> BTreeMap<&AssetKey, Vec<&AdoptedAttempt>> {
+    let mut attempts: BTreeMap<&AssetKey, Vec<&AdoptedAttempt>> = BTreeMap::new();
+    for attempt in &adoption.attempts {
         attempts.entry(&attempt.asset).or_default().push(attempt);
     }
     attempts
 }
 
-fn take_over(world: &World, at: Micros, merge: &EnvironmentMerge, events: &mut Vec<Event>) -> Answer {
-    let attempts = by_asset(merge);
-    let ordered: Vec<&MergedAttempt> = world
+fn take_over(world: &World, at: Micros, adoption: &Adoption, events: &mut Vec<Event>) -> Answer {
+    let attempts = by_asset(adoption);
+    let ordered: Vec<&AdoptedAttempt> = world
         .definitions()
         .ordered()
         .iter()
@@ -101,7 +104,16 @@ fn take_over(world: &World, at: Micros, merge: &EnvironmentMerge, events: &mut V
         .collect();
     let names: BTreeSet<&str> = steps.iter().map(|step| step.asset.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let reason = format!("merged from the environment {}", merge.environment);
+    let (reason, trigger) = match &adoption.from {
+        AdoptedFrom::Environment(name) => (
+            format!("merged from the environment {name}"),
+            format!("environment {name} ({})", adoption.by),
+        ),
+        AdoptedFrom::Staged { run, note } => (
+            format!("published as {run} staged it, though a check had not passed: {note}"),
+            format!("publish ({}): {note}", adoption.by),
+        ),
+    };
     events.push(Event::RunSubmitted {
         run: run.clone(),
         request: RunRequest {
@@ -115,7 +127,7 @@ fn take_over(world: &World, at: Micros, merge: &EnvironmentMerge, events: &mut V
             } else {
                 OwnerMode::Foreground
             },
-            trigger: format!("environment {} ({})", merge.environment, merge.by),
+            trigger,
         },
         steps: steps
             .into_iter()
@@ -126,13 +138,13 @@ fn take_over(world: &World, at: Micros, merge: &EnvironmentMerge, events: &mut V
             .collect(),
         definitions: world.definitions().version().cloned(),
     });
-    for (asset, observation) in &merge.observations {
+    for (asset, observation) in &adoption.observations {
         events.push(Event::SourceObserved {
             asset: asset.clone(),
             observation: observation.clone(),
         });
     }
-    for table in &merge.tables {
+    for table in &adoption.tables {
         events.push(Event::PointerMoved {
             table: table.table.clone(),
             from: table.from.clone(),
@@ -162,7 +174,7 @@ fn take_over(world: &World, at: Micros, merge: &EnvironmentMerge, events: &mut V
             failure: None,
         });
     }
-    for model in &merge.models {
+    for model in &adoption.models {
         events.push(Event::ModelRegistered {
             model: model.model.clone(),
             version: model.version,
@@ -172,7 +184,7 @@ fn take_over(world: &World, at: Micros, merge: &EnvironmentMerge, events: &mut V
             inputs: model.inputs.clone(),
         });
     }
-    for alias in &merge.aliases {
+    for alias in &adoption.aliases {
         events.push(Event::AliasMoved {
             model: alias.model.clone(),
             alias: alias.alias.clone(),
@@ -181,5 +193,5 @@ fn take_over(world: &World, at: Micros, merge: &EnvironmentMerge, events: &mut V
             reason: reason.clone(),
         });
     }
-    Answer::Merged { run }
+    Answer::Adopted { run }
 }
