@@ -31,8 +31,10 @@ pub(super) fn staged(world: &World, at: Micros, attempt: &AttemptId, staged: &St
         let found = match (&check.error, check.failing_rows) {
             (Some(error), _) => format!("the check {} gave no result: {error}", check.name),
             (None, Some(rows)) => format!(
-                "the check {} failed for {rows} rows: expected {}",
-                check.name, check.expected
+                "the check {} failed for {rows} row{}: expected {}",
+                check.name,
+                if rows == 1 { "" } else { "s" },
+                check.expected
             ),
             (None, None) => format!("the check {} failed: expected {}", check.name, check.expected),
         };
