@@ -40,6 +40,11 @@ const ASSET: &str =
 
 static MADE: Mutex<Option<Project>> = Mutex::new(None);
 
+/// Removes the state, if it was made.
+pub(super) fn forget() {
+    MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+}
+
 /// Seconds until a daemon on the state answers.
 pub(super) fn open(settings: &Settings) -> Result<Measured, BenchError> {
     with_state(settings, |project, remark| {
@@ -71,7 +76,10 @@ pub(super) fn pages(settings: &Settings) -> Result<Measured, BenchError> {
             "/graph",
             "/runs",
             "/runs?status=succeeded",
+            "/runs?status=failed",
+            "/runs?status=running",
             "/runs?asset=jobs.days",
+            "/runs?asset=jobs.days&status=failed",
             &format!("/runs/{newest}"),
             "/models",
             "/schedules",

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use millpond_tests::bench::{BENCHMARKS, BY_NAME, Settings};
+use millpond_tests::bench::{BENCHMARKS, BY_NAME, Settings, clean_up};
 
 /// That of the program: some benchmarks call its parts in this process.
 #[global_allocator]
@@ -44,12 +44,18 @@ fn main() -> ExitCode {
             }
         }
     }
+    let code = run(&settings, &names);
+    clean_up();
+    code
+}
+
+fn run(settings: &Settings, names: &[String]) -> ExitCode {
     let mut missed = false;
     for benchmark in BENCHMARKS.iter().filter(|b| match names.is_empty() {
         true => !BY_NAME.contains(&b.name),
         false => names.iter().any(|name| name == b.name),
     }) {
-        match (benchmark.run)(&settings) {
+        match (benchmark.run)(settings) {
             Ok(measured) => {
                 missed |= measured.ratio() > benchmark.goal;
                 println!("{}", benchmark.line(&measured));

@@ -12,18 +12,41 @@ use crate::sqlite::open::Store;
 use crate::sqlite::value;
 use crate::status::RunStatus;
 
-const RUNS: &str = "
-    SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at, r.paused,
-           coalesce(sum(a.waiting), 0), coalesce(sum(a.running), 0), coalesce(sum(a.publishing), 0),
-           coalesce(sum(a.succeeded), 0), coalesce(sum(a.failed), 0), coalesce(sum(a.skipped), 0),
-           coalesce(sum(a.canceled), 0)
-    FROM (SELECT * FROM run
-          WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR seq < ?2)
-            AND (?3 IS NULL OR EXISTS (SELECT 1 FROM run_asset WHERE run_asset.run = run.id AND run_asset.asset = ?3))
-          ORDER BY seq DESC LIMIT ?4) r
-    LEFT JOIN run_asset a ON a.run = r.id
-    GROUP BY r.seq
-    ORDER BY r.seq DESC";
+macro_rules! runs_among {
+    ($chosen:literal) => {
+        concat!(
+            "SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at, r.paused,
+                    coalesce(sum(a.waiting), 0), coalesce(sum(a.running), 0), coalesce(sum(a.publishing), 0),
+                    coalesce(sum(a.succeeded), 0), coalesce(sum(a.failed), 0), coalesce(sum(a.skipped), 0),
+                    coalesce(sum(a.canceled), 0)
+             FROM (",
+            $chosen,
+            ") r LEFT JOIN run_asset a ON a.run = r.id GROUP BY r.seq ORDER BY r.seq DESC"
+        )
+    };
+}
+
+// One for each choice: a condition that may be none keeps an index from being used, and a million runs are looked through for nothing.
+const RUNS: &str = runs_among!("SELECT * FROM run WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+
+const OF_STATUS: &str = runs_among!("SELECT * FROM run WHERE status = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2");
+
+const OF_ASSET: &str = runs_among!(
+    "SELECT run.* FROM run_asset CROSS JOIN run ON run.id = run_asset.run
+     WHERE run_asset.asset = ?3 AND run_asset.run_seq < ?1 ORDER BY run_asset.run_seq DESC LIMIT ?2"
+);
+
+/// Most runs succeed: of those, an asset's own are fewer to look through.
+const SUCCEEDED_OF_ASSET: &str = runs_among!(
+    "SELECT run.* FROM run_asset CROSS JOIN run ON run.id = run_asset.run
+     WHERE run_asset.asset = ?4 AND run_asset.run_seq < ?1 AND run.status = ?3 ORDER BY run_asset.run_seq DESC LIMIT ?2"
+);
+
+const OF_STATUS_AND_ASSET: &str = runs_among!(
+    "SELECT * FROM run
+     WHERE status = ?3 AND seq < ?1 AND EXISTS (SELECT 1 FROM run_asset o WHERE o.run = run.id AND o.asset = ?4)
+     ORDER BY seq DESC LIMIT ?2"
+);
 
 const BACKFILLS: &str = "
     SELECT r.id, r.seq, r.status, r.owner, r.trigger, r.selection, r.submitted_at, r.started_at, r.ended_at, r.paused,
@@ -153,14 +176,26 @@ pub fn runs(
     before: Option<i64>,
     limit: usize,
 ) -> Result<Page<RunRow, i64>, StateError> {
-    let mut statement = store.connection.prepare_cached(RUNS)?;
-    let rows = statement.query(params![
-        filter.status.map(RunStatus::as_str),
-        before,
-        filter.asset.as_ref().map(AssetKey::as_str),
-        one_more(limit)
-    ])?;
+    let (before, limit_and_one) = (before.unwrap_or(i64::MAX), one_more(limit));
+    let status = filter.status.map(RunStatus::as_str);
+    let asset = filter.asset.as_ref().map(AssetKey::as_str);
+    let mut statement = store.connection.prepare_cached(choice(filter))?;
+    let rows = match (status, asset) {
+        (None, None) => statement.query(params![before, limit_and_one])?,
+        (Some(one), None) | (None, Some(one)) => statement.query(params![before, limit_and_one, one])?,
+        (Some(status), Some(asset)) => statement.query(params![before, limit_and_one, status, asset])?,
+    };
     Ok(Page::of(collect(rows, RunRow::of)?, limit, |row| row.seq))
+}
+
+fn choice(filter: &RunFilter) -> &'static str {
+    match (filter.status, &filter.asset) {
+        (None, None) => RUNS,
+        (Some(_), None) => OF_STATUS,
+        (None, Some(_)) => OF_ASSET,
+        (Some(RunStatus::Succeeded), Some(_)) => SUCCEEDED_OF_ASSET,
+        (Some(_), Some(_)) => OF_STATUS_AND_ASSET,
+    }
 }
 
 /// A backfill in a list: a run over a stretch of partitions.
@@ -250,4 +285,45 @@ pub fn runs_since(store: &Store, since: Micros, limit: usize) -> Result<(Vec<Run
 pub fn open_counts(store: &Store) -> Result<(u64, u64), StateError> {
     let mut statement = store.connection.prepare_cached(OPEN)?;
     Ok(statement.query_row([], |row| Ok((value::count(row.get(0)?), value::count(row.get(1)?))))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::open::OpenMode;
+
+    /// Whatever is asked for, the runs of a page are found by an index, newest first, and none is looked at in vain or sorted.
+    #[test]
+    fn no_choice_looks_through_all_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db"), OpenMode::Writer).unwrap();
+        let asset: AssetKey = "silver.flights".parse().unwrap();
+        for status in [None, Some(RunStatus::Succeeded), Some(RunStatus::Failed)] {
+            for asset in [None, Some(asset.clone())] {
+                let filter = RunFilter { status, asset };
+                let sql = choice(&filter);
+                let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+                let unset = (1..=statement.parameter_count()).map(|_| rusqlite::types::Null);
+                let plan: Vec<String> = statement
+                    .query_map(rusqlite::params_from_iter(unset), |row| row.get::<_, String>(3))
+                    .unwrap()
+                    .collect::<Result<_, _>>()
+                    .unwrap();
+                let first = plan.iter().find(|line| line.contains(" run")).unwrap();
+                let expected = match (status, &filter.asset) {
+                    (Some(RunStatus::Succeeded) | None, Some(_)) => "run_asset_by_asset (asset=? AND run_seq<?)",
+                    (Some(_), _) => "run_by_status (status=? AND seq<?)",
+                    (None, None) => "(seq<?)",
+                };
+                assert!(
+                    first.starts_with("SEARCH") && first.contains(expected),
+                    "{filter:?}: {plan:#?}"
+                );
+                assert!(
+                    !plan.iter().any(|line| line.starts_with("SCAN run")),
+                    "{filter:?}: {plan:#?}"
+                );
+            }
+        }
+    }
 }
