@@ -235,6 +235,7 @@ fn an_environment_cannot_change_production() {
     }
     edit(&project, 100);
     project.run(&["env", "create", "a"]).expect(0);
+    project.run(&["env", "create", "b"]).expect(0);
     let before = production(&project);
     within(&project, "a", &["materialize", "--force"]).expect(0);
     within(&project, "a", &["rollback", "silver.sales", "good"]).expect(0);
@@ -260,6 +261,9 @@ fn an_environment_cannot_change_production() {
         .post("/api/v1/runs", &json!({ "selection": "*", "force": true }))
         .json();
     assert!(run["run"].is_string(), "{run:#}");
+    // Nor does one environment come to count in another.
+    let merge = daemon.post("/api/v1/environments/b/merge", &json!({}));
+    assert_eq!(merge.status, 409, "{merge:#?}");
     daemon.stop().expect(0);
     assert_eq!(
         changed(&before, &production(&project)),
@@ -271,6 +275,7 @@ fn an_environment_cannot_change_production() {
     assert_eq!(models(project.run(&["--json", "models"])), 1);
     assert!(models(within(&project, "a", &["--json", "models"])).as_u64() > Some(1));
     project.run(&["env", "drop", "a"]).expect(0);
+    project.run(&["env", "drop", "b"]).expect(0);
     assert_eq!(changed(&before, &production(&project)), [""; 0]);
     assert!(project.files("lake/_environments").is_empty());
     project.run(&["fsck"]).expect(0);

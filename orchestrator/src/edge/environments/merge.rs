@@ -42,6 +42,13 @@ pub async fn merge(
     name: &EnvironmentName,
     by: &str,
 ) -> Result<MergedEnvironment, EnvironmentError> {
+    if let Some(own) = engine.project().root.environment() {
+        return Err(EnvironmentError::Refused {
+            reasons: vec![format!(
+                "this is the environment {own}: environments are merged into the project itself"
+            )],
+        });
+    }
     let production = engine.folder().clone();
     let root = ProjectRoot::new(engine.project().root.to_path_buf(), Some(name.clone()));
     let folder = StateFolder::of(&root);
