@@ -62,11 +62,11 @@ pub enum MaintenanceError {
 }
 
 /// What may not go.
-struct Pins {
+pub(super) struct Pins {
     /// By table and snapshot: what for.
     snapshots: BTreeMap<AssetKey, BTreeMap<i64, String>>,
     /// Metadata that someone still reads tables by, and files of rows that a check kept back.
-    metadata: BTreeSet<String>,
+    pub(super) metadata: BTreeSet<String>,
     /// When the earliest attempt under way began.
     earliest: Option<Micros>,
 }
@@ -266,7 +266,8 @@ async fn tables(engine: &EngineHandle, selection: Option<&str>) -> Result<Vec<As
     Ok(found.map_err(RequestError::Selection)?)
 }
 
-fn pins(store: &Store) -> Result<Pins, StateError> {
+/// What attempts under way and models were made from.
+pub(super) fn pins(store: &Store) -> Result<Pins, StateError> {
     let mut pins = Pins {
         snapshots: BTreeMap::new(),
         metadata: BTreeSet::new(),

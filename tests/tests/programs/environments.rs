@@ -562,3 +562,25 @@ fn names_and_what_is_not_there_are_told() {
     let nothing = project.run(&["env", "merge", "a"]).expect(0);
     assert!(nothing.out.contains("there was nothing to merge in a"), "{nothing:#?}");
 }
+
+/// A table's metadata remembers a hundred versions of itself. A model that was trained in the environment was made from an older one.
+#[test]
+fn what_a_merged_model_was_made_from_outlives_its_environment() {
+    let project = made();
+    project.run(&["env", "create", "a"]).expect(0);
+    let wider = ASSETS.replace("trees = 3", "trees = 4");
+    project.write("assets/a.toml", wider.as_bytes());
+    within(&project, "a", &["materialize", "gold.rows", "--force"]).expect(0);
+    within(&project, "a", &["materialize", "models.m"]).expect(0);
+    for _ in 0..105 {
+        within(&project, "a", &["materialize", "gold.rows", "--force"]).expect(0);
+    }
+    project.run(&["env", "merge", "a"]).expect(0);
+    project.run(&["env", "drop", "a"]).expect(0);
+    // The first version of the environment is the one that the model read; the next few are nobody's, and gone.
+    let metadata = project.files("lake/_environments/a/gold/rows/metadata");
+    let left = |number: &str| metadata.iter().filter(|file| file.starts_with(number)).count();
+    assert_eq!((left("00001-"), left("00002-")), (1, 0), "{metadata:#?}");
+    project.run(&["replay", "models.m"]).expect(0);
+    project.run(&["fsck"]).expect(0);
+}

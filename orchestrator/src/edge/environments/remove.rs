@@ -13,10 +13,10 @@ use assets::AssetKey;
 use assets::outcome::TablePointer;
 use plugins::lakehouse::{Lake, RemovedFiles, UnneededFile, remove as remove_files, unneeded_below};
 use serde::Serialize;
-use state::sqlite::queries::attempts::{attempt, open_attempts};
 use state::sqlite::{StateError, Store};
 
 use super::super::folder::{ProjectRoot, StateFolder};
+use super::super::maintenance::pins;
 use super::super::opened::tables_of;
 use super::record::{at_rest, list};
 use super::{EnvironmentError, EnvironmentName};
@@ -59,8 +59,12 @@ pub async fn remove(
         }
         fs::rename(own.path(), &leaving).map_err(EnvironmentError::at("rename", own.path()))?;
     }
-    let needed_by = needed_by(&StateFolder::of(production))?;
-    let (unneeded, kept) = unneeded_below(lake, &tables, &needed_by).await?;
+    let (versions, pinned) = needed(&StateFolder::of(production))?;
+    let (mut unneeded, mut kept) = unneeded_below(lake, &tables, &versions).await?;
+    // What models and attempts were made from is read by the metadata of then; the log of a table reaches back a hundred versions.
+    let all = unneeded.len();
+    unneeded.retain(|file| !pinned.contains(&file.location));
+    kept += (all - unneeded.len()) as u64;
     // What was merged is there for good, with or without an environment.
     if !there && !leaving.exists() && unneeded.is_empty() {
         return Err(EnvironmentError::Missing(name.clone()));
@@ -101,33 +105,27 @@ fn remove_empty_folders(folder: &Path) {
     fs::remove_dir(folder).ok();
 }
 
-/// Every version of a table that anybody may read.
-fn needed_by(production: &StateFolder) -> Result<BTreeSet<(AssetKey, TablePointer)>, EnvironmentError> {
-    let mut needed = BTreeSet::new();
-    let mut take = |table: &AssetKey, pointer: &TablePointer| {
-        needed.insert((table.clone(), pointer.clone()));
-    };
+/// Versions of tables, and metadata files, as the storage spells them.
+type Needed = (BTreeSet<(AssetKey, TablePointer)>, BTreeSet<String>);
+
+/// Every version of a table that anybody may read with its history, and the metadata of those that models and attempts read.
+fn needed(production: &StateFolder) -> Result<Needed, EnvironmentError> {
+    let (mut versions, mut pinned) = Needed::default();
     match Store::open_reader(&production.database()) {
         Ok(store) => {
-            for (table, pointer) in &store.load_with(|_| {})?.pointers {
-                take(table, pointer);
-            }
-            for id in open_attempts(&store)? {
-                let inputs = attempt(&store, &id)?.map(|attempt| attempt.inputs).unwrap_or_default();
-                for input in &inputs {
-                    if let Some(pointer) = &input.table {
-                        take(&input.asset, pointer);
-                    }
-                }
-            }
+            versions.extend(store.load_with(|_| {})?.pointers);
+            let metadata = pins(&store)?.metadata;
+            pinned.extend(
+                metadata
+                    .iter()
+                    .map(|location| location.trim_start_matches("file://").to_owned()),
+            );
         }
         Err(StateError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
     }
     for record in list(production)?.into_iter().filter(|record| record.merged.is_none()) {
-        for (table, pointer) in &record.tables {
-            take(table, pointer);
-        }
+        versions.extend(record.tables);
     }
-    Ok(needed)
+    Ok((versions, pinned))
 }
