@@ -196,6 +196,7 @@ fn ten_thousand_partitions_of_35_assets() {
                 partitions: partitions.clone(),
                 number: 1,
                 inputs: Vec::new(),
+                table: None,
             },
         );
         let versions = world.attempt(&attempt).unwrap().versions.clone();

@@ -58,6 +58,9 @@ pub enum Event {
         number: u32,
         /// The inputs it was given, pinned.
         inputs: Vec<PinnedVersion>,
+        /// The version of the asset's own table that it was given; events of before this was kept have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table: Option<TablePointer>,
     },
     /// The rows of one step are staged and pass their checks; they wait for the committer.
     StepStaged {

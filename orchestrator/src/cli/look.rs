@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assets::{Asset, AssetKey, PartitionKey};
+use plugins::lakehouse::Lake;
+use plugins::step_run::Cancellation;
 use state::event::{Event, Micros, Recorded};
 use state::sqlite::{StateError, Store};
 
@@ -15,6 +17,7 @@ use crate::edge::engine::observe_here;
 use crate::edge::environments::{self, EnvironmentName};
 use crate::edge::folder::{ProjectRoot, StateFolder};
 use crate::edge::opened::{OpenedProject, read_project};
+use crate::edge::replay::Published;
 use crate::edge::{clock, environment};
 
 /// Where the project is.
@@ -137,6 +140,18 @@ impl Look {
             world,
             at: clock::now(),
         })
+    }
+
+    /// What is published, to be made again.
+    pub fn published<'a>(&'a self, store: &'a Store, lake: &'a Lake) -> Published<'a> {
+        Published {
+            project: &self.project,
+            store,
+            world: &self.world,
+            at: self.at,
+            lake,
+            cancel: Cancellation::new(),
+        }
     }
 
     /// The state, or the answer that there is none yet.

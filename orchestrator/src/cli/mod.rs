@@ -28,6 +28,7 @@ mod promote;
 mod query;
 mod remote;
 mod replay;
+mod replaying;
 mod restore;
 mod retry;
 mod rollback;
@@ -129,6 +130,9 @@ enum Command {
     /// Run one query of the dashboard's console (started by the daemon, not by people).
     #[command(hide = true)]
     Console,
+    /// Make again what a run has published (started by the daemon, not by people).
+    #[command(hide = true)]
+    Replaying,
 }
 
 /// Runs the command line that this process was started with.
@@ -140,6 +144,9 @@ pub fn main() -> ExitCode {
     }
     if matches!(cli.command, Command::Console) {
         return crate::edge::console::run();
+    }
+    if matches!(cli.command, Command::Replaying) {
+        return replaying::run();
     }
     // Queries run in this process, or in those that set it for themselves.
     environment::large_pages(matches!(
@@ -185,7 +192,7 @@ pub fn main() -> ExitCode {
         Command::Sensor(command) => command.run(&place, &terminal),
         Command::Schema(command) => command.run(&terminal),
         Command::Completions(command) => command.run(&terminal),
-        Command::Worker | Command::Console => Ok(Exit::Done),
+        Command::Worker | Command::Console | Command::Replaying => Ok(Exit::Done),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -17,7 +17,7 @@ use plugins::lakehouse::{
     CompactionRule, KeptSnapshots, LakeError, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
 };
 use state::event::{Micros, PinnedVersion};
-use state::sqlite::queries::attempts::{attempt, open_attempts};
+use state::sqlite::queries::attempts::pinned_by_attempts;
 use state::sqlite::queries::models::{models, versions};
 use state::sqlite::{StateError, Store};
 use tokio::task::JoinHandle;
@@ -273,13 +273,12 @@ pub(super) fn pins(store: &Store) -> Result<Pins, StateError> {
         metadata: BTreeSet::new(),
         earliest: None,
     };
-    for id in open_attempts(store)? {
-        let Some(attempt) = attempt(store, &id)? else { continue };
-        pins.earliest = Some(
-            pins.earliest
-                .map_or(attempt.started_at, |at| at.min(attempt.started_at)),
-        );
-        pins.add(&attempt.inputs, &format!("attempt {id}"));
+    for attempt in pinned_by_attempts(store)? {
+        let began = attempt.started_at;
+        pins.earliest = Some(pins.earliest.map_or(began, |at| at.min(began)));
+        let what_for = format!("attempt {}", attempt.attempt);
+        pins.add(&attempt.inputs, &what_for);
+        pins.add_version(&attempt.asset, attempt.table.as_ref(), &what_for);
     }
     let mut after = None;
     loop {
@@ -310,12 +309,16 @@ pub(super) fn pins(store: &Store) -> Result<Pins, StateError> {
 impl Pins {
     fn add(&mut self, inputs: &[PinnedVersion], what_for: &str) {
         for input in inputs {
-            let Some(table) = &input.table else { continue };
-            self.metadata.insert(table.metadata_location.clone());
-            if let Some(snapshot) = table.snapshot_id {
-                let of_table = self.snapshots.entry(input.asset.clone()).or_default();
-                of_table.entry(snapshot).or_insert_with(|| what_for.to_owned());
-            }
+            self.add_version(&input.asset, input.table.as_ref(), what_for);
+        }
+    }
+
+    fn add_version(&mut self, asset: &AssetKey, version: Option<&TablePointer>, what_for: &str) {
+        let Some(version) = version else { return };
+        self.metadata.insert(version.metadata_location.clone());
+        if let Some(snapshot) = version.snapshot_id {
+            let of_table = self.snapshots.entry(asset.clone()).or_default();
+            of_table.entry(snapshot).or_insert_with(|| what_for.to_owned());
         }
     }
 }

@@ -22,7 +22,7 @@
 //! | `worker`, `fault` | a worker, seen from inside |
 //! | `query_process`, `console`, `queried` | a query of the console, seen from the daemon and from inside; what it reads |
 //! | `reserve` | space that is kept for a full disk |
-//! | `replay` | makes what was published again, to compare |
+//! | `replay` | makes what was published again, to compare: here, or for a page in a process of its own |
 //! | `retention` | when what is too old is removed |
 //! | `kept_staged` | rows that a check kept back: to be looked at, published by hand, or dropped |
 //! | `environments` | the project as it is at one moment, to change it unseen; merged or dropped |
@@ -75,5 +75,5 @@ pub mod sensors;
 mod ticker;
 pub mod warehouse;
 pub mod worker;
-mod worker_process;
+pub mod worker_process;
 pub mod write_ahead_log;

@@ -3,7 +3,7 @@
 //! After commits a small message says which runs and assets they touched; pages that show one of them fetch themselves. At
 //! most about four messages a second, whatever the number of commits. Every message is derived from the store, so one that
 //! a browser missed (it sends `Last-Event-ID`) is made up for by the next. Between commits, a message a second while rows
-//! are written, so that figures of progress move.
+//! are written or compared by a replay, so that figures of progress move.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -73,7 +73,7 @@ struct Touched {
     /// Too much to tell: everything may have changed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     all: bool,
-    /// Rows were written, nothing was committed.
+    /// Rows were written, or a replay came on; nothing was committed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     progress: bool,
 }
@@ -112,6 +112,8 @@ struct Listener {
     seq: i64,
     live: tokio::sync::broadcast::Receiver<Arc<Vec<state::event::Recorded>>>,
     progress: Progress,
+    /// Up to which news of replays was told.
+    replays: u64,
     /// What every page shows above its content.
     definitions: tokio::sync::watch::Receiver<DefinitionsState>,
     trouble: tokio::sync::watch::Receiver<Option<String>>,
@@ -140,6 +142,7 @@ pub async fn live(
         seq,
         live,
         progress: Progress::new(),
+        replays: state.replays.news(),
         definitions: state.engine.definitions_state(),
         trouble: state.engine.driver().trouble(),
         draining: state.engine.draining(),
@@ -184,8 +187,10 @@ impl Listener {
                 Ok(()) = self.draining.changed() => return Some(self.all()),
                 () = tokio::time::sleep(PROGRESS) => {
                     let now = self.state.engine.driver().progress_now();
-                    if now != self.progress {
+                    let replays = self.state.replays.news();
+                    if now != self.progress || replays != self.replays {
                         self.progress = now;
+                        self.replays = replays;
                         return Some(Touched { seq: self.seq, progress: true, ..Touched::default() });
                     }
                 }

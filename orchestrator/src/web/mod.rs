@@ -42,6 +42,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::edge::engine::EngineHandle;
+use crate::edge::replay::Replays;
 
 /// What every handler gets. The router copies it several times for each request, so there is one for all.
 #[derive(Clone)]
@@ -62,6 +63,8 @@ pub struct Shared {
     hooks: hooks::Hooks,
     /// Grids of runs that are over.
     grids: pages::run_grid::Kept,
+    /// Replays that were asked for.
+    replays: Replays,
     /// Room for queries of the console.
     queries: pages::query::Room,
     /// Becomes true when the server stops: streams end then.

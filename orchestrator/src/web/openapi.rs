@@ -18,9 +18,10 @@ use state::sqlite::queries::sensors::SensorEventRow;
 use super::api;
 use super::pages::{
     alerts, asset, assets, automation, backfill, backfill_new, backfills, definitions, graph, log, model, models,
-    overview, own_log, query, run, runs, schedules, sensors, stream,
+    overview, own_log, query, replay, run, runs, schedules, sensors, stream,
 };
 use crate::edge::environments::MergedEnvironment;
+use crate::edge::replay::With;
 use crate::wire::{
     AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, PublishBody, PublishedStaged, RollbackAnswer,
     RollbackBody, RunAnswer, RunBody, SensorLooked, TagAnswer, TagBody, TestAnswer,
@@ -176,6 +177,22 @@ const OPERATIONS: &[Operation] = &[
         "/api/v1/runs/{run}/retry",
         "Run again what a run left undone",
         of::<RunAnswer>,
+    ),
+    Operation::get(
+        "/api/v1/runs/{run}/replay",
+        "The last replay of a run since the daemon started",
+        of::<replay::ReplayOfRun>,
+    ),
+    Operation::post(
+        "/api/v1/runs/{run}/replay",
+        "Make again what a run has published, and compare; nothing is published",
+        of::<replay::ReplayOfRun>,
+    )
+    .body(of::<With>),
+    Operation::post(
+        "/api/v1/runs/{run}/replay/cancel",
+        "Stop the replay of a run",
+        canceling,
     ),
     Operation::get(
         "/api/v1/backfills",
@@ -417,8 +434,8 @@ mod tests {
     fn every_route_is_described_and_nothing_else() {
         let routes = include_str!("routes.rs");
         let mut expected = Vec::new();
-        for rest in routes.split(".route(\"").skip(1) {
-            let (path, rest) = rest.split_once('"').unwrap();
+        for rest in routes.split(".route(").skip(1) {
+            let (path, rest) = rest.trim_start().strip_prefix('"').unwrap().split_once('"').unwrap();
             if !path.starts_with("/api/") {
                 continue;
             }

@@ -29,6 +29,11 @@ pub fn all(state: WebState) -> Router {
         .route("/runs/{run}/pause", post(pages::forms::pause))
         .route("/runs/{run}/resume", post(pages::forms::resume))
         .route("/runs/{run}/retry", post(pages::forms::retry))
+        .route(
+            "/runs/{run}/replay",
+            get(pages::replay::page).post(pages::replay::replay),
+        )
+        .route("/runs/{run}/replay/cancel", post(pages::replay::stop))
         .route("/runs/{run}/log/{attempt}", get(pages::log::download))
         .route("/backfills", get(pages::backfills::page))
         .route("/backfills/new", get(pages::backfill_new::page))
@@ -82,6 +87,11 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/runs/{run}/pause", post(api::pause_run))
         .route("/api/v1/runs/{run}/resume", post(api::resume_run))
         .route("/api/v1/runs/{run}/retry", post(api::retry_run))
+        .route(
+            "/api/v1/runs/{run}/replay",
+            get(api::show_replay).post(api::start_replay),
+        )
+        .route("/api/v1/runs/{run}/replay/cancel", post(api::cancel_replay))
         .route("/api/v1/backfills", get(api::list_backfills))
         .route("/api/v1/backfills/preview", get(api::preview_backfill))
         .route("/api/v1/backfills/{run}", get(api::show_backfill))

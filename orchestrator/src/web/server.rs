@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::guard::Guard;
 use super::{Shared, WebState, routes};
 use crate::edge::engine::EngineHandle;
+use crate::edge::replay::Replays;
 
 /// How long open answers may take after the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -65,6 +66,7 @@ impl Server {
             told: super::live::Told::default(),
             hooks: super::hooks::Hooks::default(),
             grids: super::pages::run_grid::Kept::default(),
+            replays: Replays::default(),
             queries: super::pages::query::Room::default(),
             stopping,
         }));

@@ -207,6 +207,23 @@ impl Daemon {
         self.ask("GET", path, &[("Cookie", &cookie)], "")
     }
 
+    /// Waits for the replay of a run: asks again whenever the stream tells that something is news, until the replay is over.
+    pub fn replayed(&self, run: &str) -> Value {
+        let mut stream = TcpStream::connect(&self.host).unwrap();
+        let (host, cookie) = (&self.host, &self.cookie);
+        write!(stream, "GET /live HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n").unwrap();
+        let mut told = BufReader::new(stream).lines().map(Result::unwrap);
+        // The answer has begun: from here on nothing is missed.
+        assert!(told.next().unwrap().contains("200"));
+        loop {
+            let replay = self.json(&format!("/api/v1/runs/{run}/replay"))["replay"].clone();
+            if !replay["ended_at"].is_null() {
+                return replay;
+            }
+            told.find(|line| line.starts_with("data:")).unwrap();
+        }
+    }
+
     /// Waits for a run to end.
     pub fn ended(&self, run: &str) {
         let mut after = 0;

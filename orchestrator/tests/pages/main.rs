@@ -18,6 +18,7 @@ mod models;
 mod preferences;
 mod project;
 mod query;
+mod replay;
 mod runs;
 mod schedules;
 mod sensors;

@@ -126,6 +126,9 @@ pub fn pages(daemon: &Daemon, run: &str) -> Vec<(&'static str, String)> {
     let key = "%3Cscript%3Ealert(1)%3C%2Fscript%3E";
     let backfill = daemon.begin("selection=gold.odd&trigger=backfill&force=on");
     daemon.ended(&backfill);
+    // The inputs of today are not those of then, and some of it is not to be made again at all.
+    daemon.press(&format!("/runs/{run}/replay"), "data=current");
+    daemon.replayed(run);
     let facts = daemon.json(&format!("/api/v1/runs/{run}"));
     let attempts = facts["attempts"].as_array().unwrap();
     let attempt = attempts.iter().find(|attempt| attempt["asset"] == "reports.log");
@@ -160,6 +163,8 @@ pub fn pages(daemon: &Daemon, run: &str) -> Vec<(&'static str, String)> {
         ("run-unfolded", format!("/runs/{run}?unfold=bronze.days")),
         ("run-log", format!("/runs/{run}?attempt={attempt}")),
         ("run-log-none", format!("/runs/{run}?attempt={attempt}&find=nothing")),
+        ("replay", format!("/runs/{run}/replay")),
+        ("replay-none", format!("/runs/{backfill}/replay")),
         ("backfills", "/backfills".to_owned()),
         ("backfill", format!("/backfills/{run}?partition=2013-01-05")),
         ("backfill-odd", format!("/backfills/{backfill}?partition={key}")),

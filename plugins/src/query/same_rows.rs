@@ -10,7 +10,7 @@ use arrow::datatypes::Int64Type;
 use assets::AssetKey;
 use assets::outcome::{Failure, FailureClass, Sample, StagedTable};
 use futures::TryStreamExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{AsOf, QueryOptions, QuerySession};
 use crate::checks::SampleOfRows;
@@ -34,7 +34,7 @@ pub struct CompareOptions {
 }
 
 /// How the rows of then and now differ.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RowsCompared {
     /// Rows then.
     pub rows_then: u64,

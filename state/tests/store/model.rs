@@ -158,6 +158,7 @@ impl Model {
                 partitions,
                 number,
                 inputs: _,
+                table: _,
             } => {
                 let its_run = self.runs.get_mut(&run).unwrap();
                 its_run.status = RunStatus::Running;

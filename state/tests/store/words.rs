@@ -70,6 +70,7 @@ pub(crate) fn started(run: &RunId, attempt: &AttemptId, steps: &[AssetPartition]
         partitions: steps.iter().map(|step| step.partition.clone()).collect(),
         number,
         inputs: vec![],
+        table: None,
     }
 }
 

@@ -7,7 +7,7 @@ use assets::AssetKey;
 use assets::outcome::TablePointer;
 use state::Store;
 use state::event::{Micros, PinnedVersion};
-use state::sqlite::queries::attempts::{attempt, open_attempts};
+use state::sqlite::queries::attempts::pinned_by_attempts;
 use state::sqlite::queries::models::{models, versions};
 
 use super::lake::{Lake, Metadata, Missing, Thing};
@@ -36,13 +36,11 @@ impl Pins {
             ..Self::default()
         };
         let readable = "the store can be read";
-        for id in open_attempts(store).expect(readable) {
-            let Some(attempt) = attempt(store, &id).expect(readable) else {
-                continue;
-            };
+        for attempt in pinned_by_attempts(store).expect(readable) {
             let began = attempt.started_at;
             pins.earliest = Some(pins.earliest.map_or(began, |at| at.min(began)));
             pins.add(&attempt.inputs);
+            pins.add_version(&attempt.asset, attempt.table.as_ref());
         }
         for model in models(store, None, 1000).expect(readable).rows {
             for version in versions(store, &model.model, None, 10_000).expect(readable).rows {
@@ -70,11 +68,15 @@ impl Pins {
 
     fn add(&mut self, inputs: &[PinnedVersion]) {
         for input in inputs {
-            let Some(table) = &input.table else { continue };
-            self.metadata.insert(table.metadata_location.clone());
-            if let Some(snapshot) = table.snapshot_id {
-                self.snapshots.insert((input.asset.clone(), snapshot));
-            }
+            self.add_version(&input.asset, input.table.as_ref());
+        }
+    }
+
+    fn add_version(&mut self, asset: &AssetKey, version: Option<&TablePointer>) {
+        let Some(version) = version else { return };
+        self.metadata.insert(version.metadata_location.clone());
+        if let Some(snapshot) = version.snapshot_id {
+            self.snapshots.insert((asset.clone(), snapshot));
         }
     }
 }

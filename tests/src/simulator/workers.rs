@@ -48,6 +48,9 @@ pub(super) struct Faults {
 }
 
 impl Faults {
+    /// All goes well, and at once.
+    pub(super) const NONE: Self = Self { share: 0, slow: false };
+
     /// The longest that something takes, in seconds: a moment, or so much now and then.
     pub(super) fn wait(self, moment: i64, long: i64, dice: &mut Dice) -> i64 {
         let is_long = dice.percent(self.share);
@@ -91,6 +94,11 @@ pub(super) struct Workers {
 }
 
 impl Workers {
+    /// The version of its asset's own table that an attempt was given.
+    pub(super) fn given(&self, attempt: &AttemptId) -> Option<&TablePointer> {
+        self.orders.get(attempt)?.table.as_ref()
+    }
+
     /// Takes an order, and says what its worker will say with the delay of each word in seconds.
     pub(super) fn start(&mut self, order: StartAttempt, dice: &mut Dice, faults: Faults) -> Vec<(i64, Word)> {
         let mut words = Vec::new();

@@ -94,6 +94,7 @@ fn from_group(world: &World, at: Micros, sight: &Sight<'_>, run: &Run, group: &G
             partitions: start.partitions.iter().map(|partition| partition.key.clone()).collect(),
             number: start.number,
             inputs: pins(&start),
+            table: start.table.clone(),
         });
         decision.effects.push(Effect::Start(Box::new(start)));
     }

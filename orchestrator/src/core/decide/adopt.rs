@@ -161,6 +161,7 @@ fn take_over(world: &World, at: Micros, adoption: &Adoption, events: &mut Vec<Ev
             partitions: attempt.made.iter().map(|made| made.step.partition.clone()).collect(),
             number: 1,
             inputs: attempt.inputs.clone(),
+            table: None,
         });
         for made in &attempt.made {
             events.push(Event::StepSucceeded {

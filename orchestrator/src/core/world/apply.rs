@@ -97,6 +97,7 @@ impl World {
                 partitions,
                 number,
                 inputs,
+                table: _,
             } => {
                 let steps = partitions
                     .iter()

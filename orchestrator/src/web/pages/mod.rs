@@ -11,6 +11,7 @@
 //! | `run_attempts`, `run_log`, `run_data` | parts of a run's page |
 //! | `backfills`, `backfill`, `backfill_new` | `/backfills`, `/backfills/{id}`, `/backfills/new` |
 //! | `run_grid`, `step_grid` | the steps of a run by partition |
+//! | `replay` | `/runs/{id}/replay` |
 //! | `request` | what a run was asked for, and its buttons |
 //! | `query`, `chart` | `/query`, and a drawing of its result |
 //! | `stream` | `/log`: all that happened |
@@ -60,6 +61,7 @@ pub mod own_log;
 mod partition_states;
 mod plots;
 pub mod query;
+pub mod replay;
 mod request;
 pub mod run;
 mod run_attempts;

@@ -101,6 +101,8 @@ pub struct Buttons {
     pub paused: bool,
     /// How many steps a retry would run, if any.
     pub undone: Option<String>,
+    /// Whether it has published something that can be made again, and compared.
+    pub replayable: bool,
     /// The form for the same again, once it is over.
     pub again: Option<Fields>,
 }
@@ -117,6 +119,7 @@ impl Buttons {
             steerable: matches!(row.status, RunStatus::Queued | RunStatus::Running),
             paused: row.paused,
             undone: (over && undone > 0).then(|| count(undone, "step", "steps")),
+            replayable: over && row.steps.succeeded > 0,
             again: over.then(|| Fields::of(request)).flatten(),
         }
     }

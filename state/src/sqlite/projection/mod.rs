@@ -96,6 +96,8 @@ impl<'c> Projection<'c> {
                 partitions,
                 number,
                 inputs,
+                // Read from the event, while the attempt is open.
+                table: _,
             } => self.attempt_started(
                 stamp,
                 &attempt::Start {

@@ -1,6 +1,6 @@
 //! The attempts of a run, with their log files.
 
-use assets::outcome::Failure;
+use assets::outcome::{Failure, TablePointer};
 use assets::{AssetKey, PartitionKey};
 use rusqlite::{Row, params};
 use serde::Serialize;
@@ -33,10 +33,24 @@ const BARS: &str = "
     SELECT id, asset, number, started_at, ended_at, failure IS NOT NULL
     FROM attempt WHERE run = ?1 ORDER BY asset, seq LIMIT ?2";
 
-const OPEN_ATTEMPTS: &str = "
-    SELECT id FROM attempt WHERE ended_at IS NULL
-    UNION SELECT attempt FROM step WHERE status = 'publishing'
-          AND run IN (SELECT id FROM run WHERE status IN ('queued', 'running', 'canceling'))";
+/// The ids of open attempts.
+macro_rules! open_attempts {
+    () => {
+        "SELECT id FROM attempt WHERE ended_at IS NULL
+         UNION SELECT attempt FROM step WHERE status = 'publishing'
+               AND run IN (SELECT id FROM run WHERE status IN ('queued', 'running', 'canceling'))"
+    };
+}
+
+const OPEN_ATTEMPTS: &str = open_attempts!();
+
+const PINNED_BY_ATTEMPTS: &str = concat!(
+    "SELECT a.id, a.asset, a.started_at, a.inputs,
+            (SELECT json_extract(e.json, '$.table') FROM event e WHERE e.seq = a.seq)
+     FROM attempt a WHERE a.id IN (",
+    open_attempts!(),
+    ") ORDER BY a.seq"
+);
 
 /// An attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -115,6 +129,35 @@ pub fn attempt(store: &Store, attempt: &AttemptId) -> Result<Option<AttemptRow>,
 pub fn open_attempts(store: &Store) -> Result<Vec<AttemptId>, StateError> {
     let mut statement = store.connection.prepare_cached(OPEN_ATTEMPTS)?;
     collect(statement.query([])?, |row| value::parsed("attempt.id", text(row, 0)?))
+}
+
+/// What an attempt needs of the lake while it works.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptPins {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The asset.
+    pub asset: AssetKey,
+    /// When it started.
+    pub started_at: Micros,
+    /// The inputs it was given.
+    pub inputs: Vec<PinnedVersion>,
+    /// The version of the asset's own table that it was given.
+    pub table: Option<TablePointer>,
+}
+
+/// What the attempts need of which no worker has said its last word.
+pub fn pinned_by_attempts(store: &Store) -> Result<Vec<AttemptPins>, StateError> {
+    let mut statement = store.connection.prepare_cached(PINNED_BY_ATTEMPTS)?;
+    collect(statement.query([])?, |row| {
+        Ok(AttemptPins {
+            attempt: value::parsed("attempt.id", text(row, 0)?)?,
+            asset: value::parsed("attempt.asset", text(row, 1)?)?,
+            started_at: row.get(2)?,
+            inputs: value::json("attempt.inputs", text(row, 3)?)?,
+            table: value::optional_json("event.json", row.get(4)?)?,
+        })
+    })
 }
 
 /// When an attempt was, for drawings of thousands of them.

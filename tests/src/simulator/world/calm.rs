@@ -7,13 +7,13 @@ use orchestrator::core::{Answer, Broken, Input, InvariantId, PlanRequest, Sight,
 use state::event::OwnerMode;
 
 use super::super::rows::{fed, make, merged_by_query};
+use super::super::workers::Faults;
 use super::{SECOND, Simulation};
 
 impl Simulation {
     /// Faults are over: everything that is asked for now succeeds, and asking again finds it done.
     pub(super) fn calm(&mut self) -> Result<(), Broken> {
-        self.faults.share = 0;
-        self.faults.slow = false;
+        self.faults = Faults::NONE;
         self.project.restore();
         self.every_instant_is_told()?;
         self.edited()?;

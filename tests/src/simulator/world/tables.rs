@@ -356,9 +356,9 @@ impl Simulation {
                 continue;
             }
             let inputs = attempt.inputs.iter().filter(|input| input.asset == *table);
-            // What an attempt merges into is not pinned by name, and may be gone before it is read (seed 732 at 7,336 s: begun at
-            // 4,570 s, expired after the clock had jumped). That is not settled; a worker that then misses it is noticed.
-            for pinned in inputs.filter_map(|input| input.table.as_ref()) {
+            // And what it builds on, which a clock that jumps makes look old.
+            let own = self.workers.given(&attempt.id).filter(|_| attempt.asset == *table);
+            for pinned in inputs.filter_map(|input| input.table.as_ref()).chain(own) {
                 Self::there(self.lake.read(Some(pinned)), attempt.id.as_str())?;
             }
         }

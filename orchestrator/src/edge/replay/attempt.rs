@@ -1,7 +1,4 @@
-//! Making a published partition again from what it was made from, and telling whether the same rows come out. Nothing is published:
-//! the rows are staged, compared and removed.
-//!
-//! It runs in the process that asks and takes no part in what the owner of the state does, so it may run beside a daemon.
+//! One attempt made again: its rows are staged, compared with what was published then, and removed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,16 +10,16 @@ use plugins::lakehouse::{Lake, LakeError, ScanOptions, discard_staged};
 use plugins::query::{CompareOptions, RowsCompared, compare_rows};
 use plugins::step::{Scope, StepReport};
 use plugins::step_run::{Cancellation, StepEnvironment, execute};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::clock;
-use super::folder::StateFolder;
-use super::opened::OpenedProject;
-use super::order::order;
-use super::processes::Processes;
-use super::queried::Scratch;
-use super::warehouse::LakeSettings;
+use super::super::clock;
+use super::super::folder::StateFolder;
+use super::super::opened::OpenedProject;
+use super::super::order::order;
+use super::super::processes::Processes;
+use super::super::queried::Scratch;
+use super::super::warehouse::LakeSettings;
 use crate::core::StartAttempt;
 
 /// Rows of either side alone that are shown.
@@ -40,7 +37,7 @@ pub enum Then {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "made", rename_all = "snake_case")]
 pub enum Replayed {
     /// Rows.
@@ -74,6 +71,7 @@ pub async fn replay(
     start: StartAttempt,
     current: impl Fn(&AssetKey) -> Option<TablePointer>,
     then: Then,
+    cancel: &Cancellation,
 ) -> Result<Replayed, Failure> {
     let folder = StateFolder::of(&project.root);
     let scratch = Scratch::new(&folder)
@@ -102,7 +100,7 @@ pub async fn replay(
         lake: lake.clone(),
         objects: LakeSettings::of(&project.settings).objects(),
         clock: clock::clock(),
-        cancel: Cancellation::new(),
+        cancel: cancel.clone(),
         reports,
         processes: Arc::new(Processes),
     };
