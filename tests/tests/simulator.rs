@@ -29,6 +29,7 @@ fn add(sum: &mut Outcome, more: &Outcome) {
     sum.rollbacks += more.rollbacks;
     sum.tags += more.tags;
     sum.expiries += more.expiries;
+    sum.compactions += more.compactions;
     sum.swept += more.swept;
     sum.conflicts += more.conflicts;
 }
@@ -98,7 +99,12 @@ fn promises_hold_under_faults() {
     );
     assert!(sum.decisions > 2_000 && sum.freshness > 2_000, "{sum:?}");
     assert!(
-        sum.rollbacks > 600 && sum.tags > 600 && sum.expiries > 1_500 && sum.swept > 5_000 && sum.conflicts > 40,
+        sum.rollbacks > 600
+            && sum.tags > 600
+            && sum.expiries > 1_500
+            && sum.swept > 5_000
+            && sum.conflicts > 40
+            && sum.compactions > 200,
         "{sum:?}"
     );
 }

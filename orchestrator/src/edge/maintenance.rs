@@ -14,7 +14,7 @@ use assets::AssetKey;
 use assets::outcome::TablePointer;
 use assets::selection::Selection;
 use plugins::lakehouse::{
-    CompactionRule, KeptSnapshots, LakeError, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
+    CompactionRule, KeptSnapshots, LakeError, abandon_expiry, old_files, orphans, plan_expiry, prepare_expiry, remove,
 };
 use state::event::{Micros, PinnedVersion};
 use state::sqlite::queries::attempts::pinned_by_attempts;
@@ -128,6 +128,7 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
         match tended {
             Ok(()) => {}
             Err(Untended::Stopping) => return Err(RequestError::Stopping.into()),
+            Err(Untended::Unknown(error)) => return Err(error),
             Err(Untended::Lake(error)) => {
                 tracing::warn!(%table, %error, "old versions of a table stay as they are");
                 told.error = Some(error.to_string());
@@ -141,7 +142,15 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
 /// Why a table was not tended.
 pub(super) enum Untended {
     Lake(LakeError),
+    /// What is needed cannot be read, of any table.
+    Unknown(MaintenanceError),
     Stopping,
+}
+
+impl From<MaintenanceError> for Untended {
+    fn from(error: MaintenanceError) -> Self {
+        Self::Unknown(error)
+    }
 }
 
 impl From<LakeError> for Untended {
@@ -219,21 +228,45 @@ async fn tend_table(
             None => return Err(Untended::Stopping),
         }
     }
-    let Some(pointer) = pointer(engine, key).await? else {
-        return Ok(());
-    };
-    let table = engine.lake().table(key, &pointer).await?;
     let before = pins
         .earliest
         .map_or(now - ORPHAN_AGE, |earliest| earliest.min(now - ORPHAN_AGE));
     let before = UNIX_EPOCH + Duration::from_micros(u64::try_from(before).unwrap_or(0));
-    let found = orphans(&table, before, &pins.metadata).await?;
+    let old = old_files(engine.lake(), key, before).await?;
+    // Asked after the files were listed, whatever a clock that jumps says of their age: what is needed of them is known by now.
+    let (writers, mut needed) = in_use(engine).await?;
+    needed.extend(pins.metadata.iter().cloned());
+    let Some(pointer) = pointer(engine, key).await? else {
+        return Ok(());
+    };
+    let table = engine.lake().table(key, &pointer).await?;
+    let found = orphans(&table, old, &needed, &writers).await?;
     told.orphans = found.len() as u64;
     told.orphan_bytes = found.iter().map(|file| file.bytes).sum();
     if !dry_run && !found.is_empty() {
         told.failed.extend(remove(engine.lake(), &found).await.failed);
     }
     Ok(())
+}
+
+/// The attempts that write at the moment, and the metadata that they read tables by with the files that a check kept back.
+async fn in_use(engine: &EngineHandle) -> Result<(BTreeSet<String>, BTreeSet<String>), Untended> {
+    let asked = engine.clone();
+    let attempts = tokio::task::spawn_blocking(move || asked.ask_store(pinned_by_attempts)).await;
+    let attempts = attempts
+        .map_err(|_| Untended::Stopping)?
+        .map_err(MaintenanceError::from)?;
+    let writers = attempts.iter().map(|attempt| attempt.attempt.to_string()).collect();
+    let mut needed = BTreeSet::new();
+    for attempt in attempts {
+        let inputs = attempt.inputs.into_iter().filter_map(|input| input.table);
+        needed.extend(inputs.chain(attempt.table).map(|table| table.metadata_location));
+    }
+    for found in kept_staged::all(engine.folder()).map_err(MaintenanceError::from)? {
+        let locations = found.locations().map_err(KeptStagedError::from);
+        needed.extend(locations.map_err(MaintenanceError::from)?);
+    }
+    Ok((writers, needed))
 }
 
 pub(super) async fn pointer(engine: &EngineHandle, key: &AssetKey) -> Result<Option<TablePointer>, Untended> {

@@ -161,31 +161,25 @@ pub async fn prepare_expiry(table: &LakeTable, plan: &Expiry, seed: u64) -> Resu
     })
 }
 
-/// Files of the table's own folder that no snapshot, nor the metadata and its log, refers to, that are not among `also_needed` (locations
-/// of earlier metadata that someone still reads by), and that were last written before `written_before`. Only files with the names that Iceberg's writers give are looked at; what else people keep there stays.
+/// Files in a table's own folder that were last written before `written_before`, by name: only files with the names that Iceberg's
+/// writers give are looked at; what else people keep there stays. Which of them nothing refers to is for [`orphans`], asked of a version
+/// of the table that was read later: a file that is listed here and needed by anything is then known to be.
 ///
 /// # Errors
-/// As [`plan_expiry`]; or the folder cannot be read.
-pub async fn orphans(
-    table: &LakeTable,
+/// The folder cannot be read.
+pub async fn old_files(
+    lake: &Lake,
+    table: &AssetKey,
     written_before: SystemTime,
-    also_needed: &BTreeSet<String>,
 ) -> Result<Vec<UnneededFile>, LakeError> {
-    let storage = table.lake().storage();
-    let mut needed = all_files_of(table).await?;
-    for location in also_needed {
-        needed.insert(storage.same(location)?);
-    }
-    let folder = table.lake().table_location(table.key());
-    // Another table's files, moved in by its metadata, are not ours to judge.
+    let folder = lake.table_location(table);
     let mut found = Vec::new();
     for (part, endings) in [
         ("data", &[".parquet", ".tmp"][..]),
         ("metadata", &[".metadata.json", ".avro", ".tmp"][..]),
     ] {
-        for file in storage.list(&format!("{folder}/{part}")).await? {
-            let old = file.written < written_before;
-            if old && endings.iter().any(|ending| file.location.ends_with(ending)) && !needed.contains(&file.location) {
+        for file in lake.storage().list(&format!("{folder}/{part}")).await? {
+            if file.written < written_before && endings.iter().any(|ending| file.location.ends_with(ending)) {
                 found.push(UnneededFile {
                     location: file.location,
                     bytes: file.bytes,
@@ -195,6 +189,37 @@ pub async fn orphans(
     }
     found.sort();
     Ok(found)
+}
+
+/// Those of the [`old_files`] that no snapshot of the table, nor its metadata and their log, refers to, that are not among
+/// `also_needed` (locations of earlier metadata that someone still reads by), and that nobody writes at the moment: `writers` are the
+/// tokens of those who do, with which the names of their data files begin. A clock that was set back makes these look old.
+///
+/// # Errors
+/// As [`plan_expiry`].
+pub async fn orphans(
+    table: &LakeTable,
+    old: Vec<UnneededFile>,
+    also_needed: &BTreeSet<String>,
+    writers: &BTreeSet<String>,
+) -> Result<Vec<UnneededFile>, LakeError> {
+    if old.is_empty() {
+        return Ok(old);
+    }
+    let storage = table.lake().storage();
+    // Another table's files, moved in by its metadata, are not ours to judge.
+    let mut needed = all_files_of(table).await?;
+    for location in also_needed {
+        needed.insert(storage.same(location)?);
+    }
+    let is_written = |location: &str| {
+        let name = location.rsplit('/').next().unwrap_or(location).trim_start_matches('.');
+        name.split_once('-').is_some_and(|(token, _)| writers.contains(token))
+    };
+    let orphans = old.into_iter();
+    Ok(orphans
+        .filter(|file| !needed.contains(&file.location) && !is_written(&file.location))
+        .collect())
 }
 
 /// Files below a folder of the warehouse that none of these versions of tables refers to, by any of their snapshots; and how many others

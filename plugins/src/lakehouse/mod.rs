@@ -66,8 +66,8 @@ pub use contract::check_contract;
 pub(crate) use error::is_of_store;
 pub use error::{LakeError, SchemaDifference};
 pub use expire::{
-    Expiry, KeptSnapshots, RemovedFiles, UnneededFile, abandon_expiry, orphans, plan_expiry, prepare_expiry, remove,
-    unneeded_below,
+    Expiry, KeptSnapshots, RemovedFiles, UnneededFile, abandon_expiry, old_files, orphans, plan_expiry, prepare_expiry,
+    remove, unneeded_below,
 };
 pub use history::{PartitionRows, SnapshotInfo, ancestors, history, partition_rows, partition_rows_at, snapshot_as_of};
 pub use lake::Lake;

@@ -189,9 +189,9 @@ impl Lake {
         Ok(contents)
     }
 
-    /// Writes a file for a step.
-    pub(super) fn stage(&mut self, table: &AssetKey, rows: Rows) -> String {
-        self.put(table, "data", Thing::Data(rows))
+    /// Writes a file, whose name begins with who writes it.
+    pub(super) fn stage(&mut self, table: &AssetKey, writer: &str, rows: Rows) -> String {
+        self.put(table, &format!("data/{writer}"), Thing::Data(rows))
     }
 
     fn snapshot(&mut self, table: &AssetKey, base: Option<(&TablePointer, Metadata)>, parts: Parts) -> TablePointer {

@@ -70,6 +70,8 @@ pub enum Sabotage {
     SweepTooSoon,
     /// Maintenance does not look for old metadata.
     OverlookLeftovers,
+    /// Few files take the place of many that are there no more.
+    CompactWhatIsGone,
 }
 
 impl Sabotage {
@@ -105,6 +107,7 @@ impl Sabotage {
         Self::ForgetWhatIsPinned,
         Self::SweepTooSoon,
         Self::OverlookLeftovers,
+        Self::CompactWhatIsGone,
     ];
 
     /// Changes an input before the core sees it.
@@ -418,7 +421,8 @@ impl Sabotage {
             | Self::ForgetWhatWasAdded
             | Self::ForgetWhatIsPinned
             | Self::SweepTooSoon
-            | Self::OverlookLeftovers => None,
+            | Self::OverlookLeftovers
+            | Self::CompactWhatIsGone => None,
         }
     }
 

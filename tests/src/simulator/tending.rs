@@ -7,6 +7,7 @@ use assets::AssetKey;
 use assets::outcome::TablePointer;
 use state::Store;
 use state::event::{Micros, PinnedVersion};
+use state::ids::AttemptId;
 use state::sqlite::queries::attempts::pinned_by_attempts;
 use state::sqlite::queries::models::{models, versions};
 
@@ -20,6 +21,8 @@ pub(super) const ORPHAN_AGE: Micros = 24 * 3_600_000_000;
 pub(super) struct Pins {
     snapshots: BTreeSet<(AssetKey, i64)>,
     metadata: BTreeSet<String>,
+    /// Who writes at the moment.
+    writers: BTreeSet<AttemptId>,
     /// When the earliest attempt under way began, or the earliest change of a table that is not decided yet.
     earliest: Option<Micros>,
     /// When somebody looked.
@@ -41,6 +44,7 @@ impl Pins {
             pins.earliest = Some(pins.earliest.map_or(began, |at| at.min(began)));
             pins.add(&attempt.inputs);
             pins.add_version(&attempt.asset, attempt.table.as_ref());
+            pins.writers.insert(attempt.attempt);
         }
         for model in models(store, None, 1000).expect(readable).rows {
             for version in versions(store, &model.model, None, 10_000).expect(readable).rows {
@@ -150,10 +154,14 @@ impl Lake {
     ) -> Result<Vec<String>, Missing> {
         let mut needed = self.referred(pointer)?;
         needed.extend(pins.metadata.iter().cloned());
-        let files = self
-            .disk
-            .iter()
-            .filter(|(location, file)| file.table == *table && file.written < before && !needed.contains(*location));
+        let is_written = |location: &str| {
+            let writer = location.split("/data/").nth(1).and_then(|name| name.split('/').next());
+            writer.is_some_and(|writer| pins.writers.iter().any(|known| known.as_str() == writer))
+        };
+        let files = self.disk.iter().filter(|(location, file)| {
+            let old = file.table == *table && file.written < before;
+            old && !needed.contains(*location) && !is_written(location)
+        });
         Ok(files.map(|(location, _)| location.clone()).collect())
     }
 

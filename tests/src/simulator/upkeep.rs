@@ -110,7 +110,10 @@ impl Upkeep {
                     .unwrap_or_else(|| self.made_from(world.definitions(), &step.asset));
                 // What its owner left unfinished was not tried in vain, and what no worker was given was not tried at all: a
                 // partition that is none while the clock is set back becomes one again.
-                if failure.class == FailureClass::Interrupted || attempt.is_none() {
+                // One that does not look after itself at the time is not left alone when it is told to.
+                let automated = world.definitions().get(&step.asset);
+                let automated = automated.is_some_and(|asset| asset.automation.is_some());
+                if failure.class == FailureClass::Interrupted || attempt.is_none() || !automated {
                     self.in_vain.remove(step);
                 } else {
                     self.in_vain.insert(step.clone(), from);

@@ -335,7 +335,7 @@ fn work(
     };
     let content = written.as_ref().map_or(made, |written| written.content.clone());
     if let Some(written) = written {
-        let file = (!written.rows.is_empty()).then(|| lake.stage(&asset.key, written.rows));
+        let file = (!written.rows.is_empty()).then(|| lake.stage(&asset.key, order.attempt.as_str(), written.rows));
         staged.tables = vec![StagedTable {
             table: asset.key.clone(),
             replace: written.replace,

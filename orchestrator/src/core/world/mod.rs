@@ -79,6 +79,8 @@ pub struct World {
     pub(super) pending: Pending,
     /// Whether this process keeps schedules, sensors, automation and freshness: the daemon does.
     pub(super) daemon: bool,
+    /// Whether it was read from what is stored, and no start has decided yet on what was in flight then.
+    pub(super) awaits_recovery: bool,
     /// Whether this process is about to end and starts nothing more.
     draining: bool,
 }
@@ -107,6 +109,7 @@ impl World {
             alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             daemon: false,
+            awaits_recovery: false,
             draining: false,
         }
     }
@@ -167,6 +170,11 @@ impl World {
     /// The runs that are not over, in the order of their submission.
     pub fn open_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
         self.order.values().map(|id| &self.runs[id])
+    }
+
+    /// Whether it was read from what is stored, and no start has decided yet on what was in flight then.
+    pub fn awaits_recovery(&self) -> bool {
+        self.awaits_recovery
     }
 
     /// The attempts of which a worker has not said its last word, or of which a step is still being published.

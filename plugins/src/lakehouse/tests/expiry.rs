@@ -163,10 +163,11 @@ async fn a_manifest_that_cannot_be_read_ends_it_before_anything_is_removed() {
     };
     let error = plan_expiry(&table, &kept).await.unwrap_err().to_string();
     assert!(error.contains("-m0.avro"), "{error}");
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let old = old_files(&lake, table.key(), later).await.unwrap();
     assert!(
-        orphans(&table, SystemTime::now() + Duration::from_secs(60), &BTreeSet::new())
-            .await
-            .is_err()
+        orphans(&table, old, &BTreeSet::new(), &BTreeSet::new()).await.is_err(),
+        "nothing is known to be free"
     );
 }
 
@@ -191,17 +192,29 @@ async fn files_that_nothing_refers_to_are_found_once_they_are_old() {
     std::fs::write(table_folder.join("README.parquet"), b"a person's").unwrap();
     let table = world.open().await.unwrap();
     let later = SystemTime::now() + Duration::from_secs(60);
-    let young = orphans(&table, SystemTime::now() - Duration::from_secs(3600), &BTreeSet::new())
-        .await
-        .unwrap();
-    assert_eq!(young, Vec::new(), "a step may be about to publish them");
+    let young = SystemTime::now() - Duration::from_secs(3600);
+    assert_eq!(
+        old_files(&world.lake, table.key(), young).await.unwrap(),
+        Vec::new(),
+        "a step may be about to publish them"
+    );
+    let old = old_files(&world.lake, table.key(), later).await.unwrap();
+    let nobody = BTreeSet::new();
     let read_by = BTreeSet::from([given_up.pointer.metadata_location.clone()]);
     assert_eq!(
-        orphans(&table, later, &read_by).await.unwrap().len(),
+        orphans(&table, old.clone(), &read_by, &nobody).await.unwrap().len(),
         given_up.written_files.len() + 1,
         "metadata that someone reads by is no orphan"
     );
-    let found = orphans(&table, later, &BTreeSet::new()).await.unwrap();
+    let found = orphans(&table, old.clone(), &nobody, &nobody).await.unwrap();
+    let written = found.iter().find(|file| file.location.ends_with(".parquet")).unwrap();
+    let name = written.location.rsplit('/').next().unwrap();
+    let writers = BTreeSet::from([name.split_once('-').unwrap().0.to_owned()]);
+    let others = orphans(&table, old, &nobody, &writers).await.unwrap();
+    assert!(
+        others.len() + 1 == found.len() && !others.contains(written),
+        "what is being written is no orphan, however old the clock calls it: {others:#?}"
+    );
     // The data file, the metadata, list and manifest of the commit, the temporary file. Metadata of earlier versions is in the log.
     assert_eq!(found.len(), given_up.written_files.len() + 2, "{found:#?}");
     let now = world.row(COUNT).await;

@@ -180,6 +180,7 @@ impl Simulation {
             }
             Happening::Again(input) => self.take(*input),
             Happening::ChangeTable => self.change_a_table(),
+            Happening::Compact => self.compact_a_table(),
             Happening::Tend => {
                 self.tend_all();
                 Ok(())

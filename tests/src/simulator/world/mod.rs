@@ -2,6 +2,7 @@
 
 mod asking;
 mod calm;
+mod compaction;
 mod effects;
 mod happenings;
 mod restarts;
@@ -71,6 +72,8 @@ pub struct Outcome {
     pub tags: usize,
     /// Tables that were rid of old snapshots.
     pub expiries: usize,
+    /// Tables whose small files became few.
+    pub compactions: usize,
     /// Files that nothing referred to and that were removed.
     pub swept: usize,
     /// Merges that came too late.
@@ -146,6 +149,8 @@ enum Happening {
     Again(Box<Input>),
     /// Someone takes a table back, or names a snapshot of it.
     ChangeTable,
+    /// The timetable tends small files.
+    Compact,
     /// All tables are tended.
     Tend,
     /// Something is wanted of a table.
@@ -313,6 +318,7 @@ impl Simulation {
             (6, Happening::Outside),
             (3, Happening::Sensor),
             (12, Happening::ChangeTable),
+            (20, Happening::Compact),
             (4, Happening::Tend),
         ] {
             for _ in 0..self.dice.below(most + 1) {

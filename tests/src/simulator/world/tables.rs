@@ -13,6 +13,7 @@ use state::sqlite::queries::restored::ShownIn;
 use super::super::lake::{Contents, Missing};
 use super::super::sabotage::Sabotage;
 use super::super::tending::{Expired, ORPHAN_AGE, Pins};
+use super::compaction::{Compacted, prepared};
 use super::{Happening, SECOND, Simulation};
 
 /// What someone wants of a table.
@@ -24,6 +25,8 @@ pub(super) enum Wanted {
     Tag(&'static str, Option<i64>),
     /// That nobody keeps what nobody needs.
     Tend(Box<Tending>),
+    /// Few files, with the rows of many.
+    Compact(Vec<Compacted>),
 }
 
 /// How old versions are to go.
@@ -185,6 +188,13 @@ impl Simulation {
                 };
                 (to, TableChangeKind::Expiry(expiry), shows, files)
             }
+            Wanted::Compact(compacted) => {
+                let shows = Self::there(self.lake.read(Some(&pointer)), "a table")?;
+                let Some(to) = self.offer(table, &pointer, compacted)? else {
+                    return Ok(());
+                };
+                (to, TableChangeKind::Compaction(prepared(compacted)), shows, Vec::new())
+            }
         };
         let change = Box::new(TableChange {
             table: PreparedTable {
@@ -237,7 +247,8 @@ impl Simulation {
         }
         if boot != self.boot {
             // The answer is lost. Who wanted it asks again, and finds it done or gets it done.
-            if self.dice.percent(70) && !matches!(written.wanted, Wanted::Tend(_)) {
+            let asks_again = matches!(written.wanted, Wanted::RollBack(_) | Wanted::Tag(..));
+            if self.dice.percent(70) && asks_again {
                 let (boot, wanted) = (self.boot, written.wanted);
                 self.later(
                     600,
@@ -253,6 +264,10 @@ impl Simulation {
         }
         match self.answers.get(&request) {
             Some(Answer::TableChanged) => {
+                if let Wanted::Compact(compacted) = &written.wanted {
+                    self.outcome.compactions += 1;
+                    self.no_longer_changing(compacted);
+                }
                 if let Wanted::Tend(tending) = &written.wanted {
                     let (files, pins) = (written.files, tending.pins.clone());
                     self.later(
@@ -267,11 +282,19 @@ impl Simulation {
                 }
             }
             Some(Answer::TableMoved) => {
-                if matches!(written.wanted, Wanted::Tend(_)) {
+                if matches!(written.wanted, Wanted::Tend(_) | Wanted::Compact(_)) {
                     self.lake.remove([&written.change.table.to.metadata_location]);
                 }
                 if tries > 1 {
                     self.want(&table, written.wanted, tries - 1)?;
+                } else if let Wanted::Compact(compacted) = &written.wanted {
+                    self.give_up(compacted);
+                }
+            }
+            Some(Answer::Refused { .. }) => {
+                if let Wanted::Compact(compacted) = &written.wanted {
+                    self.lake.remove([&written.change.table.to.metadata_location]);
+                    self.give_up(compacted);
                 }
             }
             _ => {}
@@ -309,7 +332,12 @@ impl Simulation {
             Some(Sabotage::SweepTooSoon) => self.clock(),
             _ => before,
         };
-        let mut files = Self::there(self.lake.orphans(table, &pointer, before, pins), "a table")?;
+        // What is needed is asked for after the files were listed.
+        let now = match self.sabotage {
+            Some(Sabotage::ForgetWhatIsPinned) => Pins::forgotten(self.clock()),
+            _ => self.pins(),
+        };
+        let mut files = Self::there(self.lake.orphans(table, &pointer, before, &now), "a table")?;
         if self.sabotage == Some(Sabotage::OverlookLeftovers) {
             files.retain(|file| self.lake.is_data(file));
         }
