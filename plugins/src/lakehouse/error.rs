@@ -424,6 +424,11 @@ pub(crate) fn find_io(error: &(dyn StdError + 'static)) -> Option<io::Error> {
     refusal_of_store
 }
 
+/// Whether the engine gave up because the memory did not suffice.
+pub(crate) fn needs_more_memory(error: &DataFusionError) -> bool {
+    engine_failure(error).class == FailureClass::Memory
+}
+
 /// Class and message of an engine error that carries none of ours on top.
 fn engine_failure(error: &DataFusionError) -> Failure {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);

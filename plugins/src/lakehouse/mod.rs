@@ -63,8 +63,8 @@ pub use columns::{ColumnFacts, TableColumn, TableFacts, columns, table_facts};
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
 pub use compact::{CompactionGroup, CompactionRule, MOST_GROUPS, compact, plan_compaction, prepare_compaction};
 pub use contract::check_contract;
-pub(crate) use error::is_of_store;
 pub use error::{LakeError, SchemaDifference};
+pub(crate) use error::{is_of_store, needs_more_memory};
 pub use expire::{
     Expiry, KeptSnapshots, RemovedFiles, UnneededFile, abandon_expiry, old_files, orphans, plan_expiry, prepare_expiry,
     remove, unneeded_below,

@@ -17,6 +17,7 @@ mod render;
 mod row_samples;
 mod same_rows;
 mod session;
+mod sorting_joins;
 
 pub use catalog::{QueryTable, TableResolver};
 pub use changed_contents::{ContentChanges, changed_contents};

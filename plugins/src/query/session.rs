@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use assets::outcome::{Failure, FailureClass};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::catalog::{LakeCatalog, SESSION_SCHEMA, SessionTables, TableResolver};
 use super::damage::name_damaged_file;
@@ -25,7 +25,8 @@ use super::error::{QueryError, engine_error};
 use super::local_time::bind_local_bounds;
 use super::memory::SharedMemory;
 use super::one_way::physical_rules;
-use crate::lakehouse::{Lake, LakeError};
+use super::sorting_joins;
+use crate::lakehouse::{Lake, LakeError, needs_more_memory};
 
 const CATALOG: &str = "millpond";
 
@@ -168,15 +169,46 @@ impl QuerySession {
     }
 
     /// Runs a query. Errors while the result streams are the engine's; [`engine_error`] reads them.
+    ///
+    /// A join for which the memory does not suffice is tried anew as one that sorts its sides, and spills, as long as no row of the
+    /// result was given away.
     pub async fn execute(
         &self,
         sql: &str,
         parameters: &[(String, ScalarValue)],
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let frame = self.data_frame(sql, parameters).await?;
+        let logical = frame.logical_plan().clone();
         let refuse = |error| self.read_error(error);
         let plan = frame.create_physical_plan().await.map_err(refuse)?;
-        let stream = execute_stream(Arc::clone(&plan), self.context.task_ctx()).map_err(refuse)?;
+        let stream = self.run(Arc::clone(&plan)).map_err(refuse)?;
+        if !sorting_joins::helps(&plan) {
+            return Ok(stream);
+        }
+        let (schema, session) = (stream.schema(), self.clone());
+        let held_before = self.context.runtime_env().memory_pool.reserved();
+        let patient = futures::stream::once(async move {
+            let mut hashing = stream;
+            let first = match hashing.next().await {
+                Some(Err(error)) if needs_more_memory(&error) => {
+                    // What it holds is what the next one needs.
+                    drop((hashing, error));
+                    sorting_joins::released(&session.context, held_before).await;
+                    tracing::info!("a join does not fit into the memory: its sides are sorted, and spill");
+                    return session.run(sorting_joins::plan(&session.context, &logical).await?);
+                }
+                first => futures::stream::iter(first),
+            };
+            let schema = hashing.schema();
+            let whole = RecordBatchStreamAdapter::new(schema, first.chain(hashing));
+            Ok(Box::pin(whole) as SendableRecordBatchStream)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, patient.try_flatten())))
+    }
+
+    /// Runs a plan; a file that is damaged is named.
+    fn run(&self, plan: Arc<dyn ExecutionPlan>) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let stream = execute_stream(Arc::clone(&plan), self.context.task_ctx())?;
         let (schema, runtime) = (stream.schema(), self.context.runtime_env());
         let named = stream.then(move |batch| {
             let (plan, runtime) = (Arc::clone(&plan), Arc::clone(&runtime));
@@ -191,7 +223,7 @@ impl QuerySession {
     }
 
     /// Reads an engine error with this session's names at hand.
-    pub fn read_error(&self, error: datafusion::common::DataFusionError) -> QueryError {
+    pub fn read_error(&self, error: DataFusionError) -> QueryError {
         engine_error(error, &self.resolver.keys())
     }
 }

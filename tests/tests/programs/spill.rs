@@ -72,14 +72,26 @@ fn an_aggregate_far_larger_than_the_memory_spills() {
 }
 
 #[test]
-fn what_cannot_spill_fails_with_its_class_and_leaves_nothing_behind() {
-    // The smaller side of a join is held whole.
+fn a_join_of_which_no_side_fits_into_the_memory_sorts_both_and_spills() {
+    // Each number below the prime is met once on either side, but for the last ten of each: other ones.
     let side = "(SELECT x, x * FACTOR % 6000011 AS k FROM generate_series(1, 6000000) AS t(x))";
     let sql = format!(
         "SELECT a.x, b.x AS y FROM {} AS a JOIN {} AS b ON a.k = b.k",
         side.replace("FACTOR", "7919"),
         side.replace("FACTOR", "104729")
     );
+    let project = project("32 MB", &sql);
+    assert!(spilled(&project, "gold.large") > 1);
+    assert_eq!(
+        project.row("SELECT count(*) AS n, count(*) FILTER (WHERE x * 7919 % 6000011 <> y * 104729 % 6000011) AS wrong FROM gold.large"),
+        json!({ "n": ROWS + 10 - 20, "wrong": 0 })
+    );
+}
+
+#[test]
+fn what_cannot_spill_fails_with_its_class_and_leaves_nothing_behind() {
+    // A list is held whole.
+    let sql = format!("SELECT array_agg(x) AS numbers FROM generate_series(1, {ROWS}) AS t(x)");
     let project = project("32 MB", &sql);
     let said = project.run(&["--json", "materialize"]).expect(1);
     let answers = said.answers();
@@ -91,7 +103,7 @@ fn what_cannot_spill_fails_with_its_class_and_leaves_nothing_behind() {
     assert_eq!(failure["class"], "memory", "{failure:#}");
     let message = failure["message"].as_str().unwrap();
     assert!(
-        message.starts_with("the query needs more memory than it may use: HashJoinInput"),
+        message.starts_with("the query needs more memory than it may use: AggregateStream["),
         "{message}"
     );
     assert!(message.ends_with("of 32.0 MB for the whole query"), "{message}");
