@@ -14,7 +14,8 @@ use assets::AssetKey;
 use assets::outcome::TablePointer;
 use assets::selection::Selection;
 use plugins::lakehouse::{
-    CompactionRule, KeptSnapshots, LakeError, abandon_expiry, old_files, orphans, plan_expiry, prepare_expiry, remove,
+    CompactionRule, KeptSnapshots, LakeError, NeededBeside, abandon_expiry, old_files, orphans, plan_expiry,
+    prepare_expiry, remove,
 };
 use state::event::{Micros, PinnedVersion};
 use state::sqlite::queries::attempts::pinned_by_attempts;
@@ -234,13 +235,13 @@ async fn tend_table(
     let before = UNIX_EPOCH + Duration::from_micros(u64::try_from(before).unwrap_or(0));
     let old = old_files(engine.lake(), key, before).await?;
     // Asked after the files were listed, whatever a clock that jumps says of their age: what is needed of them is known by now.
-    let (writers, mut needed) = in_use(engine).await?;
-    needed.extend(pins.metadata.iter().cloned());
+    let mut beside = in_use(engine, key).await?;
+    beside.locations.extend(pins.metadata.iter().cloned());
     let Some(pointer) = pointer(engine, key).await? else {
         return Ok(());
     };
     let table = engine.lake().table(key, &pointer).await?;
-    let found = orphans(&table, old, &needed, &writers).await?;
+    let found = orphans(&table, old, &beside).await?;
     told.orphans = found.len() as u64;
     told.orphan_bytes = found.iter().map(|file| file.bytes).sum();
     if !dry_run && !found.is_empty() {
@@ -249,24 +250,26 @@ async fn tend_table(
     Ok(())
 }
 
-/// The attempts that write at the moment, and the metadata that they read tables by with the files that a check kept back.
-async fn in_use(engine: &EngineHandle) -> Result<(BTreeSet<String>, BTreeSet<String>), Untended> {
+/// What attempts need of a table at the moment, and the files that a check kept back.
+async fn in_use(engine: &EngineHandle, key: &AssetKey) -> Result<NeededBeside, Untended> {
     let asked = engine.clone();
     let attempts = tokio::task::spawn_blocking(move || asked.ask_store(pinned_by_attempts)).await;
     let attempts = attempts
         .map_err(|_| Untended::Stopping)?
         .map_err(MaintenanceError::from)?;
-    let writers = attempts.iter().map(|attempt| attempt.attempt.to_string()).collect();
-    let mut needed = BTreeSet::new();
+    let mut beside = NeededBeside::default();
     for attempt in attempts {
+        beside.is_written |= attempt.asset == *key || quarantine_table(&attempt.asset) == *key;
+        beside.writers.insert(attempt.attempt.to_string());
         let inputs = attempt.inputs.into_iter().filter_map(|input| input.table);
-        needed.extend(inputs.chain(attempt.table).map(|table| table.metadata_location));
+        let versions = inputs.chain(attempt.table);
+        beside.locations.extend(versions.map(|table| table.metadata_location));
     }
     for found in kept_staged::all(engine.folder()).map_err(MaintenanceError::from)? {
         let locations = found.locations().map_err(KeptStagedError::from);
-        needed.extend(locations.map_err(MaintenanceError::from)?);
+        beside.locations.extend(locations.map_err(MaintenanceError::from)?);
     }
-    Ok((writers, needed))
+    Ok(beside)
 }
 
 pub(super) async fn pointer(engine: &EngineHandle, key: &AssetKey) -> Result<Option<TablePointer>, Untended> {

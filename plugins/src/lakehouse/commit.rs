@@ -34,6 +34,9 @@ pub const RUN_PROPERTY: &str = "millpond.run";
 /// Snapshot property with the tokens of the members.
 pub const TOKEN_PROPERTY: &str = "millpond.token";
 
+/// Snapshot property of a compaction: the snapshot whose rows it shows, which may be gone by the time somebody asks.
+pub(super) const ROWS_OF_PROPERTY: &str = "millpond.rows-of";
+
 /// With more members than this, tokens are kept shortened (`#` and 16 digits of their SHA-256).
 const WHOLE_TOKENS: usize = 32;
 /// More members than this are refused: their tokens would swell the metadata.
@@ -652,6 +655,11 @@ fn properties(
         }
     }
     if purpose == Purpose::Compact {
+        if let Some(parent) = parent {
+            let rows_of = before.and_then(|before| before.get(ROWS_OF_PROPERTY).cloned());
+            let rows_of = rows_of.unwrap_or_else(|| parent.snapshot_id().to_string());
+            properties.insert(ROWS_OF_PROPERTY.to_owned(), rows_of);
+        }
         return properties;
     }
     properties.insert(TOKEN_PROPERTY.to_owned(), tokens.join(","));

@@ -191,17 +191,25 @@ pub async fn old_files(
     Ok(found)
 }
 
-/// Those of the [`old_files`] that no snapshot of the table, nor its metadata and their log, refers to, that are not among
-/// `also_needed` (locations of earlier metadata that someone still reads by), and that nobody writes at the moment: `writers` are the
-/// tokens of those who do, with which the names of their data files begin. A clock that was set back makes these look old.
+/// What is needed of a table's folder and not by the table itself. A clock that was set back makes what is being written look old.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NeededBeside {
+    /// Earlier metadata that someone still reads by, and other files, by location.
+    pub locations: BTreeSet<String>,
+    /// The tokens of those who write data files, with which the names of these begin.
+    pub writers: BTreeSet<String>,
+    /// Whether someone may be writing the table's next metadata.
+    pub is_written: bool,
+}
+
+/// Those of the [`old_files`] that no snapshot of the table, nor its metadata and their log, refers to, nor anyone beside.
 ///
 /// # Errors
 /// As [`plan_expiry`].
 pub async fn orphans(
     table: &LakeTable,
     old: Vec<UnneededFile>,
-    also_needed: &BTreeSet<String>,
-    writers: &BTreeSet<String>,
+    beside: &NeededBeside,
 ) -> Result<Vec<UnneededFile>, LakeError> {
     if old.is_empty() {
         return Ok(old);
@@ -209,12 +217,18 @@ pub async fn orphans(
     let storage = table.lake().storage();
     // Another table's files, moved in by its metadata, are not ours to judge.
     let mut needed = all_files_of(table).await?;
-    for location in also_needed {
+    for location in &beside.locations {
         needed.insert(storage.same(location)?);
     }
+    let folder = table.lake().table_location(table.key());
+    let metadata = format!("{}/", storage.same(&format!("{folder}/metadata"))?);
     let is_written = |location: &str| {
+        if location.starts_with(&metadata) {
+            return beside.is_written;
+        }
         let name = location.rsplit('/').next().unwrap_or(location).trim_start_matches('.');
-        name.split_once('-').is_some_and(|(token, _)| writers.contains(token))
+        name.split_once('-')
+            .is_some_and(|(token, _)| beside.writers.contains(token))
     };
     let orphans = old.into_iter();
     Ok(orphans

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assets::PartitionKey;
 use iceberg::spec::{ManifestContentType, SnapshotRef};
 
-use super::commit::RUN_PROPERTY;
+use super::commit::{ROWS_OF_PROPERTY, RUN_PROPERTY};
 use super::partition_column::key_of_literal;
 use super::rollback::ROLLED_BACK_PROPERTY;
 use super::table::identity_column;
@@ -100,6 +100,17 @@ pub fn ancestors(table: &LakeTable, snapshot: i64) -> Result<BTreeSet<i64>, Lake
             .cloned();
     }
     Ok(found)
+}
+
+/// The snapshot in which the rows that a snapshot shows were made, or taken back: itself, but for one that merely has few files in place
+/// of many. The table may not have it any more.
+///
+/// # Errors
+/// The table does not have the snapshot.
+pub fn rows_of(table: &LakeTable, snapshot: i64) -> Result<i64, LakeError> {
+    let known = table.snapshot(Some(snapshot))?;
+    let property = known.and_then(|known| known.summary().additional_properties.get(ROWS_OF_PROPERTY).cloned());
+    Ok(property.and_then(|id| id.parse().ok()).unwrap_or(snapshot))
 }
 
 /// The snapshot that the table showed at a time (milliseconds since 1970).

@@ -66,10 +66,12 @@ pub use contract::check_contract;
 pub use error::{LakeError, SchemaDifference};
 pub(crate) use error::{is_of_store, needs_more_memory};
 pub use expire::{
-    Expiry, KeptSnapshots, RemovedFiles, UnneededFile, abandon_expiry, old_files, orphans, plan_expiry, prepare_expiry,
-    remove, unneeded_below,
+    Expiry, KeptSnapshots, NeededBeside, RemovedFiles, UnneededFile, abandon_expiry, old_files, orphans, plan_expiry,
+    prepare_expiry, remove, unneeded_below,
 };
-pub use history::{PartitionRows, SnapshotInfo, ancestors, history, partition_rows, partition_rows_at, snapshot_as_of};
+pub use history::{
+    PartitionRows, SnapshotInfo, ancestors, history, partition_rows, partition_rows_at, rows_of, snapshot_as_of,
+};
 pub use lake::Lake;
 pub use merge::{Merge, RowStream};
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};

@@ -31,6 +31,8 @@ pub(super) struct Snapshot {
     pub(super) parent: Option<i64>,
     pub(super) at: Micros,
     pub(super) list: String,
+    /// In which its rows were made, where it merely has few files in place of many.
+    pub(super) rows_of: Option<i64>,
 }
 
 /// One version of a table.
@@ -45,6 +47,14 @@ pub(super) struct Metadata {
     pub(super) earlier: Vec<String>,
     pub(super) tags: BTreeMap<String, i64>,
     pub(super) updated: Micros,
+}
+
+impl Metadata {
+    /// The snapshot in which the rows of a snapshot were made.
+    pub(super) fn rows_of(&self, snapshot: i64) -> i64 {
+        let known = self.snapshots.get(&snapshot);
+        known.and_then(|known| known.rows_of).unwrap_or(snapshot)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -204,7 +214,15 @@ impl Lake {
         let at = self.now.max(metadata.updated);
         let id = self.written;
         let parent = pointer.map(|_| metadata.current);
-        metadata.snapshots.insert(id, Snapshot { parent, at, list });
+        metadata.snapshots.insert(
+            id,
+            Snapshot {
+                parent,
+                at,
+                list,
+                rows_of: None,
+            },
+        );
         metadata.current = id;
         metadata.log.push((at, id));
         self.next(table, pointer, metadata)
@@ -263,6 +281,26 @@ impl Lake {
             part.from.extend(change.from.iter().cloned());
         }
         Ok(self.snapshot(table, base, parts))
+    }
+
+    /// The same with few files in place of many.
+    pub(super) fn compact(
+        &mut self,
+        table: &AssetKey,
+        base: &TablePointer,
+        changes: &[Change<'_>],
+    ) -> Result<TablePointer, NotBuilt> {
+        let before = self.metadata(base)?;
+        let rows_of = before.rows_of(before.current);
+        let to = self.commit(table, Some(base), changes)?;
+        let written = self.disk.get_mut(&to.metadata_location).map(|file| &mut file.thing);
+        let Some(Thing::Metadata(metadata)) = written else {
+            unreachable!("metadata was written")
+        };
+        let current = metadata.current;
+        let snapshot = metadata.snapshots.get_mut(&current).expect("it was just added");
+        snapshot.rows_of = Some(rows_of);
+        Ok(to)
     }
 
     /// Writes a version of a table that shows again what `target` shows; `None` if it does already.

@@ -21,8 +21,8 @@ pub(super) const ORPHAN_AGE: Micros = 24 * 3_600_000_000;
 pub(super) struct Pins {
     snapshots: BTreeSet<(AssetKey, i64)>,
     metadata: BTreeSet<String>,
-    /// Who writes at the moment.
-    writers: BTreeSet<AttemptId>,
+    /// Who writes at the moment, and what.
+    writers: BTreeMap<AttemptId, AssetKey>,
     /// When the earliest attempt under way began, or the earliest change of a table that is not decided yet.
     earliest: Option<Micros>,
     /// When somebody looked.
@@ -44,7 +44,7 @@ impl Pins {
             pins.earliest = Some(pins.earliest.map_or(began, |at| at.min(began)));
             pins.add(&attempt.inputs);
             pins.add_version(&attempt.asset, attempt.table.as_ref());
-            pins.writers.insert(attempt.attempt);
+            pins.writers.insert(attempt.attempt, attempt.asset);
         }
         for model in models(store, None, 1000).expect(readable).rows {
             for version in versions(store, &model.model, None, 10_000).expect(readable).rows {
@@ -155,8 +155,11 @@ impl Lake {
         let mut needed = self.referred(pointer)?;
         needed.extend(pins.metadata.iter().cloned());
         let is_written = |location: &str| {
+            if !location.contains("/data/") {
+                return pins.writers.values().any(|asset| asset == table);
+            }
             let writer = location.split("/data/").nth(1).and_then(|name| name.split('/').next());
-            writer.is_some_and(|writer| pins.writers.iter().any(|known| known.as_str() == writer))
+            writer.is_some_and(|writer| pins.writers.keys().any(|known| known.as_str() == writer))
         };
         let files = self.disk.iter().filter(|(location, file)| {
             let old = file.table == *table && file.written < before;

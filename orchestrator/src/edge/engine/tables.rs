@@ -8,6 +8,7 @@ use assets::outcome::TablePointer;
 use assets::{AssetKey, AssetPartition};
 use plugins::lakehouse::{
     LakeError, LakeTable, RollbackOutcome, TagChange, TagName, ancestors, history, prepare_rollback, prepare_tag,
+    rows_of,
 };
 use state::sqlite::StateError;
 use state::sqlite::queries::restored::ShownIn;
@@ -90,7 +91,7 @@ impl EngineHandle {
                 RollbackOutcome::AlreadyThere => return self.nothing_to_take_back(asset, &table, target).await,
             };
             let reader = self.reader()?;
-            let shown = ShownIn::of(&reader, asset, target, ids)?;
+            let shown = ShownIn::of(&reader, asset, rows_of(&table, target)?, ids)?;
             let mut partitions = Vec::with_capacity(rollback.partitions.len());
             for changed in &rollback.partitions {
                 let step = AssetPartition::new(asset.clone(), changed.key.clone());

@@ -166,7 +166,7 @@ async fn a_manifest_that_cannot_be_read_ends_it_before_anything_is_removed() {
     let later = SystemTime::now() + Duration::from_secs(60);
     let old = old_files(&lake, table.key(), later).await.unwrap();
     assert!(
-        orphans(&table, old, &BTreeSet::new(), &BTreeSet::new()).await.is_err(),
+        orphans(&table, old, &NeededBeside::default()).await.is_err(),
         "nothing is known to be free"
     );
 }
@@ -199,21 +199,33 @@ async fn files_that_nothing_refers_to_are_found_once_they_are_old() {
         "a step may be about to publish them"
     );
     let old = old_files(&world.lake, table.key(), later).await.unwrap();
-    let nobody = BTreeSet::new();
-    let read_by = BTreeSet::from([given_up.pointer.metadata_location.clone()]);
+    let nobody = NeededBeside::default();
+    let read_by = NeededBeside {
+        locations: BTreeSet::from([given_up.pointer.metadata_location.clone()]),
+        ..NeededBeside::default()
+    };
     assert_eq!(
-        orphans(&table, old.clone(), &read_by, &nobody).await.unwrap().len(),
+        orphans(&table, old.clone(), &read_by).await.unwrap().len(),
         given_up.written_files.len() + 1,
         "metadata that someone reads by is no orphan"
     );
-    let found = orphans(&table, old.clone(), &nobody, &nobody).await.unwrap();
+    let found = orphans(&table, old.clone(), &nobody).await.unwrap();
     let written = found.iter().find(|file| file.location.ends_with(".parquet")).unwrap();
     let name = written.location.rsplit('/').next().unwrap();
-    let writers = BTreeSet::from([name.split_once('-').unwrap().0.to_owned()]);
-    let others = orphans(&table, old, &nobody, &writers).await.unwrap();
+    let mut written_now = NeededBeside {
+        writers: BTreeSet::from([name.split_once('-').unwrap().0.to_owned()]),
+        ..NeededBeside::default()
+    };
+    let others = orphans(&table, old.clone(), &written_now).await.unwrap();
     assert!(
         others.len() + 1 == found.len() && !others.contains(written),
         "what is being written is no orphan, however old the clock calls it: {others:#?}"
+    );
+    written_now.is_written = true;
+    let others = orphans(&table, old, &written_now).await.unwrap();
+    assert!(
+        others.len() == 1 && others[0].location.ends_with(".tmp"),
+        "nor is the metadata that someone may be about to point to: {others:#?}"
     );
     // The data file, the metadata, list and manifest of the commit, the temporary file. Metadata of earlier versions is in the log.
     assert_eq!(found.len(), given_up.written_files.len() + 2, "{found:#?}");

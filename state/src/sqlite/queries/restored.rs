@@ -60,7 +60,8 @@ impl ShownIn {
             if !snapshot.is_some_and(among) {
                 continue;
             }
-            if seq < self.retained_to && may_hide_another(store, seq)? {
+            // Where nothing is known any more of the snapshot itself, it may be what made this partition.
+            if seq < self.retained_to && (self.until.is_none() || may_hide_another(store, seq)?) {
                 return Ok(None);
             }
             return Ok(match events::one(store, seq)? {

@@ -117,7 +117,7 @@ impl Simulation {
                 from: &none,
             })
             .collect();
-        match self.lake.commit(table, Some(base), &changes) {
+        match self.lake.compact(table, base, &changes) {
             Ok(to) => Ok(Some(to)),
             Err(NotBuilt::MergedMeanwhile) => {
                 self.give_up(compacted);

@@ -143,7 +143,8 @@ impl Simulation {
                     next = parent.filter(|parent| metadata.snapshots.contains_key(parent));
                 }
                 let snapshot = prepared.to.snapshot_id.unwrap_or_default();
-                let shown = ShownIn::of(&self.store, table, *target, ids).expect("the store can be read");
+                let shown =
+                    ShownIn::of(&self.store, table, metadata.rows_of(*target), ids).expect("the store can be read");
                 let partitions = prepared.partitions.into_iter().map(|(partition, after)| {
                     let step = AssetPartition::new(table.clone(), partition.clone());
                     let known = shown.made(&self.store, &step).expect("the store can be read");
