@@ -32,6 +32,10 @@ pub struct Asset {
     pub partitions: Option<PartitionedBy>,
     /// Columns that identify a row, if declared.
     pub key_columns: Vec<String>,
+    /// Columns by which the rows of its files are sorted, smallest first and nulls last, when small files are made few. No part of
+    /// what its rows are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sort_columns: Vec<String>,
     /// How a step's rows join those of the table.
     pub write: WriteMode,
     /// What it promises of its columns.

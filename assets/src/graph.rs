@@ -200,6 +200,7 @@ pub(crate) mod tests {
             tags: vec![],
             partitions: None,
             key_columns: vec![],
+            sort_columns: Vec::new(),
             write: WriteMode::Replace,
             contract: crate::Contract::default(),
             inputs: inputs

@@ -40,6 +40,7 @@ fn asset(key: &str, partitions: usize) -> Asset {
             partitioning: Partitioning::Fixed(keys.collect()),
         }),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs: Vec::new(),

@@ -58,6 +58,7 @@ fn asset(number: usize) -> Asset {
             partitioning,
         }),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs,

@@ -36,6 +36,7 @@ fn asset(name: &str, partitions: &[&str], rules: StepRules) -> Asset {
             partitioning: Partitioning::Fixed(keys),
         }),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs: Vec::new(),

@@ -176,6 +176,7 @@ impl Scenario {
             owner: None,
             tags: Vec::new(),
             key_columns: Vec::new(),
+            sort_columns: Vec::new(),
             write: WriteMode::Replace,
             contract: assets::Contract::default(),
             inputs: inputs.collect(),

@@ -48,6 +48,7 @@ fn asset(key: &str, partitioning: Option<Partitioning>) -> Asset {
             partitioning,
         }),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs: Vec::new(),

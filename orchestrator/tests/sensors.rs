@@ -42,6 +42,7 @@ fn asset(name: &str, partitioning: Option<Partitioning>) -> Asset {
             partitioning,
         }),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs: Vec::new(),

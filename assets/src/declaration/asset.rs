@@ -42,6 +42,12 @@ pub(crate) static ASSET: TableSpec = TableSpec {
         ),
         FieldSpec::optional("key", FieldType::STRINGS, "Columns that identify a row."),
         FieldSpec::optional(
+            "sort",
+            FieldType::STRINGS,
+            "Columns by which rows are sorted when `[maintenance]` makes few files of many small ones: queries that ask for a stretch of \
+             them read less.",
+        ),
+        FieldSpec::optional(
             "write",
             WRITE,
             "Whether a step's rows replace those of its partition (the default), are added, or are merged with them by a key. An \
@@ -119,6 +125,7 @@ pub(crate) struct AssetDraft {
     pub(crate) tags: Vec<String>,
     pub(crate) partitions: Option<PartitionedBy>,
     pub(crate) key_columns: Vec<String>,
+    pub(crate) sort_columns: Vec<String>,
     pub(crate) write: WriteMode,
     pub(crate) contract: Contract,
     pub(crate) mappings: Vec<DeclaredMapping>,
@@ -257,6 +264,7 @@ pub(crate) fn read_asset(
         partitions_known,
         partitions,
         key_columns,
+        sort_columns: texts("sort"),
         key: key.value,
     }
 }

@@ -285,6 +285,7 @@ fn finish(draft: AssetDraft, edges: Vec<Edge>, sources: &Sources) -> Option<Asse
         tags: draft.tags,
         partitions: draft.partitions,
         key_columns: draft.key_columns,
+        sort_columns: draft.sort_columns,
         write: draft.write,
         contract: draft.contract,
         inputs,

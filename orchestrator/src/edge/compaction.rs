@@ -7,15 +7,19 @@
 use assets::AssetKey;
 use assets::outcome::{StagedTable, TablePointer};
 use plugins::lakehouse::{
-    CompactionGroup, CompactionRule, LakeError, LakeTable, MOST_GROUPS, PreparedCommit, abandon, compact,
-    discard_staged, plan_compaction, prepare_compaction,
+    CompactionGroup, CompactionOrder, CompactionRule, LakeError, LakeTable, MOST_GROUPS, PreparedCommit, abandon,
+    compact, discard_staged, plan_compaction, prepare_compaction,
 };
 
 use super::engine::EngineHandle;
 use super::environment;
 use super::maintenance::{TRIES, Untended, pointer};
+use super::queried::Scratch;
 use crate::core::{Answer, Input, PreparedCompaction, PreparedTable, TableChange, TableChangeKind, about_to_write};
 use crate::wire::TendedTable;
+
+/// Bytes in which rows are sorted before they spill.
+const SORT_MEMORY_BYTES: usize = 256 << 20;
 
 /// Compacts a table as far as it is worth it, or says what would be done.
 pub(super) async fn compact_table(
@@ -40,6 +44,30 @@ pub(super) async fn compact_table(
         told.compacted_bytes = groups.iter().map(|group| group.bytes).sum();
         return Ok(());
     }
+    let columns = match engine.project().definitions.get(key) {
+        Some(asset) => asset.sort_columns.clone(),
+        None => Vec::new(),
+    };
+    // Goes when it is over, with what spilled.
+    let mut scratch = None;
+    if !columns.is_empty() {
+        match Scratch::new(engine.folder()) {
+            Ok(Some(folder)) => scratch = Some(folder),
+            Ok(None) => {
+                told.not_compacted = Some("the disk is full".to_owned());
+                return Ok(());
+            }
+            Err(error) => {
+                told.not_compacted = Some(format!("failed to make a folder for what spills: {error}"));
+                return Ok(());
+            }
+        }
+    }
+    let order = scratch.as_ref().map(|scratch| CompactionOrder {
+        columns,
+        memory_bytes: SORT_MEMORY_BYTES,
+        spill_folder: scratch.path().to_owned(),
+    });
     for groups in groups.chunks(MOST_GROUPS) {
         let of = key.clone();
         let busy = engine.driver().ask(move |world, _| about_to_write(world, &of)).await;
@@ -47,7 +75,7 @@ pub(super) async fn compact_table(
             told.not_compacted = Some(why);
             return Ok(());
         }
-        let staged = write(&table, groups).await?;
+        let staged = write(&table, groups, order.as_ref()).await?;
         match publish(engine, key, &staged, groups, now_ms, by).await {
             Ok(into) => {
                 told.compacted += groups.iter().map(|group| group.files() as u64).sum::<u64>();
@@ -68,11 +96,15 @@ pub(super) async fn compact_table(
 }
 
 /// Writes what the groups become; nothing is left of it when one of them fails.
-async fn write(table: &LakeTable, groups: &[CompactionGroup]) -> Result<Vec<StagedTable>, LakeError> {
+async fn write(
+    table: &LakeTable,
+    groups: &[CompactionGroup],
+    order: Option<&CompactionOrder>,
+) -> Result<Vec<StagedTable>, LakeError> {
     let token = format!("compaction-{:016x}", environment::seed());
     let mut staged = Vec::with_capacity(groups.len());
     for (place, group) in groups.iter().enumerate() {
-        match compact(table, group, &format!("{token}-{place}")).await {
+        match compact(table, group, order, &format!("{token}-{place}")).await {
             Ok(written) => staged.push(written),
             Err(error) => {
                 discard_staged(table.lake(), &staged).await?;

@@ -58,6 +58,7 @@ pub(crate) fn asset(key: &str, partitioning: Option<Partitioning>, reads: &[&Ass
         owner: None,
         tags: Vec::new(),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs: inputs.collect(),

@@ -1,4 +1,4 @@
-//! Making few large files of many small ones, partition by partition: the same rows, in the order in which they were written.
+//! Making few large files of many small ones, partition by partition: the same rows, in the order in which they were written, or sorted.
 //!
 //! ```text
 //! plan_compaction ─► groups ─► compact (each) ─► staged files ─► prepare_compaction ─► new TablePointer ─(the owner moves it)
@@ -8,13 +8,19 @@
 //! row-level deletes of other writers, and partitions that are not told by one column's value, are left alone.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use assets::outcome::{Replace, StagedTable, TablePointer};
 use assets::{AssetKey, Fingerprint, PartitionKey};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::common::Column;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{Expr, SessionConfig, SessionContext};
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{ManifestEntryRef, PrimitiveType, SchemaRef};
 
@@ -44,6 +50,17 @@ pub struct CompactionRule {
     pub small_bytes: u64,
     /// A partition with at least so many small files is compacted.
     pub least_files: usize,
+}
+
+/// How the rows of files that are made few are to be sorted: smallest first, nulls last.
+#[derive(Debug, Clone)]
+pub struct CompactionOrder {
+    /// By these columns.
+    pub columns: Vec<String>,
+    /// In so many bytes of memory; what goes beyond them spills.
+    pub memory_bytes: usize,
+    /// There.
+    pub spill_folder: PathBuf,
 }
 
 /// The small files of one partition.
@@ -145,11 +162,17 @@ fn groups(
     groups
 }
 
-/// Writes the rows of a group's files into few. Nobody sees them yet. `token` is part of their names.
+/// Writes the rows of a group's files into few. Nobody sees them yet. `token` is part of their names. Without an order the rows keep theirs.
 ///
 /// # Errors
-/// A file cannot be read or written; or the rows that were read are not as many as the manifests say.
-pub async fn compact(table: &LakeTable, group: &CompactionGroup, token: &str) -> Result<StagedTable, LakeError> {
+/// A file cannot be read or written; the rows that were read are not as many as the manifests say; or the table has no column by which
+/// they are to be sorted.
+pub async fn compact(
+    table: &LakeTable,
+    group: &CompactionGroup,
+    order: Option<&CompactionOrder>,
+    token: &str,
+) -> Result<StagedTable, LakeError> {
     let lake = table.lake();
     let schema = Arc::clone(table.metadata().current_schema());
     let written = file_schema(&schema)?;
@@ -169,27 +192,17 @@ pub async fn compact(table: &LakeTable, group: &CompactionGroup, token: &str) ->
         options.zstd_level,
     )?;
     let mut encoder = Encoder::new(Arc::new(settings), stem);
-    // Several are read at once, and written in their order: so the rows keep theirs.
-    let read: Vec<_> = pieces(&group.entries)
-        .into_iter()
-        .map(|entries| read_whole(lake.clone(), Arc::clone(&schema), Arc::clone(&written), entries))
-        .collect();
-    let mut read = stream::iter(read).map(tokio::spawn).buffered(
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_workers()
-            .clamp(1, MOST_READ),
-    );
-    while let Some(piece) = read.next().await {
-        let piece = piece.map_err(|error| LakeError::Internal(format!("reading small files broke off: {error}")))?;
-        for batch in piece? {
-            encoder.push(batch).await?;
-            if encoder.held_bytes() > memory_bytes {
-                encoder.end_row_group().await?;
-            }
+    let mut rows = match order {
+        None => in_their_order(lake, &schema, &written, &group.entries),
+        Some(order) => sorted(table, &written, &group.entries, order).await?,
+    };
+    while let Some(batch) = rows.try_next().await? {
+        encoder.push(batch).await?;
+        if encoder.held_bytes() > memory_bytes {
+            encoder.end_row_group().await?;
         }
     }
-    drop(read);
+    drop(rows);
     let (files, mut records): (Vec<_>, Vec<_>) = encoder.close().await?.into_iter().unzip();
     lake.storage().seal(files).await?;
     let rows: u64 = records.iter().map(|record| record.rows).sum();
@@ -224,6 +237,67 @@ pub async fn compact(table: &LakeTable, group: &CompactionGroup, token: &str) ->
         schema: serde_json::to_value::<&SchemaRef>(&schema).map_err(json)?,
         partition_column: column,
     })
+}
+
+/// The rows of files as they come: several are read at once, and given away in their order.
+fn in_their_order(
+    lake: &Lake,
+    schema: &SchemaRef,
+    written: &ArrowSchemaRef,
+    entries: &[ManifestEntryRef],
+) -> BoxStream<'static, Result<RecordBatch, LakeError>> {
+    let read: Vec<_> = pieces(entries)
+        .into_iter()
+        .map(|entries| read_whole(lake.clone(), Arc::clone(schema), Arc::clone(written), entries))
+        .collect();
+    let at_once = tokio::runtime::Handle::current().metrics().num_workers();
+    let read = stream::iter(read)
+        .map(tokio::spawn)
+        .buffered(at_once.clamp(1, MOST_READ));
+    read.map(|piece| match piece {
+        Ok(piece) => piece.map(|batches| stream::iter(batches.into_iter().map(Ok))),
+        Err(error) => Err(LakeError::Internal(format!("reading small files broke off: {error}"))),
+    })
+    .try_flatten()
+    .boxed()
+}
+
+/// The rows of files, sorted.
+async fn sorted(
+    table: &LakeTable,
+    written: &ArrowSchemaRef,
+    entries: &[ManifestEntryRef],
+    order: &CompactionOrder,
+) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
+    let schema = table.metadata().current_schema();
+    if let Some(unknown) = order.columns.iter().find(|name| schema.field_by_name(name).is_none()) {
+        return Err(LakeError::NoSortColumn {
+            table: table.key().clone(),
+            column: unknown.clone(),
+        });
+    }
+    let scan = ScanFiles::Listed(entries.to_vec());
+    let scan = LakeScan::of_all_columns(table.lake().clone(), Arc::clone(schema), scan)?;
+    let spill = DiskManagerMode::Directories(vec![order.spill_folder.clone()]);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(order.memory_bytes)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
+        .build_arc()
+        .map_err(LakeError::engine)?;
+    let config = SessionConfig::new().with_target_partitions(1);
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    let by = order.columns.iter().map(|name| {
+        let column = Expr::Column(Column::from_name(name));
+        column.sort(true, false)
+    });
+    let frame = context.read_table(Arc::new(scan)).map_err(LakeError::engine)?;
+    let frame = frame.sort(by.collect()).map_err(LakeError::engine)?;
+    let rows = frame.execute_stream().await.map_err(LakeError::engine)?;
+    let written = Arc::clone(written);
+    let rows = rows.map_err(LakeError::engine);
+    Ok(rows
+        .and_then(move |batch| std::future::ready(conform(&batch, &written)))
+        .boxed())
 }
 
 /// Files of a few megabytes together, in their order.

@@ -111,6 +111,14 @@ pub enum LakeError {
         /// The table.
         table: AssetKey,
     },
+    /// Its files are to be sorted by a column that it does not have.
+    #[error("sort the files of {table} by `{column}`: it has no such column")]
+    NoSortColumn {
+        /// The table.
+        table: AssetKey,
+        /// The column.
+        column: String,
+    },
     /// A snapshot so far back that there is none.
     #[error("read {table}: there are {known} snapshots, none {wanted} before the current one")]
     TooFewSnapshots {
@@ -265,6 +273,10 @@ impl LakeError {
             Self::MergedMeanwhile { .. } => (
                 FailureClass::Changed,
                 Some("run it again: it is merged with what is there then".to_owned()),
+            ),
+            Self::NoSortColumn { .. } => (
+                FailureClass::Declaration,
+                Some("correct the asset's `sort`".to_owned()),
             ),
             Self::NotATag { .. } => (FailureClass::Declaration, Some("choose another name".to_owned())),
             Self::Location { .. } => (FailureClass::Declaration, None),

@@ -61,7 +61,9 @@ mod verify;
 
 pub use columns::{ColumnFacts, TableColumn, TableFacts, columns, table_facts};
 pub use commit::{CommitMember, CommitOutcome, PreparedCommit, RUN_PROPERTY, TOKEN_PROPERTY, abandon, prepare_commit};
-pub use compact::{CompactionGroup, CompactionRule, MOST_GROUPS, compact, plan_compaction, prepare_compaction};
+pub use compact::{
+    CompactionGroup, CompactionOrder, CompactionRule, MOST_GROUPS, compact, plan_compaction, prepare_compaction,
+};
 pub use contract::check_contract;
 pub use error::{LakeError, SchemaDifference};
 pub(crate) use error::{is_of_store, needs_more_memory};

@@ -80,6 +80,7 @@ fn asset(number: usize) -> Asset {
             }),
         }),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs,

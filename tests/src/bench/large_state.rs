@@ -291,6 +291,7 @@ fn asset() -> Asset {
             }),
         }),
         key_columns: Vec::new(),
+        sort_columns: Vec::new(),
         write: WriteMode::Replace,
         contract: assets::Contract::default(),
         inputs: Vec::new(),

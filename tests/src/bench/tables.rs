@@ -194,7 +194,7 @@ pub(super) fn compaction(settings: &Settings) -> Result<Measured, BenchError> {
         let groups = plan_compaction(&opened, &rule).await?;
         let mut staged = Vec::new();
         for (place, group) in groups.iter().enumerate() {
-            staged.push(compact(&opened, group, &format!("compaction-{place}")).await?);
+            staged.push(compact(&opened, group, None, &format!("compaction-{place}")).await?);
         }
         prepare_compaction(&table.lake, &table.key, &pointer, &staged, NOW, 77).await?;
         let seconds = started.elapsed().as_secs_f64();

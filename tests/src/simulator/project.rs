@@ -282,6 +282,7 @@ impl Project {
                     partitioning,
                 }),
                 key_columns: Vec::new(),
+                sort_columns: Vec::new(),
                 write,
                 contract: assets::Contract::default(),
                 inputs,

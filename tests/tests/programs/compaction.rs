@@ -111,3 +111,35 @@ fn a_daemon_says_in_its_log_what_became_of_small_files() {
     daemon.stop();
     project.sound();
 }
+
+#[test]
+fn an_asset_that_says_so_has_its_rows_sorted() {
+    let project = project(6);
+    let sorted = ASSETS.replace("write = \"append\"", "write = \"append\"\nsort = [\"v\", \"name\"]");
+    project.write("assets/a.toml", sorted.as_bytes());
+    let plan = project.run(&["--json", "plan"]).expect(0).answer();
+    assert_eq!(
+        plan["steps"],
+        serde_json::json!([]),
+        "how rows lie is no part of what they are: {plan:#}"
+    );
+    project.run(&["gc"]).expect(0);
+    assert_eq!(files(&project), 1);
+    let as_they_stand = project
+        .run(&["--json", "query", "SELECT v, name FROM bronze.lines"])
+        .expect(0)
+        .out;
+    let in_order = "SELECT v, name FROM bronze.lines ORDER BY v, name";
+    assert_eq!(as_they_stand, project.run(&["--json", "query", in_order]).expect(0).out);
+    assert_eq!(project.files(".millpond/scratch"), Vec::<String>::new());
+
+    // A column that is not there is told, and nothing is lost.
+    for file in 6..10 {
+        add(&project, file);
+    }
+    project.write("assets/a.toml", sorted.replace("\"v\", \"name\"", "\"w\"").as_bytes());
+    let told = project.run(&["--json", "gc"]).expect(1).answer();
+    let error = of(&told, "bronze.lines")["error"].as_str().unwrap().to_owned();
+    assert_eq!(error, "sort the files of bronze.lines by `w`: it has no such column");
+    assert_eq!(files(&project), 5);
+}

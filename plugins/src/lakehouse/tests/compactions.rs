@@ -30,11 +30,19 @@ async fn files(world: &World, scope: Scope) -> Vec<String> {
 
 /// Compacts what is worth it, and moves the pointer.
 async fn compacted(world: &mut World) -> Vec<(Option<PartitionKey>, usize)> {
+    compacted_in_order(world, None).await
+}
+
+async fn compacted_in_order(world: &mut World, order: Option<&CompactionOrder>) -> Vec<(Option<PartitionKey>, usize)> {
     let table = world.open().await.unwrap();
     let groups = plan_compaction(&table, &RULE).await.unwrap();
     let mut staged = Vec::new();
     for (place, group) in groups.iter().enumerate() {
-        staged.push(compact(&table, group, &format!("compaction-{place}")).await.unwrap());
+        staged.push(
+            compact(&table, group, order, &format!("compaction-{place}"))
+                .await
+                .unwrap(),
+        );
     }
     if !staged.is_empty() {
         world.attempt += 1;
@@ -134,7 +142,11 @@ async fn a_partition_that_is_written_meanwhile_is_left_to_the_next_time() {
     let groups = plan_compaction(&table, &RULE).await.unwrap();
     let mut staged = Vec::new();
     for (place, group) in groups.iter().enumerate() {
-        staged.push(compact(&table, group, &format!("compaction-{place}")).await.unwrap());
+        staged.push(
+            compact(&table, group, None, &format!("compaction-{place}"))
+                .await
+                .unwrap(),
+        );
     }
     // Another partition: what was compacted still counts, on the newer version.
     append(&mut world, 5, 1).await;
@@ -173,4 +185,35 @@ async fn a_table_without_partitions_is_one_group() {
     let plan = plan_expiry(&table, &kept).await.unwrap();
     let data = plan.files.iter().filter(|file| file.location.ends_with(".parquet"));
     assert_eq!(data.count(), 6);
+}
+
+#[tokio::test]
+async fn files_are_sorted_where_an_order_is_given() {
+    let mut world = World::new();
+    append(&mut world, 0, 4).await;
+    let before = world.query(ROWS).await;
+    let spill = tempfile::tempdir().unwrap();
+    let mut order = CompactionOrder {
+        columns: vec!["carrier".to_owned(), "delay".to_owned()],
+        memory_bytes: 64 << 20,
+        spill_folder: spill.path().to_owned(),
+    };
+    assert_eq!(
+        compacted_in_order(&mut world, Some(&order)).await,
+        [(Some(key("2013-03-01")), 4)]
+    );
+    assert_eq!(world.query(ROWS).await, before, "the same rows");
+    let as_they_stand = world.query("SELECT carrier, delay FROM silver.flights").await;
+    let sorted = "SELECT carrier, delay FROM silver.flights ORDER BY carrier, delay NULLS LAST";
+    assert_eq!(as_they_stand, world.query(sorted).await);
+
+    append(&mut world, 1, 3).await;
+    order.columns = vec!["carrier".to_owned(), "delya".to_owned()];
+    let table = world.open().await.unwrap();
+    let groups = plan_compaction(&table, &RULE).await.unwrap();
+    let error = compact(&table, &groups[0], Some(&order), "compaction")
+        .await
+        .unwrap_err();
+    let expected = "sort the files of silver.flights by `delya`: it has no such column";
+    assert_eq!(error.to_string(), expected);
 }

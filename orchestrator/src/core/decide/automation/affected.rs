@@ -145,6 +145,7 @@ mod tests {
                 partitioning: partitioning.clone(),
             }),
             key_columns: Vec::new(),
+            sort_columns: Vec::new(),
             write: WriteMode::Replace,
             contract: assets::Contract::default(),
             inputs,

@@ -258,6 +258,9 @@ fn details(facts: &AssetFacts) -> Vec<(&'static str, String)> {
     if !asset.key_columns.is_empty() {
         details.push(("Key", asset.key_columns.join(", ")));
     }
+    if !asset.sort_columns.is_empty() {
+        details.push(("Sorted by", asset.sort_columns.join(", ")));
+    }
     if asset.write != WriteMode::Replace {
         details.push(("Writes", asset.write.as_str().to_owned()));
     }
