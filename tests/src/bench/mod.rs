@@ -10,6 +10,7 @@ mod flights;
 mod gradient_boosting;
 mod large_project;
 mod large_state;
+mod loading;
 mod pages;
 mod peer;
 mod point_in_time;
@@ -77,7 +78,13 @@ pub fn clean_up() {
 }
 
 /// Benchmarks that take hours or tens of gigabytes: they run when they are named.
-pub const BY_NAME: &[&str] = &["soak", "large_state_open", "large_state_pages"];
+pub const BY_NAME: &[&str] = &[
+    "soak",
+    "large_state_open",
+    "large_state_pages",
+    "large_sort",
+    "large_join",
+];
 
 /// Every benchmark.
 pub const BENCHMARKS: &[Benchmark] = &[
@@ -119,6 +126,10 @@ pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("scan", "DataFusion's listing", "s", 1.1, scan::run),
     benchmark("replace_one_of_many", LIMIT, "ms", 1.0, tables::replace_one_of_many),
     benchmark("compaction", LIMIT, "s", 1.0, tables::compaction),
+    benchmark("csv_to_table", "DuckDB COPY", "s", 1.2, loading::csv_to_table),
+    benchmark("merge", "DuckDB", "s", 1.5, loading::merge),
+    benchmark("large_sort", LIMIT, "MB", 1.0, loading::large_sort),
+    benchmark("large_join", LIMIT, "MB", 1.0, loading::large_join),
     benchmark("point_in_time_join", "DuckDB ASOF JOIN", "s", 0.7, point_in_time::run),
     benchmark("gradient_boosting", "xgboost hist", "s", 1.0, gradient_boosting::run),
     benchmark("up", LIMIT, "s", 1.0, daemon::first_answer),
