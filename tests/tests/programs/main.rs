@@ -21,6 +21,7 @@ mod live_definitions;
 mod merge;
 mod objects;
 mod observation;
+mod odd_tables;
 mod quarantine;
 mod queue;
 mod replay;
