@@ -72,6 +72,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "rollbacks tried",
         sql: include_str!("migrations/0012_rollbacks_tried.sql"),
     },
+    Migration {
+        name: "forgotten",
+        sql: include_str!("migrations/0013_forgotten.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -167,6 +171,7 @@ mod tests {
         "1100372e9e2ce5ab2747d7b831bcc728",
         "b9df05841a826912803b7535f117024e",
         "998692e9a858a43934e79abc6ab72b6a",
+        "8f9a157ee0372c4c2e8997b418fd1daa",
     ];
 
     #[test]

@@ -24,7 +24,9 @@ fn project(assets: &str) -> Project {
 #[test]
 fn a_table_of_five_thousand_columns_is_made_read_changed_and_compared() {
     let columns = |add: usize| {
-        let all: Vec<String> = (0..5_000).map(|at| format!("(x + {}) % 1000003 AS c{at:04}", at + add)).collect();
+        let all: Vec<String> = (0..5_000)
+            .map(|at| format!("(x + {}) % 1000003 AS c{at:04}", at + add))
+            .collect();
         all.join(", ")
     };
     let sql = |add: usize| format!("SELECT x AS id, {} FROM generate_series(1, 20) AS t(x)\n", columns(add));

@@ -9,7 +9,6 @@ use super::events;
 use crate::event::{Event, RestoredMaterialization};
 use crate::sqlite::error::StateError;
 use crate::sqlite::open::Store;
-use crate::sqlite::retention::retained_to;
 use crate::sqlite::value;
 
 const NEWEST_OF_SNAPSHOT: &str = "
@@ -20,9 +19,8 @@ const NEWEST_OF_SNAPSHOT: &str = "
 const OF_PARTITION: &str = "
     SELECT seq, snapshot_id FROM materialization WHERE asset = ?1 AND partition = ?2 AND seq <= ?3 ORDER BY seq DESC";
 
-const STAYS_IN_ANY_CASE: &str = "
-    SELECT EXISTS (SELECT 1 FROM materialization m JOIN run r ON r.id = m.run WHERE m.seq = ?1)
-        OR EXISTS (SELECT 1 FROM event WHERE seq = ?1 AND type = 'partition_rolled_back')";
+const FORGOTTEN: &str = "
+    SELECT seq FROM forgotten_materialization WHERE asset = ?1 AND partition = ?2";
 
 /// What a table showed in one of its snapshots.
 ///
@@ -30,12 +28,12 @@ const STAYS_IN_ANY_CASE: &str = "
 /// that was made of it until then, whether or not the table still has the snapshot in which that was.
 #[derive(Debug, Clone)]
 pub struct ShownIn {
+    /// The snapshot.
+    snapshot: i64,
     /// The newest that was made, or taken back, in the snapshot itself; nothing of that may be known any more.
     until: Option<i64>,
     /// The snapshots that it was built on, as far as the table has them.
     ancestors: BTreeSet<i64>,
-    /// Up to here some may be gone.
-    retained_to: i64,
 }
 
 impl ShownIn {
@@ -43,9 +41,9 @@ impl ShownIn {
     pub fn of(store: &Store, asset: &AssetKey, snapshot: i64, ancestors: BTreeSet<i64>) -> Result<Self, StateError> {
         let mut statement = store.connection.prepare_cached(NEWEST_OF_SNAPSHOT)?;
         Ok(Self {
+            snapshot,
             until: statement.query_row(params![asset.as_str(), snapshot], |row| row.get(0))?,
             ancestors,
-            retained_to: retained_to(&store.connection)?,
         })
     }
 
@@ -56,12 +54,11 @@ impl ShownIn {
         let mut rows = statement.query(params![key[0], key[1], self.until.unwrap_or(i64::MAX)])?;
         while let Some(row) = rows.next()? {
             let (seq, snapshot): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
-            let among = |snapshot: i64| self.until.is_some() || self.ancestors.contains(&snapshot);
-            if !snapshot.is_some_and(among) {
+            let Some(snapshot) = snapshot.filter(|it| self.until.is_some() || self.ancestors.contains(it)) else {
                 continue;
-            }
-            // Where nothing is known any more of the snapshot itself, it may be what made this partition.
-            if seq < self.retained_to && (self.until.is_none() || may_hide_another(store, seq)?) {
+            };
+            // What came after it and is forgotten may be what the snapshot showed; what made the snapshot itself is what it showed.
+            if snapshot != self.snapshot && forgotten(store, key)?.is_some_and(|forgotten| forgotten > seq) {
                 return Ok(None);
             }
             return Ok(match events::one(store, seq)? {
@@ -82,13 +79,9 @@ impl ShownIn {
     }
 }
 
-/// Whether something newer may have been removed: retention keeps rollbacks whatever followed, and now and then a run. Of a
-/// run that it removed it keeps what nothing newer had followed.
-fn may_hide_another(store: &Store, seq: i64) -> Result<bool, StateError> {
-    let kept = store
-        .connection
-        .prepare_cached(STAYS_IN_ANY_CASE)?
-        .query_row([seq], |row| row.get::<_, bool>(0))
-        .optional()?;
-    Ok(kept.unwrap_or(false))
+/// The newest materialization of a partition that retention has removed.
+fn forgotten(store: &Store, [asset, partition]: [&str; 2]) -> Result<Option<i64>, StateError> {
+    let mut statement = store.connection.prepare_cached(FORGOTTEN)?;
+    let found = statement.query_row(params![asset, partition], |row| row.get(0));
+    Ok(found.optional()?)
 }

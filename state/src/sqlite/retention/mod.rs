@@ -83,6 +83,10 @@ const OLDEST: &str = "
                       (SELECT max(instant) FROM tick WHERE schedule = t.schedule AND by_hand = t.by_hand))
     ORDER BY seq LIMIT 1";
 
+const FORGOTTEN: &str = "
+    INSERT INTO forgotten_materialization (asset, partition, seq) VALUES (?1, ?2, ?3)
+    ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)";
+
 const EVENTS_FROM: &str = "
     SELECT seq, type, run FROM event WHERE seq >= ?1 ORDER BY seq";
 
@@ -334,12 +338,15 @@ impl Removal<'_> {
 
     /// Removes an event and the rows that it alone made.
     fn event(&mut self, seq: i64) -> rusqlite::Result<()> {
-        let asset: Option<String> = self
+        let gone: Option<(String, String)> = self
             .connection
-            .prepare_cached("DELETE FROM materialization WHERE seq = ?1 RETURNING asset")?
-            .query_row([seq], |row| row.get(0))
+            .prepare_cached("DELETE FROM materialization WHERE seq = ?1 RETURNING asset, partition")?
+            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        if let Some(asset) = asset {
+        if let Some((asset, partition)) = gone {
+            self.connection
+                .prepare_cached(FORGOTTEN)?
+                .execute(params![asset, partition, seq])?;
             self.connection
                 .prepare_cached("UPDATE asset_summary SET materializations = materializations - 1 WHERE asset = ?1")?
                 .execute([asset])?;
