@@ -142,6 +142,11 @@ impl Merge {
                         };
                         found[own] = next;
                     }
+                    // All rows of it are written anew: those to merge that it has, seen here or not, are left out of it and are new,
+                    // or stay in another file.
+                    if touched[file] {
+                        break;
+                    }
                 }
             }
         }
