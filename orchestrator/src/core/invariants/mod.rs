@@ -202,7 +202,7 @@ impl InvariantId {
 /// The first promise that does not hold, and what shows it.
 pub fn check(world: &World) -> Result<(), Broken> {
     // What was in flight when the process before died is not in flight any more, whatever the limits are now.
-    if !world.awaits_recovery() {
+    if !world.is_unrecovered() {
         slots(world)?;
         limits(world)?;
     }

@@ -310,7 +310,7 @@ impl World {
             Event::AutomationResumed { asset, .. } => self.automation_resumed(asset.as_ref())?,
             Event::Started { mode, .. } => {
                 self.daemon = *mode == OwnerMode::Daemon;
-                self.awaits_recovery = false;
+                self.unrecovered = false;
                 self.look_at_everything();
             }
         }

@@ -32,7 +32,7 @@ impl World {
     ) -> Self {
         let mut world = Self::new(seed);
         world.definitions = definitions;
-        world.awaits_recovery = true;
+        world.unrecovered = true;
         world.pointers = loaded.pointers;
         let mut sources = loaded.sources;
         for partition in loaded.partitions {

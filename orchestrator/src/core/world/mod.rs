@@ -80,7 +80,7 @@ pub struct World {
     /// Whether this process keeps schedules, sensors, automation and freshness: the daemon does.
     pub(super) daemon: bool,
     /// Whether it was read from what is stored, and no start has decided yet on what was in flight then.
-    pub(super) awaits_recovery: bool,
+    pub(super) unrecovered: bool,
     /// Whether this process is about to end and starts nothing more.
     draining: bool,
 }
@@ -109,7 +109,7 @@ impl World {
             alerts: BTreeMap::new(),
             sensors: BTreeMap::new(),
             daemon: false,
-            awaits_recovery: false,
+            unrecovered: false,
             draining: false,
         }
     }
@@ -173,8 +173,8 @@ impl World {
     }
 
     /// Whether it was read from what is stored, and no start has decided yet on what was in flight then.
-    pub fn awaits_recovery(&self) -> bool {
-        self.awaits_recovery
+    pub fn is_unrecovered(&self) -> bool {
+        self.unrecovered
     }
 
     /// The attempts of which a worker has not said its last word, or of which a step is still being published.
