@@ -1,5 +1,10 @@
 //! Files of the project are edited while a daemon runs, well and badly; and a start with mistakes in them.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
 use millpond_tests::program::{Daemon, Project, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -309,4 +314,52 @@ fn many_edits_under_load_miss_no_tick_and_end_with_the_last_one() {
 fn to_the_minute(before: f64) -> String {
     let now = jiff::Timestamp::now().as_microsecond() as f64 / 1e6;
     (60.0 - now.rem_euclid(60.0) - before).to_string()
+}
+
+/// A store that knows nobody, and tells of each request.
+fn closed_store() -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, asked) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or_default();
+            let answer = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            // One that goes away without its answer has asked all the same.
+            stream.write_all(answer.as_bytes()).ok();
+            if told
+                .send(String::from_utf8_lossy(&request[..length]).into_owned())
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    (port, asked)
+}
+
+#[test]
+fn a_sensor_looks_where_the_project_says_by_now() {
+    let [(before, asked_before), (after, asked_after)] = [closed_store(), closed_store()];
+    let toml = |port: u16| {
+        format!(
+            "{TOML}\n[s3]\nendpoint = \"http://127.0.0.1:{port}\"\naccess_key = {{ env = \"LANDING_KEY\" }}\n\
+             secret_key = {{ env = \"LANDING_SECRET\" }}\n\n\
+             [sensor.bucket]\nkind = \"files\"\npath = \"s3://landing/in/*.csv\"\nrescan = \"1s\"\nselect = \"gold.one\"\n"
+        )
+    };
+    let project = project();
+    project.write("millpond.toml", toml(before).as_bytes());
+    let keys = [("LANDING_KEY", "key"), ("LANDING_SECRET", "secret")];
+    let daemon = Daemon::start_with(&project, &[], &keys);
+    // Whoever does not ask at all is found out by this, not by waiting for ever.
+    let most = Duration::from_secs(60);
+    let request = asked_before.recv_timeout(most).unwrap();
+    assert!(request.starts_with("GET /landing?"), "{request}");
+    project.write("millpond.toml", toml(after).as_bytes());
+    let request = asked_after.recv_timeout(most).unwrap();
+    assert!(request.starts_with("GET /landing?"), "{request}");
+    drop(daemon);
 }

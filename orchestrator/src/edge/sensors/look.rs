@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assets::sensor::{AssetSource, SensorSource};
+use assets::warehouse::S3Store;
 use assets::{Fingerprint, Sensor};
 use tokio::sync::Notify;
 
@@ -36,6 +37,8 @@ pub(super) struct Sight {
 /// What a sensor keeps from look to look, to spare work; it can be lost at any time.
 pub(super) struct Looker {
     scope: Fingerprint,
+    /// How objects were reached when it was made.
+    s3: S3Store,
     by_kind: ByKind,
 }
 
@@ -50,9 +53,11 @@ enum ByKind {
 impl Looker {
     /// For a sensor that has not looked yet.
     pub(super) fn of(sensor: &Sensor, engine: &EngineHandle, watch: &Watch, woken: &Arc<Notify>) -> Self {
+        let mut s3 = S3Store::default();
         let by_kind = match &sensor.source {
             SensorSource::Files(source) => {
                 let settings = engine.settings();
+                s3 = settings.s3.clone();
                 let objects = LakeSettings::of(&settings).objects();
                 let root = settings.root.into();
                 ByKind::Files(FilesLooker::new(
@@ -73,13 +78,18 @@ impl Looker {
         };
         Self {
             scope: sensor.scope(),
+            s3,
             by_kind,
         }
     }
 
-    /// Whether it is of use for this declaration.
-    pub(super) fn is_for(&self, sensor: &Sensor) -> bool {
-        self.scope == sensor.scope()
+    /// Whether it is of use for this declaration, and for the project's `[s3]` as it is now.
+    pub(super) fn is_for(&self, sensor: &Sensor, engine: &EngineHandle) -> bool {
+        let reaches = match self.by_kind {
+            ByKind::Files(_) => self.s3 == engine.project().settings.s3,
+            ByKind::Run(_) | ByKind::Plain => true,
+        };
+        self.scope == sensor.scope() && reaches
     }
 
     /// How long it need not look if nothing wakes it; `None` for what does not tell of its changes.

@@ -59,7 +59,10 @@ pub(super) async fn keep_one(
         };
         known.wants_shown &=
             engine.project().retention.enabled && forgot.as_ref().is_none_or(|forgot| forgot.elapsed() >= FORGET_AGAIN);
-        if looker.as_ref().is_none_or(|looker| !looker.is_for(&known.sensor)) {
+        if looker
+            .as_ref()
+            .is_none_or(|looker| !looker.is_for(&known.sensor, &engine))
+        {
             looker = Some(Looker::of(&known.sensor, &engine, &watch, &woken));
             soon = None;
         }
