@@ -463,7 +463,8 @@ impl Simulation {
                 return Err(Broken::new(InvariantId::EventsAreToldOnce, found));
             }
         }
-        if self.dice.percent(10) {
+        // Until a start has decided on it, what the process before had in flight counts as waited for.
+        if self.dice.percent(10) && !self.world.is_unrecovered() {
             self.history.reasons_are_true(&self.world, &limits, at)?;
         }
         for recorded in &turn.events {
