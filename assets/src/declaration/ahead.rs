@@ -12,10 +12,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use serde_json::Value;
 
 use super::context::is_sql_path;
-use crate::diagnostic::DiagnosticSink;
 use crate::files::{ProjectFiles, project_path};
 use crate::span::{SourceId, Span};
-use crate::sql::{self, Origin, Query, QueryText, Surroundings};
+use crate::sql::{self, Origin, Query, QueryCache, QueryText, Surroundings};
 use crate::table::MOST_BYTES;
 
 /// Beside the thread that reads the declarations. More save nothing: that thread has a third of the work.
@@ -30,6 +29,7 @@ pub(crate) struct Ahead<'p> {
     files: &'p dyn ProjectFiles,
     params: &'p BTreeMap<String, Value>,
     params_complete: bool,
+    cache: &'p QueryCache,
     paths: Vec<String>,
     places: HashMap<String, usize>,
     /// One for each path. Whoever needs one that nobody has begun reads it itself, and waits for one that is under way.
@@ -51,6 +51,7 @@ impl<'p> Ahead<'p> {
         files: &'p dyn ProjectFiles,
         params: &'p BTreeMap<String, Value>,
         params_complete: bool,
+        cache: &'p QueryCache,
     ) -> Self {
         let mut paths = Vec::new();
         let mut places = HashMap::new();
@@ -69,6 +70,7 @@ impl<'p> Ahead<'p> {
             files,
             params,
             params_complete,
+            cache,
             slots: paths.iter().map(|_| OnceLock::new()).collect(),
             paths,
             places,
@@ -127,7 +129,7 @@ impl<'p> Ahead<'p> {
             params_complete: self.params_complete,
             this: false,
         };
-        let query = sql::parse(&written, &surroundings, &DiagnosticSink::default());
+        let query = sql::parse_or_recall(&written, &surroundings, self.cache);
         Some(ReadQuery { text, query })
     }
 }

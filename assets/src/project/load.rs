@@ -17,15 +17,22 @@ use crate::key::AssetKey;
 use crate::kind::KindCompiler;
 use crate::partition::Partitioning;
 use crate::span::{SourceId, Sources, Span, Spanned};
+use crate::sql::QueryCache;
 use crate::table::{self, TableReader, TableSpec, read_source};
 
 /// Reads a project and reports every mistake in it.
 pub fn load(files: &dyn ProjectFiles, kinds: &dyn KindCompiler) -> Loaded {
+    load_with(files, kinds, &QueryCache::default())
+}
+
+/// The same with the queries that an earlier start has parsed; those that it had not are added.
+pub fn load_with(files: &dyn ProjectFiles, kinds: &dyn KindCompiler, cache: &QueryCache) -> Loaded {
     let mut sources = Sources::default();
     let sink = DiagnosticSink::default();
     let project = Loader {
         files,
         kinds,
+        cache,
         sink: &sink,
         sources: &mut sources,
     }
@@ -41,6 +48,7 @@ pub fn load(files: &dyn ProjectFiles, kinds: &dyn KindCompiler) -> Loaded {
 struct Loader<'l> {
     files: &'l dyn ProjectFiles,
     kinds: &'l dyn KindCompiler,
+    cache: &'l QueryCache,
     sink: &'l DiagnosticSink,
     sources: &'l mut Sources,
 }
@@ -52,7 +60,7 @@ struct Opened {
     whole: bool,
 }
 
-impl Loader<'_> {
+impl<'l> Loader<'l> {
     fn load(mut self) -> Option<Project> {
         let root = match read_source(self.files, PROJECT_FILE, None, self.sources) {
             Ok(source) => source,
@@ -179,14 +187,14 @@ impl Loader<'_> {
     /// The queries that these files seem to name, to be read while the files are. One that cannot be read is told later.
     fn ahead<'a>(&self, paths: &[String], root: &str, settings: &'a Settings, project_complete: bool) -> Ahead<'a>
     where
-        Self: 'a,
+        'l: 'a,
     {
         let texts: Vec<String> = paths
             .iter()
             .filter_map(|path| String::from_utf8(self.files.read(path).ok()?).ok())
             .collect();
         let declarations = std::iter::once(root).chain(texts.iter().map(String::as_str));
-        Ahead::new(declarations, self.files, &settings.params, project_complete)
+        Ahead::new(declarations, self.files, &settings.params, project_complete, self.cache)
     }
 
     fn asset_files(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ mod cycles;
 mod load;
 mod resolve;
 
-pub use load::load;
+pub use load::{load, load_with};
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
+use super::cache::QueryCache;
 use super::place::Places;
 use super::{STEP_PARAMETERS, depth, tables};
 use crate::diagnostic::{Code, Diagnostic, DiagnosticSink};
@@ -99,6 +100,20 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) params_complete: bool,
     /// Whether `this` stands for the staged rows.
     pub(crate) this: bool,
+}
+
+/// A query of a file that was perhaps parsed by an earlier start; it is parsed if not, without a word about mistakes.
+pub(crate) fn parse_or_recall(text: &QueryText, surroundings: &Surroundings<'_>, cache: &QueryCache) -> Option<Query> {
+    if let Some(query) = cache.get(&text.text) {
+        // One that nothing binds is told by the parser, with its place.
+        let bound = |name: &String| STEP_PARAMETERS.contains(&name.as_str()) || surroundings.params.contains_key(name);
+        if !surroundings.params_complete || query.parameters.iter().all(bound) {
+            return Some(query);
+        }
+    }
+    let query = parse(text, surroundings, &DiagnosticSink::default())?;
+    cache.learn(&query);
+    Some(query)
 }
 
 /// Parses and judges a query. `None` after a report.

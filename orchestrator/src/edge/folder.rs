@@ -53,6 +53,7 @@ const ENVIRONMENTS: &str = "environments";
 /// staged/       what checks kept back, by run
 /// openlineage.json  up to where lineage was told
 /// restored.json what the last restore found
+/// cache/        queries that were parsed before: may be removed at any time
 /// reserve       nothing: space that is given up when the disk is full
 /// environments/ a state folder for each environment
 /// scratch/      a folder for each worker: spill files of attempts under way; removed with the worker, and at every start
@@ -88,6 +89,11 @@ impl StateFolder {
     /// What an environment is, in its state folder.
     pub fn environment_file(&self) -> PathBuf {
         self.path.join("environment.json")
+    }
+
+    /// Queries that were parsed before, one file for the project and its environments.
+    pub fn query_cache(root: &ProjectRoot) -> PathBuf {
+        root.join(".millpond").join("cache").join("queries")
     }
 
     /// The folder itself.

@@ -20,6 +20,7 @@
 //! | `pool`, `worker_process`, `messages`, `frame` | workers, seen from the daemon |
 //! | `own_process` | how workers and queries are started |
 //! | `worker`, `fault` | a worker, seen from inside |
+//! | `query_cache` | queries that an earlier start has parsed |
 //! | `query_process`, `console`, `queried` | a query of the console, seen from the daemon and from inside; what it reads |
 //! | `reserve` | space that is kept for a full disk |
 //! | `replay` | makes what was published again, to compare: here, or for a page in a process of its own |
@@ -65,6 +66,7 @@ mod pool;
 pub mod process_figures;
 pub mod processes;
 pub mod queried;
+pub mod query_cache;
 pub mod query_process;
 pub mod replay;
 mod reserve;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use assets::Warehouse;
 use assets::diagnostic::Diagnostics;
-use assets::project::{Daemon, Loaded, Maintenance, Project, Retention, load};
+use assets::project::{Daemon, Loaded, Maintenance, Project, Retention, load, load_with};
 use assets::span::Sources;
 use plugins::kind::{Batching, KINDS, KindSet};
 use plugins::step::ProjectSettings;
@@ -19,6 +19,7 @@ use super::kept_files::{KeptFiles, RecordedFiles};
 use super::messages::WorkerSettings;
 use super::order::OrderSettings;
 use super::pool::PoolSettings;
+use super::query_cache::KeptQueryCache;
 use super::warehouse::LakeSettings;
 use crate::core::{CoreSettings, Definitions};
 
@@ -71,7 +72,9 @@ pub struct ReadProject {
 pub fn read_project(root: &ProjectRoot) -> ReadProject {
     let disk = DiskFiles::new(&**root);
     let recorded = RecordedFiles::new(&disk);
-    let loaded = load(&recorded, &KindSet::all());
+    let cache = KeptQueryCache::open(root);
+    let loaded = load_with(&recorded, &KindSet::all(), &cache.queries);
+    cache.keep(root);
     read(root, loaded, recorded.finish())
 }
 

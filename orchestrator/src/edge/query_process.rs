@@ -7,15 +7,12 @@ use assets::outcome::{Failure, FailureClass};
 use bytes::Bytes;
 use futures::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdout};
-use tokio::task::JoinHandle;
+use tokio::process::ChildStdout;
 
 use super::console::{QueryFailure, QueryOrder};
-use super::own_process::own_process;
+use super::own_process::AnsweringProcess;
 use super::queried::Scratch;
 
-/// Bytes of standard error that are kept.
-const MOST_ERRORS: u64 = 64 << 10;
 /// Bytes of a result for a page.
 const MOST_RESULT: u64 = 48 << 20;
 /// Bytes handed on at a time.
@@ -23,9 +20,8 @@ const PIECE: usize = 64 << 10;
 
 /// A query under way.
 pub struct RunningQuery {
-    child: Child,
+    process: AnsweringProcess,
     output: ChildStdout,
-    errors: JoinHandle<Vec<u8>>,
     /// Goes with the query.
     _scratch: Option<Scratch>,
 }
@@ -36,27 +32,13 @@ impl RunningQuery {
     /// # Errors
     /// The process cannot be started.
     pub async fn start(order: &QueryOrder, scratch: Option<Scratch>) -> io::Result<Self> {
-        let mut child = own_process("console")?.spawn()?;
-        let mut orders = child.stdin.take().expect("standard input was asked for");
-        let output = child.stdout.take().expect("standard output was asked for");
-        let errors = child.stderr.take().expect("standard error was asked for");
-        let errors = tokio::spawn(async move {
-            let mut kept = Vec::new();
-            let mut first = errors.take(MOST_ERRORS);
-            // What cannot be read any more was not said.
-            first.read_to_end(&mut kept).await.ok();
-            tokio::io::copy(&mut first.into_inner(), &mut tokio::io::sink())
-                .await
-                .ok();
-            kept
-        });
+        let (process, mut orders, output) = AnsweringProcess::start("console")?;
         let text = serde_json::to_vec(order).expect("an order has a JSON form");
         orders.write_all(&text).await?;
         drop(orders);
         Ok(Self {
-            child,
+            process,
             output,
-            errors,
             _scratch: scratch,
         })
     }
@@ -105,13 +87,12 @@ impl RunningQuery {
     }
 
     /// Waits for the end, and says why if it is not a good one.
-    async fn end(mut self) -> Result<(), QueryFailure> {
-        let status = self.child.wait().await.map_err(|error| internal(error.to_string()))?;
+    async fn end(self) -> Result<(), QueryFailure> {
+        let ended = self.process.end().await;
+        let (status, said) = ended.map_err(|error| internal(error.to_string()))?;
         if status.success() {
             return Ok(());
         }
-        let said = self.errors.await.unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
         let told = said.lines().rev().find_map(|line| serde_json::from_str(line).ok());
         Err(told.unwrap_or_else(|| QueryFailure {
             failure: Failure::new(

@@ -27,6 +27,7 @@ pub struct Server {
 /// A server that serves.
 pub struct Serving {
     stop: watch::Sender<bool>,
+    replays: Replays,
     task: JoinHandle<()>,
 }
 
@@ -58,6 +59,7 @@ impl Server {
     pub fn start(self) -> Serving {
         let (stop, stopping) = watch::channel(false);
         let mut asked = stopping.clone();
+        let replays = Replays::default();
         let state = WebState(Arc::new(Shared {
             standing: Arc::new(super::standing::Standing::new(&self.engine)),
             engine: self.engine,
@@ -66,7 +68,7 @@ impl Server {
             told: super::live::Told::default(),
             hooks: super::hooks::Hooks::default(),
             grids: super::pages::run_grid::Kept::default(),
-            replays: Replays::default(),
+            replays: replays.clone(),
             queries: super::pages::query::Room::default(),
             stopping,
         }));
@@ -83,14 +85,15 @@ impl Server {
                 tracing::error!(%error, "the server ended");
             }
         });
-        Serving { stop, task }
+        Serving { stop, replays, task }
     }
 }
 
 impl Serving {
-    /// Stops serving; answers under way get a moment.
+    /// Stops serving; answers under way get a moment. What was asked for on a page and is under way ends in good order.
     pub async fn stop(self) {
         self.stop.send_replace(true);
+        self.replays.stop().await;
         let abort = self.task.abort_handle();
         if tokio::time::timeout(GRACE, self.task).await.is_err() {
             abort.abort();

@@ -1,7 +1,8 @@
 //! Replays of runs, asked for on a page.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::busy_project::WAITING;
@@ -83,14 +84,34 @@ fn a_run_is_replayed_and_what_the_code_of_today_changes_is_shown() {
     assert!(has(&rows, "21") && !has(&rows, "<td class=\"number\">7</td>"), "{rows}");
 }
 
-#[test]
-fn a_replay_is_stopped_with_what_it_started_and_one_goes_on_at_a_time() {
+/// A daemon that has run what waits for lines of a pipe, that run, and the pipe.
+fn waiting() -> (Daemon, String, PathBuf) {
     let daemon = Daemon::with(WAITING);
     let pipe = daemon.folder.path().join("more");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let run = daemon.begin("selection=reports.waiting");
     drop(File::options().write(true).open(&pipe).unwrap());
     daemon.ended(&run);
+    (daemon, run, pipe)
+}
+
+/// Nobody reads the pipe any more: the program that did is gone.
+fn assert_nobody_reads(mut writer: File) {
+    assert_eq!(writer.write_all(b"line\n").unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_daemon_that_stops_takes_a_replay_along_with_what_it_started() {
+    let (daemon, run, pipe) = waiting();
+    assert_eq!(api(&daemon, &format!("/api/v1/runs/{run}/replay"), "{}").status, 200);
+    let writer = File::options().write(true).open(&pipe).unwrap();
+    drop(daemon);
+    assert_nobody_reads(writer);
+}
+
+#[test]
+fn a_replay_is_stopped_with_what_it_started_and_one_goes_on_at_a_time() {
+    let (daemon, run, pipe) = waiting();
     let path = format!("/api/v1/runs/{run}/replay");
     assert_eq!(api(&daemon, &path, "{\"current_cod\":true}").status, 422);
     assert_eq!(api(&daemon, &format!("{path}/cancel"), "").status, 409);
@@ -110,12 +131,7 @@ fn a_replay_is_stopped_with_what_it_started_and_one_goes_on_at_a_time() {
     assert_eq!(api(&daemon, &format!("{path}/cancel"), "").status, 200);
     let replay = daemon.replayed(&run);
     assert_eq!(replay["stopped"], "it was canceled", "{replay}");
-    // Nobody reads the pipe any more: its program is gone too.
-    let mut writer = writer;
-    assert_eq!(
-        writer.write_all(b"line\n").unwrap_err().kind(),
-        std::io::ErrorKind::BrokenPipe
-    );
+    assert_nobody_reads(writer);
     assert!(has(
         &daemon.page(&format!("/runs/{run}/replay")),
         "It ended before its time: it was canceled"

@@ -9,6 +9,7 @@ use serde::Serialize;
 use state::event::Micros;
 use state::ids::RunId;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::super::clock;
 use super::published::{Verdict, With};
@@ -25,6 +26,9 @@ pub enum NoReplay {
     /// One at a time: each may use as much memory as a worker.
     #[error("{0} is being replayed, and one run is at a time: wait for its end, or cancel that replay")]
     Busy(RunId),
+    /// What would be started now would not come to its end.
+    #[error("the daemon is stopping")]
+    Stopping,
 }
 
 /// The replay of a run, as far as it is.
@@ -86,6 +90,10 @@ struct Kept {
     replays: VecDeque<ReplayFacts>,
     /// The one under way; dropped, or told, it stops.
     under_way: Option<(RunId, watch::Sender<bool>)>,
+    /// Who follows the last one.
+    follower: Option<JoinHandle<()>>,
+    /// No more are started.
+    stopping: bool,
     /// Counts what is news to a page.
     news: u64,
 }
@@ -94,9 +102,12 @@ impl Replays {
     /// Starts one. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// Another one is under way.
+    /// Another one is under way, or the daemon is stopping.
     pub fn start(&self, order: ReplayOrder) -> Result<(), NoReplay> {
         let mut kept = self.kept();
+        if kept.stopping {
+            return Err(NoReplay::Stopping);
+        }
         if let Some((run, _)) = &kept.under_way {
             return Err(NoReplay::Busy(run.clone()));
         }
@@ -118,9 +129,9 @@ impl Replays {
             stopped: None,
         });
         kept.news += 1;
-        drop(kept);
         let replays = self.clone();
-        tokio::spawn(async move {
+        // It asks for the lock at its end, which is free by then.
+        kept.follower = Some(tokio::spawn(async move {
             let stopped = replays.follow(&order, canceled).await;
             let mut kept = replays.kept();
             kept.under_way = None;
@@ -129,7 +140,7 @@ impl Replays {
                 replay.ended_at = Some(clock::now());
                 replay.stopped = stopped;
             }
-        });
+        }));
         Ok(())
     }
 
@@ -139,6 +150,22 @@ impl Replays {
         let under_way = kept.under_way.as_ref().filter(|(one, _)| one == run);
         // Nobody listens any more if it ends at this moment.
         under_way.is_some_and(|(_, cancel)| cancel.send(true).is_ok())
+    }
+
+    /// Ends the one under way with all that its step has started, and starts no more.
+    pub async fn stop(&self) {
+        let follower = {
+            let mut kept = self.kept();
+            kept.stopping = true;
+            if let Some((_, cancel)) = &kept.under_way {
+                cancel.send_replace(true);
+            }
+            kept.follower.take()
+        };
+        if let Some(follower) = follower {
+            // One that panicked has told so, and let go of its process.
+            follower.await.ok();
+        }
     }
 
     /// The last replay of a run.

@@ -126,7 +126,7 @@ impl Published<'_> {
         };
         if asset.fingerprint != made.fingerprint && !with.current_code {
             return Ok(Err(
-                "its code was changed since; --with code=current runs that of today on the data of then".to_owned(),
+                "its code was changed since: with the code of today (--with code=current) it is made from the data of then".to_owned(),
             ));
         }
         let pinned = match (with.current_data, attempt(self.store, &made.attempt)?) {

@@ -8,16 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use state::ids::RunId;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::task::JoinHandle;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout};
 
 use super::super::environments::EnvironmentName;
-use super::super::own_process::own_process;
+use super::super::own_process::AnsweringProcess;
 use super::published::{Verdict, With};
-
-/// Bytes of standard error that are kept.
-const MOST_ERRORS: u64 = 64 << 10;
 
 /// How long it may take to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,11 +54,10 @@ pub enum Word {
 
 /// A replay under way.
 pub(super) struct RunningReplay {
-    child: Child,
+    process: AnsweringProcess,
     /// Closed, it asks the process to stop; it closes too if this process dies.
     orders: ChildStdin,
     words: Lines<BufReader<ChildStdout>>,
-    errors: JoinHandle<Vec<u8>>,
 }
 
 impl RunningReplay {
@@ -71,28 +66,14 @@ impl RunningReplay {
     /// # Errors
     /// The process cannot be started.
     pub(super) async fn start(order: &ReplayOrder) -> io::Result<Self> {
-        let mut child = own_process("replaying")?.spawn()?;
-        let mut orders = child.stdin.take().expect("standard input was asked for");
-        let words = child.stdout.take().expect("standard output was asked for");
-        let errors = child.stderr.take().expect("standard error was asked for");
-        let errors = tokio::spawn(async move {
-            let mut kept = Vec::new();
-            let mut first = errors.take(MOST_ERRORS);
-            // What cannot be read any more was not said.
-            first.read_to_end(&mut kept).await.ok();
-            tokio::io::copy(&mut first.into_inner(), &mut tokio::io::sink())
-                .await
-                .ok();
-            kept
-        });
+        let (process, mut orders, words) = AnsweringProcess::start("replaying")?;
         let mut text = serde_json::to_vec(order).expect("an order has a JSON form");
         text.push(b'\n');
         orders.write_all(&text).await?;
         Ok(Self {
-            child,
+            process,
             orders,
             words: BufReader::new(words).lines(),
-            errors,
         })
     }
 
@@ -110,15 +91,13 @@ impl RunningReplay {
     /// Asks it to stop, and all that its step has started; one that does not is killed with the value.
     pub(super) async fn stop(mut self) {
         drop(self.orders);
-        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(PATIENCE, self.process.wait()).await.is_err() {
             tracing::warn!("a replay does not stop when it is asked to, and is killed");
         }
     }
 
     /// How it ended, and what it wrote to standard error.
-    pub(super) async fn end(mut self) -> io::Result<(ExitStatus, String)> {
-        let status = self.child.wait().await?;
-        let said = self.errors.await.unwrap_or_default();
-        Ok((status, String::from_utf8_lossy(&said).trim().to_owned()))
+    pub(super) async fn end(self) -> io::Result<(ExitStatus, String)> {
+        self.process.end().await
     }
 }
