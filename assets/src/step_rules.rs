@@ -20,6 +20,9 @@ pub struct StepRules {
     pub memory_bytes: Option<u64>,
     /// Whether one pass makes all partitions that a worker takes at a time.
     pub together: bool,
+    /// What a run makes of the assets with this word for a partition is published at once, or not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub atomic_group: Option<String>,
 }
 
 /// A number of places that limits how many attempts are under way at once.

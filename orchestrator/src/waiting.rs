@@ -39,6 +39,7 @@ pub fn words(waits_for: &WaitsFor, when: impl Fn(Micros) -> String) -> String {
             )
         }
         WaitsFor::Upstream { asset } => format!("waits for {asset}, which it reads"),
+        WaitsFor::Together { asset } => format!("is made, and waits for {asset}, which is published together with it"),
         WaitsFor::Retry { retry, due } => format!("waits until {} for retry {retry}", when(*due)),
         WaitsFor::Pace { max_in_flight } => {
             format!("waits for steps of its run: no more than {max_in_flight} may be in flight")

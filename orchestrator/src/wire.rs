@@ -72,6 +72,9 @@ pub struct GcAnswer {
     pub dry_run: bool,
     /// By table.
     pub tables: Vec<TendedTable>,
+    /// The process of a query for which versions stay that would go otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_by: Option<String>,
 }
 
 /// What went from one table, or would go.

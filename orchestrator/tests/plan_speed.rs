@@ -137,6 +137,7 @@ fn ten_thousand_partitions_of_35_assets() {
         partitions: None,
         force: false,
         only: None,
+        alone: false,
     };
 
     let begun = std::time::Instant::now();

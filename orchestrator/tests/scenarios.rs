@@ -5,13 +5,14 @@
 //! ```text
 //! asset KEY KIND SET [reads KEY[:MAPPING] …]     declares an asset (SET: none, daily, weekly, airports)
 //! edit KEY                                       changes its code           remove KEY    takes it out of the project
+//! together GROUP KEY KEY …                       lets assets be published together
 //! now DATE                                       moves the clock to noon    source KEY FILE CONTENT [PARTITION …] | gone
 //! plan SELECTION [@ PARTITION[..PARTITION]]      shows what would run, and why
 //! run  SELECTION [@ …] [force] [paced WORD …] [check STEP …] [failing STEP …]    runs it with a worker that does as it is told
 //!      WORD is newest, missing, failed, room=N, batch=N, or pause: it is paused once it started, and resumed when it is quiet
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -105,6 +106,12 @@ impl Scenario {
                 }
                 ["remove", key] => {
                     self.assets.remove(&key.parse().unwrap());
+                }
+                ["together", group, keys @ ..] => {
+                    for key in keys {
+                        let asset = self.assets.get_mut(&key.parse().unwrap()).unwrap();
+                        asset.rules.atomic_group = Some((*group).to_owned());
+                    }
                 }
                 ["now", day] => {
                     let noon = day.parse::<Date>().unwrap().at(12, 0, 0, 0);
@@ -244,6 +251,7 @@ impl Scenario {
                 partitions,
                 force: false,
                 only: None,
+                alone: false,
             },
         );
         for step in &plan.steps {
@@ -357,22 +365,24 @@ impl Scenario {
                         });
                     }
                     Effect::Prepare { asset, members } => {
-                        self.snapshots += 1;
-                        let from = self.world.pointer(&asset).cloned();
-                        let to = TablePointer {
-                            metadata_location: format!("memory:///{}.json", self.snapshots),
-                            snapshot_id: Some(self.snapshots),
-                        };
+                        let tables: BTreeSet<&AssetKey> = members.iter().map(|member| &member.step.asset).collect();
+                        let tables = tables.into_iter().map(|table| {
+                            self.snapshots += 1;
+                            PreparedTable {
+                                table: table.clone(),
+                                from: self.world.pointer(table).cloned(),
+                                to: TablePointer {
+                                    metadata_location: format!("memory:///{}.json", self.snapshots),
+                                    snapshot_id: Some(self.snapshots),
+                                },
+                            }
+                        });
+                        let tables: Vec<PreparedTable> = tables.collect();
                         let members = members.into_iter().map(|member| PreparedMember {
                             staged: Box::new(staged[&member.step].clone()),
                             attempt: member.attempt,
                             step: member.step,
                         });
-                        let tables = vec![PreparedTable {
-                            table: asset.clone(),
-                            from,
-                            to,
-                        }];
                         inputs.push_back(Input::CommitPrepared {
                             asset,
                             tables,

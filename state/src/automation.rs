@@ -85,11 +85,13 @@ pub enum HoldReason {
     Canceled,
     /// It was made, and is stale all the same: its sources are not as they were observed.
     StillStale,
+    /// Another was not made that is published together with it.
+    Together,
 }
 
 impl HoldReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Failed, Self::Canceled, Self::StillStale];
+    pub const ALL: [Self; 4] = [Self::Failed, Self::Canceled, Self::StillStale, Self::Together];
 
     /// The persisted text; never renamed.
     pub fn as_str(self) -> &'static str {
@@ -97,6 +99,7 @@ impl HoldReason {
             Self::Failed => "failed",
             Self::Canceled => "canceled",
             Self::StillStale => "still_stale",
+            Self::Together => "together",
         }
     }
 
@@ -106,6 +109,9 @@ impl HoldReason {
             Self::Failed => "it failed, and nothing that it is made from changed since",
             Self::Canceled => "it was canceled, and nothing that it is made from changed since",
             Self::StillStale => "it was just made from the same, and is stale all the same",
+            Self::Together => {
+                "one that is published together with it was not made, and nothing that it is made from changed since"
+            }
         }
     }
 }

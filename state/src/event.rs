@@ -107,7 +107,7 @@ pub enum Event {
         run: RunId,
         /// The step.
         step: AssetPartition,
-        /// The step upstream whose failure is the cause.
+        /// The step whose failure is the cause: one upstream, or one that is published together with it.
         because: AssetPartition,
     },
     /// A step was stopped, or will not start, on request.

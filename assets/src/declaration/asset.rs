@@ -54,6 +54,12 @@ pub(crate) static ASSET: TableSpec = TableSpec {
              ingest asset adds or merges the rows of each file once.",
         ),
         FieldSpec::optional(
+            "atomic_group",
+            FieldType::Text,
+            "Assets with the same word here are published together: what a run makes of them for a partition is seen all at once, or not \
+             at all.",
+        ),
+        FieldSpec::optional(
             "columns",
             COLUMNS,
             "What is promised of its columns, each a type or a table: columns.id = { type = \"long\", required = true, description = \
@@ -137,6 +143,8 @@ pub(crate) struct AssetDraft {
     /// Assets that its condition names, and where.
     pub(crate) automation_names: Vec<(AssetKey, Span)>,
     pub(crate) rules: StepRules,
+    /// Where its atomic group is named, if it is in one.
+    pub(crate) atomic_group_span: Option<Span>,
     /// `None` if the kind found something wrong.
     pub(crate) compiled: Option<CompiledKind>,
     /// Values of the parameters that its queries use.
@@ -259,6 +267,7 @@ pub(crate) fn read_asset(
             &surrounding.settings.pools,
             surrounding.project_complete,
         ),
+        atomic_group_span: table.has("atomic_group").then(|| table.span_of("atomic_group")),
         compiled,
         params,
         partitions_known,

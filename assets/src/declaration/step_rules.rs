@@ -1,4 +1,4 @@
-//! How steps are run: `retry`, `timeout`, `pool` and `memory` of an asset, the project's defaults of the first two, and
+//! How steps are run: `retry`, `timeout`, `pool`, `memory` and `atomic_group` of an asset, the project's defaults of the first two, and
 //! `[pool.NAME]`.
 
 use std::collections::BTreeMap;
@@ -151,7 +151,20 @@ pub(super) fn read_rules(table: &TableReader<'_>, defaults: &StepRules, pools: &
         pools: taken,
         memory_bytes: table.byte_size("memory").map(|bytes| bytes.value),
         together: read_together(table),
+        atomic_group: read_atomic_group(table),
     }
+}
+
+fn read_atomic_group(table: &TableReader<'_>) -> Option<String> {
+    let group = table.string("atomic_group")?;
+    if !is_name(group.value) {
+        table.report(bad_name(
+            &format!("`{}` cannot be the name of an atomic group", group.value),
+            group.span,
+        ));
+        return None;
+    }
+    Some(group.value.to_owned())
 }
 
 /// One pass for many partitions needs partitions. Whether the kind can do it is for the kind to say.

@@ -4,6 +4,7 @@
 //! other assets become inputs with partition mappings (`resolve`), circles are told with their path (`cycles`). There is a
 //! [`Project`] only if nothing is wrong; warnings do not count.
 
+mod atomic_groups;
 mod conditions;
 mod cycles;
 mod load;

@@ -88,6 +88,7 @@ pub(super) fn resolve(
     }
     if !sink.has_errors() {
         super::conditions::report(&drafts, &edges, sink);
+        super::atomic_groups::report(&drafts, &edges, sink);
     }
     if sink.has_errors() {
         return None;

@@ -7,8 +7,9 @@
 //! otherwise. Whoever runs the loader keeps the text: nothing here touches a file.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,7 @@ struct Parsed {
 }
 
 impl QueryCache {
-    /// Reads what [`QueryCache::finish`] gave to the same `program`; anything else is an empty cache.
+    /// Reads what [`QueryCache::write`] wrote for the same `program`; anything else is an empty cache.
     pub fn new(text: String, program: &str) -> Self {
         if text.lines().next() != Some(&*first_line(program)) {
             return Self::default();
@@ -111,22 +112,31 @@ impl QueryCache {
         let parsed = serde_json::to_string(&parsed).expect("texts and numbers have a JSON form");
         let key = Fingerprint::of([&*query.text]);
         let check = Fingerprint::of([key.as_str(), &*parsed]);
-        let line = format!("{key} {check} {parsed}\n");
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.learned().push(format!("{key} {check} {parsed}\n"));
     }
 
-    /// The text to keep for the next start, if enough is new. What nobody asked for is left out.
-    pub fn finish(self, program: &str) -> Option<String> {
-        let learned = self.learned.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if learned.len() < WORTH_WRITING {
-            return None;
-        }
+    /// Whether enough is new to be worth keeping for the next start.
+    pub fn has_grown(&self) -> bool {
+        self.learned().len() >= WORTH_WRITING
+    }
+
+    /// Writes the text for the next start. What nobody asked for is left out.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, program: &str, out: &mut impl Write) -> io::Result<()> {
+        let learned = self.learned();
         let asked = self.lines.iter().filter(|(_, asked)| asked.load(Ordering::Relaxed));
         let asked = asked.filter_map(|(start, _)| self.text[*start as usize..].split_inclusive('\n').next());
         let mut lines: Vec<&str> = asked.chain(learned.iter().map(String::as_str)).collect();
         lines.sort_unstable();
         lines.dedup();
-        Some(format!("{}\n{}", first_line(program), lines.concat()))
+        writeln!(out, "{}", first_line(program))?;
+        lines.into_iter().try_for_each(|line| out.write_all(line.as_bytes()))
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Vec<String>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,7 +174,14 @@ mod tests {
         for number in numbers {
             cache.learn(&parsed(&text(number)));
         }
-        cache.finish(PROGRAM).expect("enough is new")
+        assert!(cache.has_grown());
+        written(&cache)
+    }
+
+    fn written(cache: &QueryCache) -> String {
+        let mut text = Vec::new();
+        cache.write(PROGRAM, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
     }
 
     #[test]
@@ -174,7 +191,7 @@ mod tests {
             assert_eq!(cache.get(&text(number)), Some(parsed(&text(number))));
         }
         assert_eq!(cache.get(&text(WORTH_WRITING)), None);
-        assert_eq!(cache.finish(PROGRAM), None, "nothing is new");
+        assert!(!cache.has_grown(), "nothing is new");
     }
 
     #[test]
@@ -184,7 +201,7 @@ mod tests {
         for number in WORTH_WRITING..2 * WORTH_WRITING {
             cache.learn(&parsed(&text(number)));
         }
-        let cache = QueryCache::new(cache.finish(PROGRAM).expect("enough is new"), PROGRAM);
+        let cache = QueryCache::new(written(&cache), PROGRAM);
         assert_eq!(cache.get(&text(7)), Some(parsed(&text(7))));
         assert_eq!(cache.get(&text(8)), None);
         assert_eq!(cache.get(&text(300)), Some(parsed(&text(300))));

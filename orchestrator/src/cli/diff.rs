@@ -12,7 +12,7 @@ use super::look::{Look, Place};
 use super::terminal::{Terminal, bytes, count, table, thousands};
 use super::{Exit, Stop, history};
 use crate::edge::folder::StateFolder;
-use crate::edge::queried::Scratch;
+use crate::edge::queried::{Reads, Scratch};
 use crate::figures::figure;
 use crate::snapshots::{Changes, ColumnChange, TableTotals, identity};
 
@@ -47,12 +47,12 @@ impl Diff {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         let look = Look::new(place, terminal)?;
         let asset = look.asset(&self.asset)?;
+        // It goes with the command, and what is read stays until then.
+        let scratch = Scratch::reading(&StateFolder::of(&look.project.root), Reads::Old)
+            .map_err(|error| Stop::broken(format!("failed to make a scratch folder: {error}")))?;
         let (lake, opened) = history::open(&look, &asset.key)?;
         let since = history::snapshot(&look, &opened, &self.since)?;
         let snapshot = history::snapshot(&look, &opened, &self.snapshot)?;
-        // It goes with the command.
-        let scratch = Scratch::new(&StateFolder::of(&look.project.root))
-            .map_err(|error| Stop::broken(format!("failed to make a scratch folder: {error}")))?;
         let order = ChangesOrder {
             asset: asset.key.clone(),
             pointer: opened.pointer().clone(),

@@ -64,9 +64,9 @@ impl Gc {
             answer.map_err(|error| match error {
                 MaintenanceError::Request(error) => Stop::from(error),
                 MaintenanceError::State(error) => Stop::from(error),
-                error @ (MaintenanceError::Environment(_) | MaintenanceError::KeptStaged(_)) => {
-                    Stop::broken(error.to_string())
-                }
+                error @ (MaintenanceError::Environment(_)
+                | MaintenanceError::KeptStaged(_)
+                | MaintenanceError::Readers(_)) => Stop::broken(error.to_string()),
                 error @ MaintenanceError::InEnvironment(_) => Stop::new(Exit::Usage, error.to_string()),
             })
         })?;
@@ -96,8 +96,7 @@ fn say(answer: &GcAnswer, terminal: &Terminal) {
     let (mut files, mut free) = (0, 0);
     for table in &answer.tables {
         if let Some(error) = &table.error {
-            terminal.note(format!("{}: left as it is: {error}", table.table));
-            continue;
+            terminal.note(format!("{}: {error}", table.table));
         }
         files += table.files + table.orphans;
         free += table.bytes + table.orphan_bytes;
@@ -145,6 +144,11 @@ fn say(answer: &GcAnswer, terminal: &Terminal) {
         for failed in &table.failed {
             terminal.note(format!("{}: could not be removed: {failed}", table.table));
         }
+    }
+    if let Some(process) = &answer.read_by {
+        terminal.note(format!(
+            "what a query under way may read stays until it is over (process {process})"
+        ));
     }
     let tables = count(answer.tables.len() as u64, "table", "tables");
     if files == 0 {

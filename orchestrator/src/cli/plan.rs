@@ -87,6 +87,7 @@ impl Plan {
             partitions: self.choice.partitions()?,
             force: self.choice.force,
             only: None,
+            alone: false,
         };
         let plan = plan(&look.world, look.at, &request);
         let estimate = estimated(&look, &plan)?;

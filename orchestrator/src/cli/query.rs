@@ -19,7 +19,7 @@ use crate::as_of::{self, AsOf};
 use crate::edge::environment;
 use crate::edge::folder::StateFolder;
 use crate::edge::kept_staged::of_run;
-use crate::edge::queried::{Scratch, tables};
+use crate::edge::queried::{Reads, Scratch, tables};
 use crate::edge::warehouse;
 
 /// Ask a question in SQL, of tables as they are or as they were.
@@ -71,6 +71,16 @@ impl Query {
         };
         let as_of = AsOf::parse(self.as_of.as_deref().unwrap_or_default(), &project.settings.timezone)
             .map_err(|error| Stop::new(Exit::Usage, error).with_help(as_of::HELP))?;
+        let reads = match self.as_of {
+            Some(_) => Reads::Old,
+            None => Reads::Newest,
+        };
+        // Before it is looked up what the tables are.
+        let scratch = match Scratch::reading(&folder, reads) {
+            // Where nothing was ever made, nothing is read.
+            _ if !folder.path().is_dir() => None,
+            scratch => scratch?,
+        };
         let store = match state::sqlite::Store::open_reader(&folder.database()) {
             Ok(store) => Some(store),
             Err(state::sqlite::StateError::Missing(_)) => None,
@@ -84,7 +94,6 @@ impl Query {
             })
             .collect();
         let lake = warehouse::open(&project.settings).map_err(|error| Stop::broken(error.to_string()))?;
-        let scratch = Scratch::new(&folder)?;
         let options = QueryOptions {
             memory_bytes: project.orders.memory_bytes as usize,
             spill_folder: scratch.as_ref().map(|scratch| scratch.path().to_owned()),

@@ -238,7 +238,7 @@ async fn serve(engine: &Engine, signals: &mut Signals) -> Ended {
 /// Lets what runs come to its end, within the limit; a second signal ends the wait.
 async fn drain(engine: &mut Engine, longest: Duration, signals: &mut Signals, terminal: &Terminal) {
     let handle = engine.handle();
-    let busy = handle.driver().ask(|world, _| world.attempts().count()).await;
+    let busy = handle.driver().ask(|world, _| world.busy_attempts()).await;
     if busy.unwrap_or(0) > 0 && !terminal.json() {
         terminal.note(format!(
             "stopping: what runs has {} to finish; ask again to stop at once",

@@ -36,6 +36,7 @@ impl Why {
             partitions: partition.clone().map(PartitionChoice::One),
             force: false,
             only: None,
+            alone: true,
         };
         let plan = plan(&look.world, look.at, &request);
         let freshness = freshness_now(&look.world, look.at, &asset);
@@ -276,6 +277,15 @@ fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
             }
         }
     }
+    // The newest step, if it was skipped: it may never have begun.
+    if let Some((step, because)) = facts.skipped_last() {
+        terminal.say(format!(
+            "  {} {} in {}: {because} was not made",
+            terminal.yellow("skipped last"),
+            step.ended_at.map_or_else(String::new, |at| moment(at, zone)),
+            step.run,
+        ));
+    }
     if let Some(made) = &facts.made_by {
         if let Some(request) = &made.request {
             terminal.say(format!(
@@ -321,10 +331,13 @@ fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
         ));
     }
     for attempt in &facts.attempts {
-        let end = attempt
-            .failure
-            .as_ref()
-            .map_or_else(|| "ended well".to_owned(), |failure| format!("failed: {failure}"));
+        let end = match (&attempt.failure, facts.kept_back_by(&attempt.attempt.attempt)) {
+            (Some(failure), _) => format!("failed: {failure}"),
+            (None, Some(other)) => {
+                format!("was not published: {other}, which is published together with it, was not made")
+            }
+            (None, None) => "ended well".to_owned(),
+        };
         terminal.say(terminal.dim(&format!(
             "  attempt {} at {} {end}",
             attempt.attempt.number,

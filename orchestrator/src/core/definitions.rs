@@ -15,6 +15,8 @@ pub struct Definitions {
     schedules: BTreeMap<String, Schedule>,
     upkeep: Upkeep,
     positions: HashMap<AssetKey, usize>,
+    /// The members of each atomic group, by each member.
+    published_with: HashMap<AssetKey, Arc<[AssetKey]>>,
     alerts: BTreeMap<String, Alert>,
     sensors: BTreeMap<String, Sensor>,
     fingerprint: Option<Fingerprint>,
@@ -67,6 +69,7 @@ impl Definitions {
         );
         let places = ordered.iter().enumerate();
         Self {
+            published_with: published_with(&ordered),
             upkeep: Upkeep::new(&graph),
             positions: places.map(|(place, asset)| (asset.key.clone(), place)).collect(),
             graph,
@@ -90,6 +93,27 @@ impl Definitions {
     /// Whether one attempt makes all wanted partitions of an asset in one pass.
     pub fn makes_together(&self, asset: &Asset) -> bool {
         asset.rules.together || self.settings.together.contains(&asset.kind)
+    }
+
+    /// All assets that are published together with one, itself among them; empty if it is published alone.
+    pub fn published_with(&self, key: &AssetKey) -> &[AssetKey] {
+        self.published_with.get(key).map_or(&[], |group| group)
+    }
+
+    /// The asset under whose name the committer works on one: itself, or the first of its atomic group.
+    pub fn committed_as<'k>(&'k self, key: &'k AssetKey) -> &'k AssetKey {
+        self.published_with(key).first().unwrap_or(key)
+    }
+
+    /// Whether automation may request an asset: by its own rule, or along with another that it is published together with.
+    pub fn is_made_by_automation(&self, key: &AssetKey) -> bool {
+        let has_rule = |asset: &AssetKey| self.upkeep.rule(asset).is_some();
+        has_rule(key) || self.published_with(key).iter().any(has_rule)
+    }
+
+    /// Whether any assets are published together.
+    pub fn has_atomic_groups(&self) -> bool {
+        !self.published_with.is_empty()
     }
 
     /// The same with these alerts.
@@ -162,4 +186,19 @@ impl Definitions {
     pub fn fingerprint(&self) -> Option<&Fingerprint> {
         self.fingerprint.as_ref()
     }
+}
+
+fn published_with(assets: &[Arc<Asset>]) -> HashMap<AssetKey, Arc<[AssetKey]>> {
+    let mut groups: BTreeMap<&str, BTreeSet<&AssetKey>> = BTreeMap::new();
+    for asset in assets {
+        if let Some(group) = &asset.rules.atomic_group {
+            groups.entry(group).or_default().insert(&asset.key);
+        }
+    }
+    let mut found = HashMap::new();
+    for members in groups.into_values() {
+        let members: Arc<[AssetKey]> = members.into_iter().cloned().collect();
+        found.extend(members.iter().map(|member| (member.clone(), Arc::clone(&members))));
+    }
+    found
 }

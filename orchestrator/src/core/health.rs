@@ -68,6 +68,7 @@ impl Health {
             partitions: None,
             force: false,
             only: None,
+            alone: true,
         };
         let plan = plan(world, at, &request);
         let mut health = Self {
@@ -93,7 +94,8 @@ impl Health {
             match problem {
                 PlanProblem::NoSource { partitions, .. }
                 | PlanProblem::WaitsForSource { partitions, .. }
-                | PlanProblem::RolledBack { partitions, .. } => {
+                | PlanProblem::RolledBack { partitions, .. }
+                | PlanProblem::Together { partitions, .. } => {
                     health.waiting += partitions;
                 }
                 PlanProblem::MissingInput { partitions, .. } => health.missing += partitions,

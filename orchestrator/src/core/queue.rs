@@ -47,6 +47,11 @@ pub enum WaitsFor {
         /// The asset that it reads.
         asset: AssetKey,
     },
+    /// What is published together with it is not made yet in this run.
+    Together {
+        /// The asset that is yet to come.
+        asset: AssetKey,
+    },
     /// The end of the wait for a retry.
     Retry {
         /// Which retry; 1 is the first.
@@ -299,6 +304,15 @@ pub fn waits(world: &World, at: Micros, run: &RunId) -> Vec<Wait> {
         let stretch = group.first..group.first + group.len;
         let steps = &run.steps[group.first as usize..(group.first + group.len) as usize];
         let waiting = steps.iter().filter(|step| step.status == StepStatus::Waiting).count();
+        if !group.published_with.is_empty() {
+            let staged = |position: &u32| run.steps[*position as usize].status == StepStatus::Publishing;
+            let to_come = stretch.clone().filter(staged);
+            let to_come: Vec<u32> = to_come.filter_map(|position| run.mate_to_come(position)).collect();
+            if let Some(first) = to_come.first() {
+                let asset = run.name(*first).asset;
+                wait(to_come.len(), WaitsFor::Together { asset });
+            }
+        }
         if let Some(stopped) = stopped(world, run) {
             if waiting > 0 {
                 wait(waiting, stopped);
@@ -333,6 +347,10 @@ pub fn waits_of(world: &World, at: Micros, run: &RunId, steps: &[AssetPartition]
 fn wait_of(queue: &Queue<'_>, run: &Run, step: &AssetPartition) -> Option<WaitsFor> {
     let position = run.position(step)?;
     let known = &run.steps[position as usize];
+    if known.status == StepStatus::Publishing {
+        let asset = run.name(run.mate_to_come(position)?).asset;
+        return Some(WaitsFor::Together { asset });
+    }
     if known.status != StepStatus::Waiting {
         return None;
     }

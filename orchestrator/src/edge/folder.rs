@@ -53,6 +53,7 @@ const ENVIRONMENTS: &str = "environments";
 /// staged/       what checks kept back, by run
 /// openlineage.json  up to where lineage was told
 /// restored.json what the last restore found
+/// queries/      a folder for each query outside of runs: what spilled, and a lock that says that it reads
 /// cache/        queries that were parsed before: may be removed at any time
 /// reserve       nothing: space that is given up when the disk is full
 /// environments/ a state folder for each environment
@@ -138,6 +139,11 @@ impl StateFolder {
     /// All scratch folders.
     pub fn scratch_root(&self) -> PathBuf {
         self.path.join("scratch")
+    }
+
+    /// A folder for each query under way outside of all runs.
+    pub fn queries(&self) -> PathBuf {
+        self.path.join("queries")
     }
 
     /// What checks kept back, by run.

@@ -28,6 +28,7 @@ use super::driver::quarantine_table;
 use super::engine::{EngineHandle, RequestError};
 use super::environments::{self, EnvironmentError, EnvironmentName};
 use super::kept_staged::{self, KeptStagedError};
+use super::readers::{self, Needed};
 use super::ticker::sleep_until;
 use super::{clock, environment};
 use crate::core::{Answer, Input, PreparedExpiry, PreparedTable, TableChange, TableChangeKind, selected};
@@ -57,6 +58,9 @@ pub enum MaintenanceError {
     /// What a check kept back cannot be read, or dropped.
     #[error("failed to read what checks kept back, so nothing is removed: {0}")]
     KeptStaged(#[from] KeptStagedError),
+    /// What queries read cannot be found out, so nothing is known to be free.
+    #[error("failed to find out what queries under way read, so nothing is removed: {0}")]
+    Readers(#[from] std::io::Error),
     /// It is asked of an environment.
     #[error("the files of the environment {0} go with it, and no others are its own: `millpond env drop {0}`")]
     InEnvironment(EnvironmentName),
@@ -94,6 +98,10 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
             of_table.entry(snapshot).or_insert(what_for);
         }
     }
+    let needed = needed_by_queries(engine).await?;
+    if let Some(needed) = &needed {
+        pins.earliest = Some(pins.earliest.map_or(needed.since, |at| at.min(needed.since)));
+    }
     let now = clock::now();
     for found in kept_staged::all(engine.folder())? {
         if now - found.kept.at > kept_staged::KEPT_FOR && !body.dry_run {
@@ -111,6 +119,7 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
     let mut answer = GcAnswer {
         dry_run: body.dry_run,
         tables: Vec::new(),
+        read_by: needed.map(|needed| needed.process),
     };
     for table in tables {
         let kept = KeptSnapshots {
@@ -122,6 +131,12 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
         let mut tended = Ok(());
         if let Some(rule) = &rule {
             tended = compact_table(engine, &table, rule, now / 1000, body.dry_run, by, &mut told).await;
+        }
+        // Small files that stay, for a column to sort by that is not there, keep no old version from going.
+        if let Err(Untended::Lake(error)) = &tended {
+            tracing::warn!(%table, %error, "small files of a table stay as they are");
+            told.error = Some(error.to_string());
+            tended = Ok(());
         }
         if tended.is_ok() {
             tended = tend_table(engine, &table, &kept, &pins, now, body.dry_run, by, &mut told).await;
@@ -214,6 +229,11 @@ async fn tend_table(
             change: Box::new(change),
         });
         match asked.await {
+            // Who began before the table moved may have looked up a version that is gone now; its files go another time.
+            Some(Answer::TableChanged) if needed_by_queries(engine).await?.is_some_and(|needed| needed.since == 0) => {
+                tracing::info!(table = %key, "files of old versions stay for a query that may read them");
+                return Ok(());
+            }
             Some(Answer::TableChanged) => {
                 told.failed.extend(remove(engine.lake(), &plan.files).await.failed);
                 break;
@@ -248,6 +268,13 @@ async fn tend_table(
         told.failed.extend(remove(engine.lake(), &found).await.failed);
     }
     Ok(())
+}
+
+/// What queries outside of all runs need at the moment.
+async fn needed_by_queries(engine: &EngineHandle) -> Result<Option<Needed>, MaintenanceError> {
+    let folder = engine.folder().clone();
+    let needed = tokio::task::spawn_blocking(move || readers::needed(&folder)).await;
+    Ok(needed.map_err(|_| RequestError::Stopping)??)
 }
 
 /// What attempts need of a table at the moment, and the files that a check kept back.

@@ -68,6 +68,7 @@ pub mod processes;
 pub mod queried;
 pub mod query_cache;
 pub mod query_process;
+pub mod readers;
 pub mod replay;
 mod reserve;
 mod retention;

@@ -1,7 +1,8 @@
 //! What ad-hoc queries read, the newest version of every table, and where they put what does not fit into memory.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use assets::AssetKey;
@@ -9,7 +10,7 @@ use assets::outcome::TablePointer;
 use state::sqlite::{StateError, Store};
 
 use super::folder::StateFolder;
-use super::{clock, environment};
+use super::{clock, environment, readers};
 use crate::core::Definitions;
 
 /// Tables that are read at a time.
@@ -38,32 +39,65 @@ pub fn tables(
 }
 
 /// A folder for spill files that goes when the query is over.
-pub struct Scratch(PathBuf);
+pub struct Scratch {
+    path: PathBuf,
+    /// Locked for as long as something is read.
+    _reading: Option<File>,
+}
+
+/// Which versions of tables are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Those that are current when it begins.
+    Newest,
+    /// Older ones too.
+    Old,
+}
 
 impl Scratch {
-    /// `None` on a full disk: there is no room to spill to, and most queries need none.
+    /// A folder for what reads no table by itself. `None` on a full disk: there is no room to spill to, and most queries need none.
     ///
     /// # Errors
     /// The folder cannot be made.
-    pub fn new(folder: &StateFolder) -> std::io::Result<Option<Self>> {
+    pub fn new(folder: &StateFolder) -> io::Result<Option<Self>> {
         let name = format!("{}-{}-{:x}", std::process::id(), clock::now(), environment::seed());
-        let path = folder.path().join("queries").join(name);
-        match std::fs::create_dir_all(&path) {
-            Ok(()) => Ok(Some(Self(path))),
-            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let path = folder.queries().join(name);
+        full_disk(std::fs::create_dir_all(&path).map(|()| Self { path, _reading: None }))
+    }
+
+    /// A folder for a query. From now until it goes, maintenance removes no file of what is read: to be made before it is looked up
+    /// what the tables are.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn reading(folder: &StateFolder, reads: Reads) -> io::Result<Option<Self>> {
+        let Some(mut scratch) = Self::new(folder)? else {
+            return Ok(None);
+        };
+        let told = full_disk(readers::tell(&scratch.path, reads))?;
+        Ok(told.map(|told| {
+            scratch._reading = Some(told);
+            scratch
+        }))
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is removed with the state folder.
-        std::fs::remove_dir_all(&self.0).ok();
+        // What cannot be removed now is removed by maintenance.
+        std::fs::remove_dir_all(&self.path).ok();
+    }
+}
+
+fn full_disk<T>(made: io::Result<T>) -> io::Result<Option<T>> {
+    match made {
+        Ok(made) => Ok(Some(made)),
+        Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -1,8 +1,8 @@
 //! Where parsed queries are kept between two starts of the program (see [`assets::sql::QueryCache`]). Nothing depends on the
 //! file: without it, or if it cannot be written, every query is parsed.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -34,11 +34,11 @@ impl KeptQueryCache {
     /// Keeps what is new, if it is worth it.
     pub fn keep(self, root: &ProjectRoot) {
         let Some(program) = self.program else { return };
-        let Some(text) = self.queries.finish(&program) else {
+        if !self.queries.has_grown() {
             return;
-        };
+        }
         let file = StateFolder::query_cache(root);
-        if let Err(error) = write(&file, &text) {
+        if let Err(error) = write(&file, &self.queries, &program) {
             tracing::debug!(file = %file.display(), %error, "failed to keep the parsed queries");
         }
     }
@@ -57,15 +57,21 @@ fn this_program() -> Option<String> {
 }
 
 /// A reader sees the old file or the new one. It need not outlast a power cut, for its lines tell whether they are whole.
-fn write(file: &Path, text: &str) -> io::Result<()> {
+fn write(file: &Path, queries: &QueryCache, program: &str) -> io::Result<()> {
     let folder = file.parent().expect("the cache is in a folder");
     fs::create_dir_all(folder)?;
     let new = folder.join(format!("queries.{}", std::process::id()));
-    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
+    let written = fill(&new, queries, program).and_then(|()| fs::rename(&new, file));
     if written.is_err() {
         fs::remove_file(&new).ok();
     }
     written
+}
+
+fn fill(file: &Path, queries: &QueryCache, program: &str) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(file)?);
+    queries.write(program, &mut out)?;
+    out.flush()
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ pub(crate) fn event(model: &Model, universe: &[AssetPartition], choose: &mut Cho
             held: vec![Held {
                 partition: step.partition,
                 version: Fingerprint::of([choose.below(3).to_string().as_str()]),
-                because: HoldReason::ALL[choose.below(3)],
+                because: HoldReason::ALL[choose.below(4)],
             }],
         },
         3 => {

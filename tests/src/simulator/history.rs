@@ -75,7 +75,33 @@ impl History {
         for recorded in events {
             self.one(world, limits, recorded)?;
         }
+        for recorded in events {
+            self.published_together(recorded)?;
+        }
         self.alerts.agrees_with(world, events)
+    }
+
+    /// What one commit publishes of an atomic group is all of it that its run makes of the partition.
+    fn published_together(&self, recorded: &Recorded) -> Result<(), Broken> {
+        let Event::StepSucceeded {
+            run, materialization, ..
+        } = &recorded.event
+        else {
+            return Ok(());
+        };
+        let (told, step) = (&self.runs[run], &materialization.step);
+        for other in told.definitions.published_with(&step.asset) {
+            let other = AssetPartition::new(other.clone(), step.partition.clone());
+            if let Some(status) = told
+                .steps
+                .get(&other)
+                .filter(|status| **status != StepStatus::Succeeded)
+            {
+                let found = format!("{step} of {run} is published, and {other} is {status:?}");
+                return broken(InvariantId::PublishedTogether, found);
+            }
+        }
+        Ok(())
     }
 
     fn one(&mut self, world: &World, limits: &Limits, recorded: &Recorded) -> Result<(), Broken> {
@@ -181,7 +207,10 @@ impl History {
                 self.worked_on.retain(|worked, (by, _)| worked != step || by != run);
                 self.moves(run, step, StepStatus::Failed)?;
             }
-            Event::StepSkipped { run, step, .. } => self.moves(run, step, StepStatus::Skipped)?,
+            Event::StepSkipped { run, step, .. } => {
+                self.worked_on.retain(|worked, (by, _)| worked != step || by != run);
+                self.moves(run, step, StepStatus::Skipped)?;
+            }
             Event::StepCanceled { run, step } => {
                 self.worked_on.retain(|worked, (by, _)| worked != step || by != run);
                 self.moves(run, step, StepStatus::Canceled)?;
@@ -417,7 +446,11 @@ impl History {
                 .values()
                 .filter(|status| **status == StepStatus::Waiting)
                 .count();
-            let steps: usize = said.iter().map(|wait| wait.steps).sum();
+            // What is staged is told to wait for others, and is not among those that wait to be made.
+            let unmade = said
+                .iter()
+                .filter(|wait| !matches!(wait.waits_for, WaitsFor::Together { .. }));
+            let steps: usize = unmade.map(|wait| wait.steps).sum();
             let canceling = world.run(id).is_some_and(|run| run.status == RunStatus::Canceling);
             if !canceling && steps != waiting {
                 let found = format!("{waiting} steps of {id} wait, and reasons are given for {steps}: {said:?}");
@@ -439,6 +472,10 @@ impl History {
                         .steps
                         .iter()
                         .any(|(step, status)| step.asset == *asset && *status != StepStatus::Succeeded),
+                    WaitsFor::Together { asset } => told
+                        .steps
+                        .iter()
+                        .any(|(step, status)| step.asset == *asset && !status.is_terminal()),
                     WaitsFor::Retry { retry, due } => told.retries.values().any(|known| *known == (*retry, Some(*due))),
                     WaitsFor::Pace { max_in_flight } => *max_in_flight as usize == told.max_in_flight,
                     WaitsFor::Pool { pool, limit, used, .. } => {
@@ -484,8 +521,12 @@ impl History {
     /// A run that has just started an attempt may do so.
     fn keeps_its_pace(&mut self, run: &RunId) -> Result<(), Broken> {
         let told = self.told(run)?;
-        let in_hand = |status: &&StepStatus| matches!(status, StepStatus::Running | StepStatus::Publishing);
-        let in_flight = told.steps.values().filter(in_hand).count();
+        let in_hand = |(step, status): &(&AssetPartition, &StepStatus)| match status {
+            StepStatus::Running => true,
+            StepStatus::Publishing => told.definitions.published_with(&step.asset).is_empty(),
+            _ => false,
+        };
+        let in_flight = told.steps.iter().filter(in_hand).count();
         if told.paused || in_flight > told.max_in_flight {
             let found = format!("{run} started, paused: {}, in flight: {in_flight}", told.paused);
             return broken(InvariantId::PaceIsKept, found);

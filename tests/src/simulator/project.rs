@@ -212,7 +212,77 @@ fn rules(dice: &mut Dice) -> StepRules {
             .collect(),
         memory_bytes: dice.percent(50).then(|| 1 + dice.below(5) as u64),
         together: dice.percent(10),
+        atomic_group: None,
     }
+}
+
+/// Lets some assets that are cut alike, and of which none needs another, be published together.
+fn publish_together(assets: &mut [(Asset, bool)], dice: &mut Dice) {
+    if dice.percent(40) {
+        return;
+    }
+    for group in 0..1 + dice.below(2) {
+        let first = dice.below(assets.len());
+        let mut members = vec![first];
+        for place in 0..assets.len() {
+            let is_free = assets[place].0.rules.atomic_group.is_none() && !members.contains(&place);
+            let alike = |other: &usize| {
+                let cut = |place: usize| assets[place].0.partitions.as_ref().map(|by| &by.partitioning);
+                cut(*other) == cut(place) && !needs(assets, place, *other) && !needs(assets, *other, place)
+            };
+            if is_free && members.iter().all(alike) && dice.percent(60) {
+                members.push(place);
+            }
+        }
+        if members.len() > 1 && assets[first].0.rules.atomic_group.is_none() {
+            for place in &members {
+                assets[*place].0.rules.atomic_group = Some(format!("group{group}"));
+            }
+            // Nor may two groups wait for each other, which the loader would refuse.
+            if members.iter().any(|place| waits_for(assets, *place, &members)) {
+                for place in members {
+                    assets[place].0.rules.atomic_group = None;
+                }
+            }
+        }
+    }
+}
+
+/// Whether an asset waits for a member by way of what it reads and of what is published together with that.
+fn waits_for(assets: &[(Asset, bool)], place: usize, members: &[usize]) -> bool {
+    let named = |key: &AssetKey| assets.iter().position(|(other, _)| other.key == *key);
+    let reads = |place: usize| assets[place].0.inputs.iter().filter_map(|input| named(&input.asset));
+    let mut seen: Vec<usize> = reads(place).collect();
+    let mut next = 0;
+    while let Some(&above) = seen.get(next) {
+        next += 1;
+        if members.contains(&above) {
+            return true;
+        }
+        let group = &assets[above].0.rules.atomic_group;
+        let mates = (0..assets.len()).filter(|mate| group.is_some() && assets[*mate].0.rules.atomic_group == *group);
+        for more in reads(above).chain(mates).collect::<Vec<_>>() {
+            if !seen.contains(&more) {
+                seen.push(more);
+            }
+        }
+    }
+    false
+}
+
+/// Whether one asset reads another, at any distance. Assets read only earlier ones.
+fn needs(assets: &[(Asset, bool)], place: usize, other: usize) -> bool {
+    let mut reads: Vec<&AssetKey> = assets[place].0.inputs.iter().map(|input| &input.asset).collect();
+    while let Some(key) = reads.pop() {
+        let Some((above, _)) = assets[..place].iter().find(|(above, _)| above.key == *key) else {
+            continue;
+        };
+        if above.key == assets[other].0.key {
+            return true;
+        }
+        reads.extend(above.inputs.iter().map(|input| &input.asset));
+    }
+    false
 }
 
 impl Project {
@@ -299,6 +369,8 @@ impl Project {
             };
             assets.push((asset, true));
         }
+        // Of dice of its own, so that everything else of a seed is as it was before there were groups.
+        publish_together(&mut assets, &mut dice.clone());
         let names: Vec<AssetKey> = assets.iter().map(|(asset, _)| asset.key.clone()).collect();
         let schedules = (0..dice.below(4)).map(|number| (schedule(number, &names, dice), true));
         let schedules = schedules.collect();

@@ -20,6 +20,8 @@ pub enum Sabotage {
     KeepTheSlot,
     /// What is downstream of a failure goes on waiting.
     ForgetToSkip,
+    /// What is to be published together is published in part.
+    PublishAlone,
     /// A failed check does not keep rows from being published.
     IgnoreTheCheck,
     /// A step is given to a worker before its turn.
@@ -85,6 +87,7 @@ impl Sabotage {
         Self::LoseTheRequeue,
         Self::KeepTheSlot,
         Self::ForgetToSkip,
+        Self::PublishAlone,
         Self::IgnoreTheCheck,
         Self::StartTooEarly,
         Self::TakeStaleForFresh,
@@ -282,6 +285,26 @@ impl Sabotage {
                     });
                 }
                 Some(changed)
+            }
+            Self::PublishAlone => {
+                let made = events.iter().filter_map(|recorded| match &recorded.event {
+                    Event::StepSucceeded { materialization, .. } => Some(&materialization.step),
+                    _ => None,
+                });
+                let made: Vec<&assets::AssetPartition> = made.collect();
+                let together = |one: &&&assets::AssetPartition| {
+                    let group = before.definitions().published_with(&one.asset);
+                    let mut others = made.iter().filter(|other| other.asset != one.asset);
+                    others.any(|other| other.partition == one.partition && group.contains(&other.asset))
+                };
+                let left = (*made.iter().find(together)?).clone();
+                // Nothing of what follows from it does.
+                let changed = events.iter().filter(|recorded| match &recorded.event {
+                    Event::StepSucceeded { materialization, .. } => materialization.step != left,
+                    Event::PointerMoved { table, .. } => *table != left.asset,
+                    _ => false,
+                });
+                Some(changed.cloned().collect())
             }
             Self::PublishOnAnOldBase => {
                 let moved = events

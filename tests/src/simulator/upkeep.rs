@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use assets::automation::AutomationRule;
 use assets::outcome::FailureClass;
-use assets::partition::PartitionMapping;
 use assets::{Asset, AssetKey, AssetPartition, Fingerprint};
 use orchestrator::core::{
-    AUTOMATION, Broken, Definitions, InvariantId, PlanRequest, World, explain, freshness_now, plan,
+    AUTOMATION, Broken, Definitions, InvariantId, PlanRequest, Sight, World, explain, freshness_now, plan,
 };
 use state::event::{Event, Micros, Recorded};
 use state::ids::AttemptId;
@@ -20,10 +19,10 @@ type MadeFrom = (Option<Fingerprint>, u64);
 pub(super) struct Upkeep {
     /// How often the rows, sources and models of each asset changed.
     changes: BTreeMap<AssetKey, u64>,
-    /// What each attempt was given, by step.
-    given: BTreeMap<(AttemptId, AssetPartition), MadeFrom>,
-    /// Partitions whose last try was in vain, and what it was made from.
-    in_vain: BTreeMap<AssetPartition, MadeFrom>,
+    /// What each attempt was given, by step, and when.
+    given: BTreeMap<(AttemptId, AssetPartition), (MadeFrom, Micros)>,
+    /// Partitions whose last try was in vain, what it was made from, and when.
+    in_vain: BTreeMap<AssetPartition, (MadeFrom, Micros)>,
     /// How many decisions there were.
     pub(super) decisions: usize,
     /// How many changes of freshness.
@@ -63,16 +62,21 @@ impl Upkeep {
                         asset.automation.as_ref().map(|automation| &automation.rule),
                         Some(AutomationRule::OnCron(_))
                     );
-                    // What is read by `latest` is another partition as soon as the next one exists: at the turn of the hour a
-                    // held step is asked for again, together with the partition that it will be made from. That is what is
-                    // promised, since it is made from something else; only the counts here, which follow events and not the
-                    // clock, do not see it. (Seed 390 without this: canceled at 13,777 s, asked for again at 14,400 s.)
-                    let by_clock = by_clock
-                        || asset
-                            .inputs
-                            .iter()
-                            .any(|input| input.mapping == PartitionMapping::Latest);
                     let in_vain = self.in_vain.get(step).filter(|_| !by_clock);
+                    // Which partitions it reads follows from those that exist, and so from the clock: what is read by `latest` is another as
+                    // soon as the next one exists, and one that is none while the clock is set back is read again later. That is what
+                    // is promised, since it is made from something else; only the counts here, which follow events, do not see it.
+                    // (Seed 390 without this: canceled at 13,777 s, asked for again at 14,400 s.)
+                    let in_vain = in_vain.filter(|(_, then)| {
+                        let reads = |at| {
+                            let sight = Sight::new(world, world.definitions(), at);
+                            let scopes = asset.inputs.iter();
+                            let scopes = scopes.map(|input| sight.scopes().of(asset, input, step.partition.as_ref()));
+                            scopes.collect::<Vec<_>>()
+                        };
+                        reads(*then) == reads(recorded.at)
+                    });
+                    let in_vain = in_vain.map(|(from, _)| from);
                     if in_vain == Some(&self.made_from(world.definitions(), &step.asset)) {
                         let found = format!("{step} is requested again, made from the same");
                         return Err(Broken::new(InvariantId::InVainIsNotRepeated, found));
@@ -89,7 +93,7 @@ impl Upkeep {
                 // It works by what its run was planned with, which may have been edited since.
                 let run = world.run(run);
                 let definitions = run.map_or_else(|| world.definitions(), |run| &run.definitions);
-                let from = self.made_from(definitions, asset);
+                let from = (self.made_from(definitions, asset), recorded.at);
                 for partition in partitions {
                     let step = AssetPartition::new(asset.clone(), partition.clone());
                     self.given.insert((attempt.clone(), step), from.clone());
@@ -107,12 +111,11 @@ impl Upkeep {
                     .and_then(|attempt| self.given.get(&(attempt.clone(), step.clone())));
                 let from = given
                     .cloned()
-                    .unwrap_or_else(|| self.made_from(world.definitions(), &step.asset));
+                    .unwrap_or_else(|| (self.made_from(world.definitions(), &step.asset), recorded.at));
                 // What its owner left unfinished was not tried in vain, and what no worker was given was not tried at all: a
                 // partition that is none while the clock is set back becomes one again.
                 // One that does not look after itself at the time is not left alone when it is told to.
-                let automated = world.definitions().get(&step.asset);
-                let automated = automated.is_some_and(|asset| asset.automation.is_some());
+                let automated = world.definitions().is_made_by_automation(&step.asset);
                 if failure.class == FailureClass::Interrupted || attempt.is_none() || !automated {
                     self.in_vain.remove(step);
                 } else {
@@ -121,7 +124,7 @@ impl Upkeep {
             }
             Event::StepCanceled { step, .. } => {
                 let from = self.made_from(world.definitions(), &step.asset);
-                self.in_vain.insert(step.clone(), from);
+                self.in_vain.insert(step.clone(), (from, recorded.at));
             }
             Event::PartitionRolledBack { step, .. } => change(&step.asset),
             Event::SourceObserved { asset, .. } => change(asset),
@@ -160,9 +163,21 @@ fn is_fresh(world: &World, at: Micros, asset: &Asset) -> Result<(), Broken> {
         partitions: None,
         force: false,
         only: None,
+        alone: false,
     };
     let held = world.automation().held.get(&asset.key);
-    for step in plan(world, at, &request).steps {
+    let steps = plan(world, at, &request).steps.into_iter();
+    // What is published together with it comes along.
+    for step in steps.filter(|step| step.step.asset == asset.key) {
+        // Nor is it made while another is left alone that is published together with it.
+        let mut others = world.definitions().published_with(&asset.key).iter();
+        let is_held = |other: &AssetKey| {
+            let held = world.automation().held.get(other);
+            held.is_some_and(|held| held.contains_key(&step.step.partition))
+        };
+        if others.any(is_held) {
+            continue;
+        }
         if held.is_none_or(|held| !held.contains_key(&step.step.partition)) {
             let told = explain(world, at, &asset.key, step.step.partition.as_ref());
             let found = format!(

@@ -224,34 +224,37 @@ impl Workers {
         &self,
         asset: &AssetKey,
         members: &[Member],
-        base: Option<TablePointer>,
+        bases: &Bases,
         lake: &mut Lake,
     ) -> Result<Input, Missing> {
         let mut prepared = Vec::new();
-        let mut changes = Vec::new();
+        let mut changes: BTreeMap<&AssetKey, Vec<Change<'_>>> = BTreeMap::new();
         for member in members {
             let Some(kept) = self.kept.get(&(member.attempt.clone(), member.step.clone())) else {
                 continue;
             };
-            changes.extend(kept.staged.tables.iter().map(|staged| Change {
-                partition: member.step.partition.clone(),
-                staged,
-                from: &kept.from,
-            }));
+            for staged in &kept.staged.tables {
+                changes.entry(&member.step.asset).or_default().push(Change {
+                    partition: member.step.partition.clone(),
+                    staged,
+                    from: &kept.from,
+                });
+            }
             prepared.push(PreparedMember {
                 attempt: member.attempt.clone(),
                 step: member.step.clone(),
                 staged: kept.staged.clone(),
             });
         }
-        let tables = match prepared.is_empty() {
-            true => Vec::new(),
-            false => match lake.commit(asset, base.as_ref(), &changes) {
-                Ok(to) => vec![PreparedTable {
-                    table: asset.clone(),
+        let mut tables = Vec::new();
+        for (table, changes) in changes {
+            let base = bases.get(table).cloned();
+            match lake.commit(table, base.as_ref(), &changes) {
+                Ok(to) => tables.push(PreparedTable {
+                    table: table.clone(),
                     from: base,
                     to,
-                }],
+                }),
                 Err(NotBuilt::Missing(missing)) => return Err(missing),
                 Err(NotBuilt::MergedMeanwhile) => {
                     return Ok(Input::CommitFailed {
@@ -260,8 +263,8 @@ impl Workers {
                         failure: merged_meanwhile(),
                     });
                 }
-            },
-        };
+            }
+        }
         Ok(Input::CommitPrepared {
             asset: asset.clone(),
             tables,
@@ -269,6 +272,9 @@ impl Workers {
         })
     }
 }
+
+/// What a commit is built on: the tables of its members as they were when it was asked for.
+pub(super) type Bases = BTreeMap<AssetKey, TablePointer>;
 
 /// What a merge comes to whose partition has other files by now.
 pub(super) fn merged_meanwhile() -> Failure {

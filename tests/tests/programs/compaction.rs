@@ -142,4 +142,10 @@ fn an_asset_that_says_so_has_its_rows_sorted() {
     let error = of(&told, "bronze.lines")["error"].as_str().unwrap().to_owned();
     assert_eq!(error, "sort the files of bronze.lines by `w`: it has no such column");
     assert_eq!(files(&project), 5);
+    // Nor does it keep old versions from going.
+    let told = project
+        .run(&["--json", "gc", "--keep", "0", "--keep-snapshots", "1"])
+        .expect(1)
+        .answer();
+    assert!(of(&told, "bronze.lines")["expired"].as_u64().unwrap() > 0, "{told:#}");
 }

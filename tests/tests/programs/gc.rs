@@ -1,5 +1,7 @@
 //! Old versions of tables: what goes, what stays and why, with a daemon and without one, and after a kill between the two.
 
+use std::io::{BufRead, BufReader, Read};
+
 use millpond_tests::program::{Daemon, Project};
 use serde_json::Value;
 
@@ -154,4 +156,50 @@ fn a_table_that_cannot_be_judged_is_left_as_it_is_and_the_others_are_not_held_up
     assert!(error.contains("-m0.avro"), "{error}");
     assert_eq!(project.files("lake/gold/total"), before);
     assert!(of(&said, "gold.days")["expired"].as_u64().unwrap() > 0, "{said:#}");
+}
+
+const LARGE: &str = r#"
+[asset.gold.large]
+kind = "sql"
+sql = "SELECT CAST($partition_key AS DATE) AS day, value AS n, repeat('x', 100) AS label FROM generate_series(1, 20000)"
+partitions = { use = "many", column = "day" }
+"#;
+
+/// Nobody reads what a query writes, so it has most of its files before it; they stay until it is over, whatever is to go.
+#[test]
+fn what_a_query_under_way_reads_stays_until_it_is_over() {
+    let toml = format!("{TOML}\n[partitions.many]\nevery = \"day\"\nstart = 2026-01-01\nend = 2026-01-08\n");
+    let project = Project::new(&[("millpond.toml", &toml), ("assets/a.toml", LARGE)]);
+    project.run(&["materialize", "*"]).expect(0);
+    let as_of = snapshots(&project, "gold.large").last().unwrap().to_string();
+    let data = || project.files("lake/gold/large/data").len();
+    let all = ["--keep", "0", "--keep-snapshots", "1"];
+    for arguments in [vec![], vec!["--as-of", &as_of]] {
+        let arguments = [
+            &["query", "SELECT n, label FROM gold.large", "--format", "csv"],
+            &arguments[..],
+        ]
+        .concat();
+        let mut query = project.start_piped(&arguments);
+        let mut output = query.stdout.take().expect("it is a pipe");
+        let mut first = [0];
+        output.read_exact(&mut first).expect("the first rows come");
+
+        project.run(&["materialize", "*", "--force"]).expect(0);
+        let before = data();
+        let answer = gc(&project, &all);
+        assert_eq!(answer["read_by"], query.id().to_string(), "{answer:#}");
+        assert_eq!(data(), before, "no file goes while it reads: {answer:#}");
+
+        let lines = BufReader::new(output).lines().map_while(Result::ok).count();
+        assert!(query.wait().expect("it ends").success(), "{arguments:?}");
+        assert_eq!(lines, 8 * 20_000 + 1, "{arguments:?}");
+        if arguments.len() > 4 {
+            let answer = gc(&project, &all);
+            assert_eq!(answer["read_by"], Value::Null);
+            assert_eq!(data(), 8, "now they go: {answer:#}");
+        }
+    }
+    project.sound();
+    project.run(&["fsck"]).expect(0);
 }

@@ -35,3 +35,4 @@ mod show;
 mod snapshots;
 mod spill;
 mod staged;
+mod together;

@@ -67,6 +67,15 @@ fn from_group(world: &World, at: Micros, sight: &Sight<'_>, run: &Run, group: &G
         if earlier.iter().any(claimed) {
             continue;
         }
+        // It was to be tried again when another failed that is published together with it.
+        if let Some(mate) = run.mate_in_vain(position) {
+            decision.events.push(Event::StepSkipped {
+                run: run.id.clone(),
+                step,
+                because: run.name(mate),
+            });
+            continue;
+        }
         match turn_of(sight, run, group, &step) {
             Turn::Start => batch.push((position, step)),
             Turn::Fresh => decision.events.push(Event::StepFresh {

@@ -11,18 +11,23 @@ use state::status::StepStatus;
 use super::super::effect::{Decision, Effect, Member};
 use super::super::input::{PreparedMember, PreparedTable};
 use super::super::staleness::data_version;
-use super::super::world::{Attempt, ModelVersion, Run, World};
+use super::super::world::{Attempt, ModelRecord, ModelVersion, Run, World};
 use super::ended::known;
 use super::{promote, retry};
 
-/// The staged steps of an asset that wait to be published.
-pub(super) fn publishing(world: &World, asset: &AssetKey) -> Vec<Member> {
+/// The staged steps that can be published, of an asset or of those that are published together under its name. One that still waits
+/// for another of its atomic group is not among them.
+pub(super) fn publishing(world: &World, committed_as: &AssetKey) -> Vec<Member> {
     let mut members = Vec::new();
-    for attempt in world.attempts().filter(|attempt| attempt.asset == *asset) {
+    for attempt in world.attempts() {
         let Some(run) = world.run(&attempt.run) else { continue };
+        if run.definitions.committed_as(&attempt.asset) != committed_as {
+            continue;
+        }
         for &position in &attempt.steps {
             let step = &run.steps[position as usize];
-            if step.status == StepStatus::Publishing && step.attempt.as_ref() == Some(&attempt.id) {
+            let is_its = step.status == StepStatus::Publishing && step.attempt.as_ref() == Some(&attempt.id);
+            if is_its && !run.waits_for_mates(position) {
                 members.push(Member {
                     attempt: attempt.id.clone(),
                     step: run.name(position),
@@ -31,6 +36,25 @@ pub(super) fn publishing(world: &World, asset: &AssetKey) -> Vec<Member> {
         }
     }
     members
+}
+
+/// The work of the committer that begins now that a step of an atomic group waits no more: it was staged, or is fresh.
+pub(super) fn completed(world: &World, run: &Run, step: &AssetPartition) -> Option<Effect> {
+    let position = run.position(step)?;
+    let complete: Vec<u32> = run.mates(position).chain([position]).collect();
+    let committed_as = run.definitions.committed_as(&step.asset);
+    let members = publishing(world, committed_as);
+    // Where others are being published already, the committer's answer leads to these.
+    let own = |member: &Member| {
+        let of_run = run
+            .position(&member.step)
+            .is_some_and(|position| complete.contains(&position));
+        of_run && known(world, &member.attempt).is_some_and(|(attempt, _)| attempt.run == run.id)
+    };
+    (!members.is_empty() && members.iter().all(own)).then(|| Effect::Prepare {
+        asset: committed_as.clone(),
+        members,
+    })
 }
 
 /// Whether the attempt is the one whose word counts for the step, and the step is not over.
@@ -70,13 +94,14 @@ pub(super) fn prepared(
                 to: table.to.clone(),
             });
         }
-        let snapshot_id = tables
-            .iter()
-            .find(|table| table.table == *asset)
-            .and_then(|table| table.to.snapshot_id);
-        let mut registered = world.model(asset).cloned().unwrap_or_default();
+        let mut models: BTreeMap<&AssetKey, ModelRecord> = BTreeMap::new();
         for member in members {
-            publish(world, member, snapshot_id, &mut registered, &mut decision.events);
+            let asset = &member.step.asset;
+            let own = tables.iter().find(|table| table.table == *asset);
+            let snapshot_id = own.and_then(|table| table.to.snapshot_id);
+            let registered = models.entry(asset);
+            let registered = registered.or_insert_with(|| world.model(asset).cloned().unwrap_or_default());
+            publish(world, member, snapshot_id, registered, &mut decision.events);
         }
     }
     if !left.is_empty() {
@@ -92,7 +117,7 @@ fn publish(
     world: &World,
     member: &PreparedMember,
     snapshot_id: Option<i64>,
-    registered: &mut super::super::world::ModelRecord,
+    registered: &mut ModelRecord,
     events: &mut Vec<Event>,
 ) {
     let (attempt, run) = known(world, &member.attempt).expect("the member's attempt counts");

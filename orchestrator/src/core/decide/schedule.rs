@@ -315,6 +315,7 @@ fn request(
             partitions: None,
             force: false,
             only: None,
+            alone: false,
         },
     );
     let run = RunRequest {

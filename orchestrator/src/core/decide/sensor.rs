@@ -261,6 +261,7 @@ fn request(
             partitions: partitions.clone(),
             force: false,
             only: None,
+            alone: false,
         },
     );
     let run = RunRequest {

@@ -56,6 +56,19 @@ pub(super) fn staged(world: &World, at: Micros, attempt: &AttemptId, staged: &St
             )),
             checks: staged.checks.clone(),
         });
+    } else if let Some(mate) = run.position(&step).and_then(|position| run.mate_in_vain(position)) {
+        decision.events.push(Event::StepSkipped {
+            run: run.id.clone(),
+            step,
+            because: run.name(mate),
+        });
+    } else if !run.definitions.published_with(&attempt.asset).is_empty() {
+        // The turn calls the committer when nothing of the atomic group is to come any more.
+        decision.events.push(Event::StepStaged {
+            attempt: attempt.id.clone(),
+            step,
+            rows: staged.rows(),
+        });
     } else if staged.tables.is_empty() {
         // Nothing to write beforehand: published at once.
         let member = PreparedMember {

@@ -26,6 +26,7 @@ pub(super) fn submit(world: &World, at: Micros, request: RequestId, run: &RunReq
                     partitions: run.partitions.clone(),
                     force: run.runs_fresh(),
                     only: run.only,
+                    alone: false,
                 },
             );
             accept(world, at, run, plan, &mut decision.events)
@@ -114,6 +115,7 @@ fn states_of(world: &World, at: Micros) -> BTreeMap<AssetKey, (bool, bool)> {
             partitions: None,
             force: false,
             only: None,
+            alone: false,
         },
     );
     let mut states: BTreeMap<AssetKey, (bool, bool)> = BTreeMap::new();

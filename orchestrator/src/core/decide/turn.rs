@@ -12,7 +12,7 @@ use super::super::input::Input;
 use super::super::invariants;
 use super::super::world::{Alarm, Broken, Run, World};
 use super::publish::publishing;
-use super::{admit, alert, automation, decide, freshness};
+use super::{admit, alert, automation, decide, freshness, publish};
 
 /// What one turn decided. The events are applied to the world already and have to be committed, all in one transaction,
 /// before the first effect is performed; if they cannot be, the world is to be loaded again from the store.
@@ -125,15 +125,30 @@ impl Turn {
         self.effects.extend(decision.effects);
         let mut failed = Vec::new();
         for event in decision.events {
-            if let Event::StepFailed { run, step, .. } = &event {
-                failed.push((run.clone(), step.clone()));
-            }
+            let come = match &event {
+                Event::StepStaged { attempt, step, .. } => world
+                    .attempt(attempt)
+                    .map(|attempt| (attempt.run.clone(), step.clone())),
+                Event::StepFresh { run, step } => Some((run.clone(), step.clone())),
+                // What is skipped here was staged too late; all that follows from that is skipped already.
+                Event::StepFailed { run, step, .. } => {
+                    failed.push((run.clone(), step.clone()));
+                    None
+                }
+                _ => None,
+            };
             self.apply(world, at, event, touched)?;
+            if let Some((run, step)) = come
+                && let Some(run) = world.run(&run)
+                && !run.definitions.published_with(&step.asset).is_empty()
+            {
+                self.effects.extend(publish::completed(world, run, &step));
+            }
         }
         for (id, cause) in failed {
             let Some(run) = world.run(&id) else { continue };
             let Some(position) = run.position(&cause) else { continue };
-            let below = run.waiting_downstream(position);
+            let below = run.in_vain(position);
             let skips: Vec<Event> = below
                 .into_iter()
                 .map(|position| Event::StepSkipped {

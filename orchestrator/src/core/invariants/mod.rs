@@ -40,6 +40,8 @@ pub enum InvariantId {
     MaterializedBySuccess,
     /// Nothing is published whose blocking checks did not pass.
     PublishedOnPass,
+    /// Of an atomic group, what a run makes of a partition is published at once.
+    PublishedTogether,
     /// One run publishes a partition at most once.
     PublishedOncePerRun,
     /// The world loaded from the store is the world that applied the events.
@@ -108,6 +110,7 @@ impl InvariantId {
         Self::NothingBelowAFailure,
         Self::MaterializedBySuccess,
         Self::PublishedOnPass,
+        Self::PublishedTogether,
         Self::PublishedOncePerRun,
         Self::RecoveredWorldIsEqual,
         Self::EveryRunEnds,
@@ -148,6 +151,7 @@ impl InvariantId {
             Self::NothingBelowAFailure => "nothing downstream of a step that failed waits or runs in the same run",
             Self::MaterializedBySuccess => "every materialization belongs to a step that succeeded in its run",
             Self::PublishedOnPass => "nothing is published whose blocking checks did not pass",
+            Self::PublishedTogether => "of an atomic group, what a run makes of a partition is published at once",
             Self::PublishedOncePerRun => "one run publishes a partition at most once",
             Self::RecoveredWorldIsEqual => "the world loaded from the store is the world that applied the events",
             Self::EveryRunEnds => "once faults stop, every run ends in bounded time",

@@ -137,7 +137,8 @@ pub(super) fn counts(run: &Run) -> Result<(), Broken> {
             format!("counts {} open steps, has {open}", run.open),
         );
     }
-    let in_flight = run.steps.iter().filter(|step| step.attempt.is_some()).count();
+    let positions = 0..run.steps.len() as u32;
+    let in_flight = positions.filter(|position| run.counts_in_flight(*position)).count();
     if in_flight != run.in_flight {
         return broken(
             InvariantId::CountsAgree,

@@ -113,6 +113,7 @@ impl World {
                     return Err(illegal(format!("a step was staged while {:?}", step.status)));
                 }
                 step.status = StepStatus::Publishing;
+                run.in_flight -= usize::from(!run.counts_in_flight(position));
             }
             Event::StepSucceeded {
                 run,
@@ -146,7 +147,16 @@ impl World {
                     self.step_came_to_an_end(step, tried, HoldReason::Failed);
                 }
             }
-            Event::StepSkipped { run, step, .. } => self.end_step(run, step, None, End::Skipped)?,
+            Event::StepSkipped { run, step, .. } => {
+                let (current, position) = self.current(run, step, None)?;
+                let for_a_mate = current.mate_in_vain(position).is_some();
+                let attempt = current.steps[position as usize].attempt.clone();
+                let tried = attempt.and_then(|attempt| self.tried(&attempt, step));
+                self.end_step(run, step, None, End::Skipped)?;
+                if for_a_mate {
+                    self.step_came_to_an_end(step, tried, HoldReason::Together);
+                }
+            }
             Event::StepCanceled { run, step } => {
                 self.end_step(run, step, None, End::Canceled)?;
                 self.step_came_to_an_end(step, None, HoldReason::Canceled);
@@ -443,11 +453,13 @@ impl World {
         end: End,
     ) -> Result<(), Broken> {
         let (run, position) = self.current(run, name, attempt)?;
+        let counted = run.counts_in_flight(position);
+        let has_mates = run.mates(position).next().is_some();
         let step = &mut run.steps[position as usize];
         if end == End::Succeeded && attempt.is_none() && step.status != StepStatus::Waiting {
             return Err(illegal(format!("{name} was found fresh while {:?}", step.status)));
         }
-        if end == End::Skipped && step.status != StepStatus::Waiting {
+        if end == End::Skipped && step.status != StepStatus::Waiting && !has_mates {
             return Err(illegal(format!("{name} was skipped while {:?}", step.status)));
         }
         step.status = match end {
@@ -457,7 +469,7 @@ impl World {
             End::Canceled => StepStatus::Canceled,
         };
         let released = step.attempt.take();
-        run.in_flight -= usize::from(released.is_some());
+        run.in_flight -= usize::from(counted);
         run.open -= 1;
         run.failed |= end == End::Failed;
         run.step_ended(position, end == End::Succeeded);
@@ -489,7 +501,7 @@ impl World {
         names: &[AssetPartition],
         versions: &[BTreeMap<AssetKey, Fingerprint>],
     ) -> Vec<Fingerprint> {
-        let automated = |name: &AssetPartition| self.definitions.upkeep().rule(&name.asset).is_some();
+        let automated = |name: &AssetPartition| self.definitions.is_made_by_automation(&name.asset);
         let Some(first) = names.first().filter(|first| automated(first)) else {
             return Vec::new();
         };
@@ -515,6 +527,7 @@ impl World {
 
     fn requeue_step(&mut self, run: &RunId, name: &AssetPartition) -> Result<(), Broken> {
         let (run, position) = self.current(run, name, None)?;
+        let counted = run.counts_in_flight(position);
         let step = &mut run.steps[position as usize];
         if step.status == StepStatus::Waiting {
             return Err(illegal(format!("{name} was requeued while it waited")));
@@ -522,7 +535,7 @@ impl World {
         step.status = StepStatus::Waiting;
         let released = step.attempt.take();
         let group = step.group as usize;
-        run.in_flight -= usize::from(released.is_some());
+        run.in_flight -= usize::from(counted);
         run.groups[group].ready.insert(position);
         let paused = run.paused;
         self.release(released);

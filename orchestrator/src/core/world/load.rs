@@ -147,9 +147,9 @@ impl World {
                 run.open -= 1;
                 run.step_ended(position as u32, step.status == StepStatus::Succeeded);
             } else if held {
-                run.in_flight += 1;
                 let group = known.group as usize;
                 run.groups[group].ready.remove(&(position as u32));
+                run.in_flight += usize::from(run.counts_in_flight(position as u32));
             } else if let Some(due) = step.retry_at {
                 let group = known.group as usize;
                 run.groups[group].ready.remove(&(position as u32));

@@ -42,6 +42,7 @@ use ::assets::outcome::TablePointer;
 use ::assets::{AssetKey, PartitionKey};
 use state::event::Micros;
 use state::ids::{AttemptId, RunId};
+use state::status::StepStatus;
 
 use super::definitions::Definitions;
 
@@ -180,6 +181,23 @@ impl World {
     /// The attempts of which a worker has not said its last word, or of which a step is still being published.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.attempts.values()
+    }
+
+    /// How many of them come to their end if nothing more is started: not those of which all that is left waits for what is published
+    /// together with it and has not begun.
+    pub fn busy_attempts(&self) -> usize {
+        let publishes = |attempt: &&Attempt| {
+            let run = self.runs.get(&attempt.run);
+            run.is_some_and(|run| {
+                attempt.steps.iter().any(|&position| {
+                    let step = &run.steps[position as usize];
+                    let own = step.status == StepStatus::Publishing && step.attempt.as_ref() == Some(&attempt.id);
+                    own && !run.waits_for_mates(position)
+                })
+            })
+        };
+        let attempts = self.attempts.values();
+        attempts.filter(|attempt| !attempt.ended || publishes(attempt)).count()
     }
 
     /// One such attempt.

@@ -158,7 +158,7 @@ impl World {
 
     /// A step came to an end otherwise than by a fault of its owner.
     pub(super) fn step_came_to_an_end(&mut self, step: &AssetPartition, tried: Option<Fingerprint>, how: HoldReason) {
-        if self.definitions.upkeep().rule(&step.asset).is_some() {
+        if self.definitions.is_made_by_automation(&step.asset) {
             self.pending.ended.push(EndedStep {
                 step: step.clone(),
                 tried,
@@ -169,7 +169,9 @@ impl World {
 
     /// A run has nothing in progress any more of an asset.
     pub(super) fn asset_released(&mut self, asset: &AssetKey) {
-        if self.daemon && self.definitions.upkeep().is_heard(asset) {
+        // What is published together with it may wait for it.
+        let is_heard = self.definitions.upkeep().is_heard(asset) || !self.definitions.published_with(asset).is_empty();
+        if self.daemon && is_heard {
             self.pending.released.insert(asset.clone());
         }
     }

@@ -29,6 +29,7 @@ impl World {
         due: Micros,
     ) -> Result<(), Broken> {
         let (run, position) = self.current(id, name, Some(attempt))?;
+        let counted = run.counts_in_flight(position);
         let step = &mut run.steps[position as usize];
         if !matches!(step.status, StepStatus::Running | StepStatus::Publishing) || retry != step.retries + 1 {
             return Err(illegal(format!("{name} is to be tried again while {:?}", step.status)));
@@ -36,7 +37,7 @@ impl World {
         step.status = StepStatus::Waiting;
         step.retries = retry;
         let released = step.attempt.take();
-        run.in_flight -= 1;
+        run.in_flight -= usize::from(counted);
         run.delayed.insert(position, due);
         self.retries.insert((due, id.clone(), position));
         self.release(released);

@@ -37,7 +37,8 @@ pub struct Run {
     pub attempts: usize,
     /// Whether any step failed.
     pub failed: bool,
-    /// How many steps are with a worker or being published.
+    /// How many steps are with a worker or being published. One that waits for those that it is published together with is not:
+    /// those have to come through.
     pub in_flight: usize,
     /// Whether it starts nothing more until it is resumed.
     pub paused: bool,
@@ -70,6 +71,8 @@ pub struct Group {
     pub blocked_by: usize,
     /// Groups each of whose steps needs all steps here.
     pub needed_whole_by: Vec<u32>,
+    /// Groups whose assets are published together with this one.
+    pub published_with: Vec<u32>,
 }
 
 /// One step of a run.
@@ -162,6 +165,12 @@ impl Run {
             .enumerate()
             .map(|(i, group)| (group.asset.clone(), i))
             .collect();
+        for group in 0..self.groups.len() {
+            let together = self.definitions.published_with(&self.groups[group].asset);
+            let others = together.iter().filter_map(|other| by_asset.get(other));
+            let others = others.filter(|other| **other != group).map(|other| *other as u32);
+            self.groups[group].published_with = others.collect();
+        }
         let scopes = Scopes::new(&self.definitions, self.submitted_at);
         for below in 0..self.groups.len() {
             let Some(definition) = self.groups[below].definition.clone() else {
@@ -197,6 +206,45 @@ impl Run {
                     }
                 }
             }
+        }
+    }
+
+    /// The steps of this run that are published together with the one at a position.
+    pub fn mates(&self, position: u32) -> impl Iterator<Item = u32> + '_ {
+        let step = &self.steps[position as usize];
+        let groups = self.groups[step.group as usize].published_with.iter();
+        groups.filter_map(|group| self.groups[*group as usize].positions.get(&step.partition).copied())
+    }
+
+    /// Whether a step that is staged waits for another that it is published together with.
+    pub fn waits_for_mates(&self, position: u32) -> bool {
+        self.mate_to_come(position).is_some()
+    }
+
+    /// The first step that keeps one which is published together with it waiting, once that is staged.
+    pub fn mate_to_come(&self, position: u32) -> Option<u32> {
+        let comes = |mate: &u32| {
+            let status = self.steps[*mate as usize].status;
+            !matches!(status, StepStatus::Publishing | StepStatus::Succeeded)
+        };
+        self.mates(position).find(comes)
+    }
+
+    /// A step that this one is published together with and that will never be.
+    pub fn mate_in_vain(&self, position: u32) -> Option<u32> {
+        self.mates(position).find(|mate| {
+            let status = self.steps[*mate as usize].status;
+            status.is_terminal() && status != StepStatus::Succeeded
+        })
+    }
+
+    /// Whether a step counts for `max_in_flight`.
+    pub fn counts_in_flight(&self, position: u32) -> bool {
+        let step = &self.steps[position as usize];
+        match step.status {
+            StepStatus::Running => true,
+            StepStatus::Publishing => self.groups[step.group as usize].published_with.is_empty(),
+            _ => false,
         }
     }
 
@@ -277,10 +325,12 @@ impl Run {
         self.position(step).map(|position| &self.steps[position as usize])
     }
 
-    /// Every step after `position` that needs it, at any distance, that still waits.
-    pub fn waiting_downstream(&self, position: u32) -> BTreeSet<u32> {
+    /// What is in vain when a step is: every step that needs it, at any distance, and still waits, and those that are published
+    /// together with any of these and do not run.
+    pub fn in_vain(&self, position: u32) -> BTreeSet<u32> {
         let mut found = BTreeSet::new();
         let mut whole = BTreeSet::new();
+        let mut runs = BTreeSet::new();
         let mut queue = vec![position];
         while let Some(next) = queue.pop() {
             let step = &self.steps[next as usize];
@@ -294,6 +344,22 @@ impl Run {
             for other in reach {
                 if self.steps[other as usize].status == StepStatus::Waiting && found.insert(other) {
                     queue.push(other);
+                }
+            }
+            for mate in self.mates(next) {
+                match self.steps[mate as usize].status {
+                    StepStatus::Waiting | StepStatus::Publishing => {
+                        if found.insert(mate) {
+                            queue.push(mate);
+                        }
+                    }
+                    // It is told when it is staged; what waits for it waits in vain from now on.
+                    StepStatus::Running => {
+                        if runs.insert(mate) {
+                            queue.push(mate);
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -314,6 +380,7 @@ impl Group {
             open: 0,
             blocked_by: 0,
             needed_whole_by: Vec::new(),
+            published_with: Vec::new(),
         }
     }
 

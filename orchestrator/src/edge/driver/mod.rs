@@ -9,7 +9,7 @@
 mod handle;
 mod versions;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::sync::{Arc, PoisonError};
@@ -560,8 +560,10 @@ impl Driver {
             }
             Effect::CancelAttempt { attempt } => self.pool.cancel(attempt),
             Effect::Prepare { asset, members } => {
-                let pointers: BTreeMap<AssetKey, TablePointer> = [asset.clone(), quarantine_table(&asset)]
+                let assets: BTreeSet<&AssetKey> = members.iter().map(|member| &member.step.asset).collect();
+                let pointers: BTreeMap<AssetKey, TablePointer> = assets
                     .into_iter()
+                    .flat_map(|asset| [asset.clone(), quarantine_table(asset)])
                     .filter_map(|table| Some((table.clone(), self.world.pointer(&table)?.clone())))
                     .collect();
                 let staged = members

@@ -194,7 +194,7 @@ impl Engine {
         let deadline = tokio::time::sleep(longest);
         tokio::pin!(deadline);
         loop {
-            let busy = self.handle.driver.ask(|world, _| world.attempts().count()).await;
+            let busy = self.handle.driver.ask(|world, _| world.busy_attempts()).await;
             let Some(busy @ 1..) = busy else { return 0 };
             tokio::select! {
                 events = live.recv() => {

@@ -3,10 +3,10 @@
 //! The next version of each table is built here on what the table is now, and counts once the core has taken it over in one transaction.
 //! If a table is written meanwhile, it is built again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use assets::AssetKey;
 use assets::outcome::TablePointer;
+use assets::{AssetKey, AssetPartition};
 use plugins::lakehouse::{CommitMember, CommitOutcome, prepare_commit};
 use state::ids::RunId;
 
@@ -57,6 +57,7 @@ impl EngineHandle {
             });
         }
         self.refuse_what_is_older(&found).await?;
+        self.refuse_a_part(&found).await?;
         for _ in 0..MOST_TRIES {
             let adoption = Box::new(self.adoption(run, &found, note, by).await?);
             let before = adoption.tables.clone();
@@ -101,6 +102,26 @@ impl EngineHandle {
             newer => Err(TableError::Refused(format!(
                 "{} was made anew since: those rows would be replaced by older ones",
                 newer.join(", ")
+            ))),
+        }
+    }
+
+    /// Of what is published together only a part was kept, or is asked for.
+    async fn refuse_a_part(&self, found: &[Found]) -> Result<(), TableError> {
+        let steps: BTreeSet<AssetPartition> = found.iter().map(|found| found.kept.made.step.clone()).collect();
+        let lacks = self.driver().ask(move |world, _| {
+            steps.iter().find_map(|step| {
+                let group = world.definitions().published_with(&step.asset).iter();
+                let mut others = group.map(|other| AssetPartition::new(other.clone(), step.partition.clone()));
+                let lacking = others.find(|other| !steps.contains(other))?;
+                Some((step.clone(), lacking))
+            })
+        });
+        match lacks.await.ok_or(RequestError::Stopping)? {
+            None => Ok(()),
+            Some((step, lacking)) => Err(TableError::Refused(format!(
+                "{step} is published together with {lacking}, of which nothing is to be published: change what the check asks for and \
+                 materialize both"
             ))),
         }
     }

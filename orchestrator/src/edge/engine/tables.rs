@@ -244,6 +244,7 @@ impl EngineHandle {
             let stale = readers.filter(|reader| {
                 let request = PlanRequest {
                     assets: [reader.key.clone()].into(),
+                    alone: true,
                     ..PlanRequest::default()
                 };
                 plan(world, at, &request)

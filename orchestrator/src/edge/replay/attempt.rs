@@ -18,7 +18,7 @@ use super::super::folder::StateFolder;
 use super::super::opened::OpenedProject;
 use super::super::order::order;
 use super::super::processes::Processes;
-use super::super::queried::Scratch;
+use super::super::queried::{Reads, Scratch};
 use super::super::warehouse::LakeSettings;
 use crate::core::StartAttempt;
 
@@ -74,7 +74,7 @@ pub async fn replay(
     cancel: &Cancellation,
 ) -> Result<Replayed, Failure> {
     let folder = StateFolder::of(&project.root);
-    let scratch = Scratch::new(&folder)
+    let scratch = Scratch::reading(&folder, Reads::Old)
         .map_err(|error| Failure::new(FailureClass::Io, format!("failed to make a scratch folder: {error}")))?
         .ok_or_else(|| Failure::new(FailureClass::DiskFull, "the disk is full"))?;
     let mut start = start;

@@ -101,7 +101,10 @@ pub async fn collect_garbage(
             Err(ErrorJson::new(StatusCode::CONFLICT, error.to_string()))
         }
         Ok(Err(
-            error @ (MaintenanceError::State(_) | MaintenanceError::Environment(_) | MaintenanceError::KeptStaged(_)),
+            error @ (MaintenanceError::State(_)
+            | MaintenanceError::Environment(_)
+            | MaintenanceError::KeptStaged(_)
+            | MaintenanceError::Readers(_)),
         )) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
         Err(error) => Err(ErrorJson::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }

@@ -167,6 +167,7 @@ pub async fn preview(state: &WebState, asked: &Asked) -> Result<PreviewFacts, Er
         force: request.runs_fresh(),
         partitions: request.partitions,
         only: request.only,
+        alone: false,
     };
     let found = state
         .engine

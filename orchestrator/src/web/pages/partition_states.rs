@@ -198,6 +198,7 @@ pub fn find(world: &World, at: Micros, asset: &Asset) -> Found {
         partitions: None,
         force: false,
         only: None,
+        alone: true,
     };
     let plan = plan(world, at, &request);
     let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();

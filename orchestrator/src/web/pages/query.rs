@@ -27,7 +27,7 @@ use crate::as_of::{AsOf, HELP};
 use crate::edge::clock::Stopwatch;
 use crate::edge::console::{QueryFailure, QueryFormat, QueryOrder};
 use crate::edge::environment;
-use crate::edge::queried::{Scratch, tables};
+use crate::edge::queried::{Reads, Scratch, tables};
 use crate::edge::query_process::RunningQuery;
 use crate::edge::warehouse::LakeSettings;
 
@@ -149,10 +149,15 @@ async fn start(
             "wait for one of them, or cancel it",
         ));
     };
+    // Before it is looked up what the tables are.
+    let reads = match asked.as_of.as_deref().unwrap_or_default().is_empty() {
+        true => Reads::Newest,
+        false => Reads::Old,
+    };
+    let scratch = Scratch::reading(state.engine.folder(), reads);
+    let scratch = scratch.map_err(|error| refusal(error.to_string(), "make room on the disk"))?;
     let definitions = state.engine.definitions().await.map_err(ErrorPage::from)?;
     let tables = read(&state.engine, move |store| tables(Some(store), &definitions)).await?;
-    let scratch =
-        Scratch::new(state.engine.folder()).map_err(|error| refusal(error.to_string(), "make room on the disk"))?;
     let order = QueryOrder {
         sql: asked.sql.clone(),
         as_of,

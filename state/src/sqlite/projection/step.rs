@@ -216,7 +216,7 @@ impl Projection<'_> {
         let step_move = Move {
             run: run.as_str(),
             step,
-            from: &[Waiting],
+            from: &[Waiting, Running, Publishing],
             to: Skipped,
             attempt: None,
         };

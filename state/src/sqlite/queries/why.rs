@@ -17,6 +17,7 @@ use crate::ids::{AttemptId, RunId};
 use crate::sqlite::error::StateError;
 use crate::sqlite::open::Store;
 use crate::sqlite::value;
+use crate::status::StepStatus;
 
 const PARTITION: &str = concat!(
     "SELECT ",
@@ -114,6 +115,20 @@ pub fn why(store: &Store, step: &AssetPartition, limit: usize) -> Result<WhyFact
         attempts,
         rolled_back: rollbacks::of_partition(store, step)?,
     })
+}
+
+impl WhyFacts {
+    /// The newest step, if it was skipped, and the step for whose sake: one that it needs, or that is published together with it.
+    pub fn skipped_last(&self) -> Option<(&StepRow, &AssetPartition)> {
+        let newest = self.steps.first()?;
+        Some((newest, newest.because.as_ref()?))
+    }
+
+    /// The step for whose sake what an attempt had made was not published: the two are published together.
+    pub fn kept_back_by(&self, attempt: &AttemptId) -> Option<&AssetPartition> {
+        let skipped = |step: &&StepRow| step.status == StepStatus::Skipped && step.attempt.as_ref() == Some(attempt);
+        self.steps.iter().find(skipped)?.because.as_ref()
+    }
 }
 
 /// How the materialization with the number `seq` was made.

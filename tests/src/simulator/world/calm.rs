@@ -175,6 +175,7 @@ impl Simulation {
             partitions: None,
             force: false,
             only: None,
+            alone: false,
         };
         let planned: BTreeSet<AssetPartition> = plan(&self.world, self.clock(), &request)
             .steps

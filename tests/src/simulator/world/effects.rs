@@ -3,7 +3,7 @@
 use orchestrator::core::{Broken, Effect, InvariantId};
 use state::event::Event;
 
-use super::super::workers::Word;
+use super::super::workers::{Bases, Word};
 use super::{Happening, SECOND, Simulation};
 
 impl Simulation {
@@ -38,18 +38,20 @@ impl Simulation {
             }
             Effect::Prepare { asset, members } => {
                 let fails = self.dice.percent(self.faults.share / 4);
-                let base = self.world.pointer(&asset).cloned();
+                let tables = members.iter().map(|member| &member.step.asset);
+                let bases = tables.filter_map(|table| Some((table.clone(), self.world.pointer(table)?.clone())));
+                let bases: Bases = bases.collect();
                 let boot = self.boot;
                 let seconds = self.faults.wait(5, 3000, &mut self.dice);
                 if self.dice.percent(self.faults.share / 2) {
-                    let (asset, members, base) = (asset.clone(), members.clone(), base.clone());
+                    let (asset, members, bases) = (asset.clone(), members.clone(), bases.clone());
                     self.later(
                         seconds,
                         Happening::Committer {
                             boot,
                             asset,
                             members,
-                            base,
+                            bases,
                             fails: false,
                         },
                     );
@@ -60,7 +62,7 @@ impl Simulation {
                         boot,
                         asset,
                         members,
-                        base,
+                        bases,
                         fails,
                     },
                 );

@@ -133,17 +133,18 @@ impl Simulation {
                 boot,
                 asset,
                 members,
-                base,
+                bases,
                 fails,
             } => {
                 if boot != self.boot && self.dice.percent(70) {
                     return Ok(());
                 }
                 if fails {
+                    let is_its = |key: &AssetKey| members.iter().any(|member| member.step.asset == *key);
                     let merges = self
                         .project
                         .declared()
-                        .any(|known| known.key == asset && known.write.keeps_rows());
+                        .any(|known| is_its(&known.key) && known.write.keeps_rows());
                     let failure = match merges && self.dice.percent(50) {
                         // Another program wrote the table in between.
                         true => merged_meanwhile(),
@@ -156,8 +157,9 @@ impl Simulation {
                         failure,
                     });
                 }
-                let is_current = base.as_ref() == self.world.pointer(&asset);
-                let input = match self.workers.commit(&asset, &members, base, &mut self.lake) {
+                let mut tables = members.iter().map(|member| &member.step.asset);
+                let is_current = tables.all(|table| bases.get(table) == self.world.pointer(table));
+                let input = match self.workers.commit(&asset, &members, &bases, &mut self.lake) {
                     Ok(input) => input,
                     // A committer that comes twice, or late, may find that what it was to build on is gone.
                     Err(_) if boot != self.boot || !is_current => return Ok(()),

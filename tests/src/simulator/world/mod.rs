@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt;
 use std::sync::Arc;
 
-use assets::outcome::TablePointer;
 use assets::{AssetKey, AssetPartition, Fingerprint};
 use orchestrator::core::{
     Answer, Broken, CoreSettings, Definitions, Input, InvariantId, Member, World, check_invariants, turn,
@@ -30,7 +29,7 @@ use super::project::Project;
 use super::sabotage::Sabotage;
 use super::sensors::Outside;
 use super::tending::Pins;
-use super::workers::{Faults, Word, Workers};
+use super::workers::{Bases, Faults, Word, Workers};
 
 const SECOND: Micros = 1_000_000;
 /// 2024-03-10T01:00 in New York, an hour before its clocks go forward.
@@ -143,7 +142,7 @@ enum Happening {
         boot: u64,
         asset: AssetKey,
         members: Vec<Member>,
-        base: Option<TablePointer>,
+        bases: Bases,
         fails: bool,
     },
     Again(Box<Input>),
@@ -345,7 +344,18 @@ impl Simulation {
         }
         match self.world.open_runs().next() {
             Some(run) => {
-                let found = format!("{} is {:?} with {} open steps", run.id, run.status, run.open);
+                let waits = orchestrator::core::waits(&self.world, self.clock(), &run.id);
+                let open = run
+                    .steps
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, step)| !step.status.is_terminal());
+                let open = open.map(|(position, step)| format!("{} {:?}", run.name(position as u32), step.status));
+                let open: Vec<String> = open.take(10).collect();
+                let found = format!(
+                    "{} is {:?} with {} open steps, such as {open:?}; it waits for {waits:?}",
+                    run.id, run.status, run.open
+                );
                 Err(Broken::new(InvariantId::EveryRunEnds, found))
             }
             None => Ok(()),

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use assets::automation::Condition;
 use assets::partition::PartitionSet;
 use assets::{Asset, AssetInput, AssetKey, AssetPartition, InputRole, PartitionKey};
-use state::automation::{AutomationRequest, EvaluatedPart, LeftOut, MOST_STRETCHES, Stretches};
+use state::automation::{AutomationRequest, EvaluatedPart, HoldReason, LeftOut, MOST_STRETCHES, Stretches};
 use state::event::{Micros, PlannedStep};
-use state::status::StepStatus;
 
 use super::super::super::definitions::Definitions;
 use super::super::super::effect::StepScope;
@@ -117,14 +116,19 @@ impl<'a> Looker<'a> {
                     continue;
                 }
             };
-            if let Some(run) = self.in_progress(&asset.key, partition) {
+            if let Some((why, waits)) = self.mate_in_the_way(asset, partition) {
+                leave(index, why);
+                if waits {
+                    waiting.insert(index);
+                }
+            } else if let Some(run) = self.in_progress(&asset.key, partition) {
                 leave(index, format!("{} is to make it", run.id));
                 waiting.insert(index);
             } else if let Some(why) = self.upstream_in_progress(asset, partition) {
                 leave(index, why);
                 waiting.insert(index);
-            } else if let Some(why) = self.left_alone(asset, partition, &rule.condition) {
-                leave(index, why);
+            } else if let Some(hold) = self.hold_of(asset, partition, Some(&rule.condition)) {
+                leave(index, hold.words().to_owned());
             } else {
                 requested.insert(index);
                 planned.steps.insert(partition.cloned());
@@ -225,6 +229,64 @@ impl<'a> Looker<'a> {
         found
     }
 
+    /// Why a partition cannot be made because of what is published together with it, and whether that passes when a run is over.
+    fn mate_in_the_way(&self, asset: &Asset, partition: Option<&PartitionKey>) -> Option<(String, bool)> {
+        let others = self.definitions.published_with(&asset.key).iter();
+        others.filter(|other| **other != asset.key).find_map(|other| {
+            let definition = self.definitions.get(other)?;
+            if let Some(run) = self.in_progress(other, partition) {
+                return Some((
+                    format!("{} is to make {other}, which is published together with it", run.id),
+                    true,
+                ));
+            }
+            match verdict(&self.sight, definition, partition, &self.planned, false) {
+                Err(blocked) => Some((
+                    format!(
+                        "{other} is published together with it, and cannot be made: {}",
+                        blocked_text(&blocked)
+                    ),
+                    false,
+                )),
+                Ok(None) => None,
+                Ok(Some(_)) => {
+                    let rule = self.definitions.upkeep().rule(other);
+                    let hold = self.hold_of(definition, partition, rule.map(|rule| &rule.condition))?;
+                    // One that waits for this very asset comes along. Any other is requested when what it is made from changes,
+                    // and this comes along with it.
+                    let why = (hold != HoldReason::Together).then(|| hold.words())?;
+                    Some((
+                        format!("{other} is published together with it, and is left alone: {why}"),
+                        false,
+                    ))
+                }
+            }
+        })
+    }
+
+    /// What is made along with what was requested, because it is published together with it and stale too.
+    pub(super) fn along(&self, steps: &[PlannedStep]) -> Vec<PlannedStep> {
+        let mut along: BTreeMap<AssetPartition, PlannedStep> = BTreeMap::new();
+        for requested in steps {
+            let (asset, partition) = (&requested.step.asset, requested.step.partition.as_ref());
+            for other in self.definitions.published_with(asset) {
+                if self.is_requested(other, partition) {
+                    continue;
+                }
+                let Some(definition) = self.definitions.get(other) else {
+                    continue;
+                };
+                let Ok(Some(reason)) = verdict(&self.sight, definition, partition, &self.planned, false) else {
+                    continue;
+                };
+                let step = AssetPartition::new(other.clone(), partition.cloned());
+                let reason = reason.to_string();
+                along.insert(step.clone(), PlannedStep { step, reason });
+            }
+        }
+        along.into_values().collect()
+    }
+
     /// Whether a partition reads an input of which it sees no partition, such as a window before the first day: no change of that
     /// input is one of what it sees, and yet it waits for the table to be there.
     fn sees_nothing(&self, asset: &Asset, partition: Option<&PartitionKey>) -> bool {
@@ -302,26 +364,27 @@ impl<'a> Looker<'a> {
     }
 
     /// Why a partition is left alone, if it is.
-    fn left_alone(&self, asset: &Asset, partition: Option<&PartitionKey>, condition: &Condition) -> Option<String> {
+    fn hold_of(
+        &self,
+        asset: &Asset,
+        partition: Option<&PartitionKey>,
+        condition: Option<&Condition>,
+    ) -> Option<HoldReason> {
         let held = self.world.automation().held.get(&asset.key)?;
         let hold = held.get(&partition.cloned())?;
-        let ticked = condition
-            .timetables()
-            .into_iter()
-            .filter_map(|timetable| self.ticked(timetable))
-            .max();
+        let timetables = condition.into_iter().flat_map(Condition::timetables);
+        let ticked = timetables.filter_map(|timetable| self.ticked(timetable)).max();
         if ticked.is_some_and(|ticked| ticked > hold.at) || self.sight.made_from(asset, partition) != hold.version {
             return None;
         }
-        Some(hold.because.words().to_owned())
+        Some(hold.because)
     }
 }
 
 /// Whether a paused run still has a step of a group with a worker, or in publication.
 fn moves(run: &Run, group: &Group) -> bool {
-    let steps = &run.steps[group.first as usize..(group.first + group.len) as usize];
-    let moving = |status: StepStatus| matches!(status, StepStatus::Running | StepStatus::Publishing);
-    run.in_flight > 0 && steps.iter().any(|step| moving(step.status))
+    let mut positions = group.first..group.first + group.len;
+    run.in_flight > 0 && positions.any(|position| run.counts_in_flight(position))
 }
 
 fn blocked_text(blocked: &Blocked) -> String {
@@ -331,6 +394,7 @@ fn blocked_text(blocked: &Blocked) -> String {
         Blocked::NoSource => "no source file holds rows of it".to_owned(),
         Blocked::WaitsFor(input) => format!("it waits for source files of {input}"),
         Blocked::RolledBack(input) => format!("{input} was rolled back to before it was there"),
+        Blocked::Together(other) => format!("{other}, which is published together with it, cannot be made"),
     }
 }
 

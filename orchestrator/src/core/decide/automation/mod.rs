@@ -74,8 +74,8 @@ pub(super) fn holds(world: &World, at: Micros) -> Vec<Event> {
                 }
                 now
             }
-            (HoldReason::Failed, Some(tried)) => tried.clone(),
-            (HoldReason::Failed, None) | (HoldReason::Canceled, _) => now,
+            (HoldReason::Failed | HoldReason::Together, Some(tried)) => tried.clone(),
+            (HoldReason::Failed | HoldReason::Together, None) | (HoldReason::Canceled, _) => now,
         };
         held.entry(asset).or_default().push(Held {
             partition: ended.step.partition.clone(),
@@ -155,6 +155,16 @@ pub(super) fn next(world: &World, at: Micros) -> Look {
     if steps.is_empty() {
         return look;
     }
+    let along = looker.along(&steps);
+    if !along.is_empty() {
+        steps.extend(along);
+        // A run has its steps by asset, upstream first. The sort keeps the order of partitions, which came by asset.
+        steps.sort_by_cached_key(|planned| {
+            let asset = definitions.get(&planned.step.asset);
+            let place = asset.map(|asset| affected::index(asset, planned.step.partition.as_ref()));
+            (definitions.position(&planned.step.asset), place)
+        });
+    }
     let run = world.next_run_id(at);
     let selection: Vec<&str> = keys.into_iter().map(AssetKey::as_str).collect();
     look.events.push(Event::RunSubmitted {
@@ -226,7 +236,7 @@ fn candidates(world: &World, at: Micros) -> BTreeMap<usize, PartitionSet> {
     }
     for key in &pending.released {
         let listeners = upkeep.listeners(key).iter().map(|listener| &listener.asset);
-        for asset in listeners.chain([key]) {
+        for asset in listeners.chain([key]).chain(definitions.published_with(key)) {
             add(asset, false, &|asset| {
                 pending.waiting.get(&asset.key).cloned().unwrap_or_default()
             });

@@ -213,10 +213,17 @@ pub(super) fn partition_view(asset: &AssetKey, facts: &PartitionFacts, clock: &C
     let tries = facts.why.attempts.iter().map(|tried| {
         let attempt = &tried.attempt;
         let failure = tried.failure.as_ref().or(attempt.failure.as_ref());
-        let (tone, word) = match (failure, attempt.ended_at) {
-            (Some(_), _) => (Tone::Bad, "failed"),
-            (None, None) => (Tone::Busy, "running"),
-            (None, Some(_)) => (Tone::Good, "ended well"),
+        let kept_back_by = facts.why.kept_back_by(&attempt.attempt);
+        let (tone, word) = match (failure, kept_back_by, attempt.ended_at) {
+            (Some(_), ..) => (Tone::Bad, "failed"),
+            (None, Some(_), _) => (Tone::Warn, "not published"),
+            (None, None, None) => (Tone::Busy, "running"),
+            (None, None, Some(_)) => (Tone::Good, "ended well"),
+        };
+        let note = match (failure, kept_back_by) {
+            (Some(failure), _) => failure.message.clone(),
+            (None, Some(other)) => format!("{other}, which is published together with it, was not made"),
+            (None, None) => String::new(),
         };
         TryView {
             run: attempt.run.to_string(),
@@ -224,7 +231,7 @@ pub(super) fn partition_view(asset: &AssetKey, facts: &PartitionFacts, clock: &C
             number: attempt.number,
             when: clock.when(attempt.started_at),
             state: tone.state(word),
-            note: failure.map_or_else(String::new, |failure| failure.message.clone()),
+            note,
         }
     });
     let checks = if last_failed.is_some() {
