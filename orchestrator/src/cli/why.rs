@@ -248,6 +248,15 @@ fn requested_for(
 }
 
 fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
+    // The newest step, if it was skipped: it may never have begun.
+    if let Some((step, because)) = facts.skipped_last() {
+        terminal.say(format!(
+            "  {} {} in {}: {because} was not made",
+            terminal.yellow("skipped last"),
+            step.ended_at.map_or_else(String::new, |at| moment(at, zone)),
+            step.run,
+        ));
+    }
     if let Some(partition) = &facts.partition {
         if let Some(current) = &partition.current {
             let snapshot = current
@@ -276,15 +285,6 @@ fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
                 terminal.say(format!("    help: {help}"));
             }
         }
-    }
-    // The newest step, if it was skipped: it may never have begun.
-    if let Some((step, because)) = facts.skipped_last() {
-        terminal.say(format!(
-            "  {} {} in {}: {because} was not made",
-            terminal.yellow("skipped last"),
-            step.ended_at.map_or_else(String::new, |at| moment(at, zone)),
-            step.run,
-        ));
     }
     if let Some(made) = &facts.made_by {
         if let Some(request) = &made.request {

@@ -63,6 +63,8 @@ pub struct AssetFacts {
     pub reads: Vec<Neighbour>,
     /// Who reads it.
     pub read_by: Vec<Neighbour>,
+    /// The other assets of its atomic group.
+    pub published_with: Vec<AssetKey>,
     /// Its partitions as ranges; the first 60, what needs attention first.
     pub partition_ranges: Vec<RangeRow>,
     /// All of them, for the drawing.
@@ -186,6 +188,8 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
                 .into_iter()
                 .map(|other| neighbour(other, String::new()))
                 .collect();
+            let with = definitions.published_with(&wanted).iter();
+            let published_with: Vec<AssetKey> = with.filter(|other| **other != wanted).cloned().collect();
             let upkeep = (
                 freshness_now(world, at, &asset),
                 explain(world, at, &wanted, one.as_ref()),
@@ -195,14 +199,16 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
                 running(&wanted),
                 find(world, at, &asset),
                 reads,
-                read_by,
+                (read_by, published_with),
                 upkeep,
                 asset,
             ))
         })
         .await
         .ok_or(RequestError::Stopping)?;
-    let Some((health, running, found, mut reads, mut read_by, (freshness, automation), asset)) = found else {
+    let Some((health, running, found, mut reads, (mut read_by, published_with), (freshness, automation), asset)) =
+        found
+    else {
         return Err(no_asset(state, &key).await);
     };
     tell_states(state, reads.iter_mut().chain(&mut read_by)).await?;
@@ -267,6 +273,7 @@ pub async fn facts(state: &WebState, key: &str, asked: &Asked) -> Result<AssetFa
         problems: found.problems,
         reads,
         read_by,
+        published_with,
         partition_ranges: states.as_ref().map_or_else(Vec::new, |states| states.rows(RANGES)),
         partition_states: states,
         sums,

@@ -264,8 +264,9 @@ fn details(facts: &AssetFacts) -> Vec<(&'static str, String)> {
     if asset.write != WriteMode::Replace {
         details.push(("Writes", asset.write.as_str().to_owned()));
     }
-    if let Some(group) = &asset.rules.atomic_group {
-        details.push(("Published together", format!("with all of `{group}`")));
+    if !facts.published_with.is_empty() {
+        let others: Vec<&str> = facts.published_with.iter().map(AssetKey::as_str).collect();
+        details.push(("Published with", others.join(", ")));
     }
     if let Some(freshness) = &asset.freshness {
         details.push(("Freshness", freshness.describe()));

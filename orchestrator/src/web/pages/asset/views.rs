@@ -68,6 +68,8 @@ pub(super) struct PartitionView {
     pub(super) made_when: Markup,
     pub(super) made_run: Option<String>,
     pub(super) asked_by: Option<String>,
+    /// When its newest step was skipped, in which run, and for which other.
+    pub(super) skipped: Option<(Markup, String, String)>,
     pub(super) inputs: Vec<(String, String)>,
     pub(super) sources: Vec<String>,
     pub(super) checks: Vec<CheckView>,
@@ -254,6 +256,13 @@ pub(super) fn partition_view(asset: &AssetKey, facts: &PartitionFacts, clock: &C
         }),
         made_when: clock.when_known(current.map(|current| current.at)),
         made_run: current.map(|current| current.run.to_string()),
+        skipped: facts.why.skipped_last().map(|(step, because)| {
+            (
+                clock.when_known(step.ended_at),
+                step.run.to_string(),
+                because.to_string(),
+            )
+        }),
         asked_by: made_by
             .and_then(|made| made.request.as_ref())
             .map(|request| format!("{} asked for `{}`", request.trigger, request.selection)),
