@@ -30,6 +30,7 @@ fn add(sum: &mut Outcome, more: &Outcome) {
     sum.tags += more.tags;
     sum.expiries += more.expiries;
     sum.compactions += more.compactions;
+    sum.joined += more.joined;
     sum.swept += more.swept;
     sum.conflicts += more.conflicts;
 }
@@ -104,7 +105,8 @@ fn promises_hold_under_faults() {
             && sum.expiries > 1_500
             && sum.swept > 5_000
             && sum.conflicts > 40
-            && sum.compactions > 200,
+            && sum.compactions > 200
+            && sum.joined > 2_000,
         "{sum:?}"
     );
 }

@@ -7,6 +7,7 @@ mod effects;
 mod happenings;
 mod restarts;
 mod tables;
+mod turns;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -14,12 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use assets::{AssetKey, AssetPartition, Fingerprint};
-use orchestrator::core::{
-    Answer, Broken, CoreSettings, Definitions, Input, InvariantId, Member, World, check_invariants, turn,
-};
+use orchestrator::core::{Answer, Broken, CoreSettings, Definitions, Input, InvariantId, Member, World};
 use state::Store;
 use state::alert::AlertMessage;
-use state::event::{Event, Micros, OwnerMode};
+use state::event::{Micros, OwnerMode};
 use state::ids::{AttemptId, MessageId, RunId};
 
 use super::dice::Dice;
@@ -30,6 +29,7 @@ use super::sabotage::Sabotage;
 use super::sensors::Outside;
 use super::tending::Pins;
 use super::workers::{Bases, Faults, Word, Workers};
+use turns::Held;
 
 const SECOND: Micros = 1_000_000;
 /// 2024-03-10T01:00 in New York, an hour before its clocks go forward.
@@ -77,6 +77,8 @@ pub struct Outcome {
     pub swept: usize,
     /// Merges that came too late.
     pub conflicts: usize,
+    /// Turns that were committed together with the one before.
+    pub joined: usize,
 }
 
 /// A seed that broke a promise.
@@ -182,6 +184,9 @@ enum Happening {
 
 struct Simulation {
     dice: Dice,
+    /// Which turns are committed together.
+    joins: Dice,
+    held: Held,
     sabotage: Option<Sabotage>,
     faults: Faults,
     now: Micros,
@@ -287,6 +292,8 @@ impl Simulation {
             outcome: Outcome::default(),
             lately: Vec::new(),
             dice,
+            joins: Dice::new(!seed),
+            held: Held::default(),
         }
     }
 
@@ -332,8 +339,15 @@ impl Simulation {
 
     fn until_quiet(&mut self) -> Result<(), Broken> {
         while let Some(Reverse((at, number))) = self.heap.pop() {
-            self.now = self.now.max(at);
             let what = self.waiting.remove(&number).expect("what is in the heap waits");
+            let joins = matches!(
+                what,
+                Happening::Word { .. } | Happening::Committer { .. } | Happening::Again(_)
+            );
+            if at > self.now || !joins {
+                self.settle_held()?;
+            }
+            self.now = self.now.max(at);
             self.happen(what)?;
             if self.outcome.turns > TROUBLED_TURNS {
                 self.faults = Faults::NONE;
@@ -342,6 +356,7 @@ impl Simulation {
                 break;
             }
         }
+        self.settle_held()?;
         match self.world.open_runs().next() {
             Some(run) => {
                 let waits = orchestrator::core::waits(&self.world, self.clock(), &run.id);
@@ -416,86 +431,6 @@ impl Simulation {
     fn ingest(&self) -> Vec<AssetKey> {
         let declared = self.project.declared().filter(|asset| asset.kind == "ingest");
         declared.map(|asset| asset.key.clone()).collect()
-    }
-
-    /// One input: turn, commit, effects. Now and then the process dies between two of them.
-    fn take(&mut self, input: Input) -> Result<(), Broken> {
-        self.outcome.turns += 1;
-        let at = self.clock();
-        self.went_back |= at < self.latest;
-        self.latest = self.latest.max(at);
-        let input = self
-            .sabotage
-            .map_or_else(|| input.clone(), |bug| bug.input(input.clone()));
-        self.note(summary(&input));
-        let before = self.sabotage.map(|_| self.world.clone());
-        let mut turn = turn(&mut self.world, at, input.clone())?;
-        if let (Some(bug), Some(before)) = (self.sabotage, before) {
-            if let Some(changed) = bug.events(&before, &input, &turn.events) {
-                let definitions = self.world.definitions().clone();
-                self.world = before;
-                self.world.set_definitions(definitions);
-                for recorded in &changed {
-                    self.world.apply(recorded)?;
-                }
-                turn.events = changed;
-            }
-        }
-        for recorded in &turn.events {
-            let text = serde_json::to_string(&recorded.event).expect("events are written as JSON");
-            self.note(format!("  {}", text.chars().take(220).collect::<String>()));
-        }
-        if self.sabotage.is_some() {
-            check_invariants(&self.world)?;
-        }
-        let dies =
-            self.faults.share > 0 && self.dice.percent(self.faults.share).then(|| self.dice.percent(20)) == Some(true);
-        if dies && self.dice.percent(50) {
-            return self.start_again();
-        }
-        let stored = self
-            .sabotage
-            .map_or_else(|| turn.events.clone(), |bug| bug.stored(&turn.events));
-        self.store.commit(&stored).map_err(|error| {
-            Broken::new(
-                InvariantId::OnlyListedTransitions,
-                format!("the store refused what was decided: {error}"),
-            )
-        })?;
-        let limits = self.limits.clone();
-        self.history.waited_long_enough(&input, &turn.events)?;
-        self.history.tell(&self.world, &limits, &turn.events)?;
-        for (sensor, key) in &self.history.sensors.forgotten {
-            // One that is declared no more does not look.
-            let looks = self.world.sensor(sensor).is_some_and(|record| record.declared);
-            if looks && !self.outside.is_gone(sensor, key) {
-                let found = format!("{sensor} forgot {key}, which is still there");
-                return Err(Broken::new(InvariantId::EventsAreToldOnce, found));
-            }
-        }
-        // Until a start has decided on it, what the process before had in flight counts as waited for.
-        if self.dice.percent(10) && !self.world.is_unrecovered() {
-            self.history.reasons_are_true(&self.world, &limits, at)?;
-        }
-        for recorded in &turn.events {
-            self.published(&recorded.event)?;
-        }
-        for recorded in &turn.events {
-            if let Event::PointerMoved { table, to, .. } = &recorded.event {
-                self.moved(table, to)?;
-            }
-        }
-        if dies {
-            return self.start_again();
-        }
-        for mut effect in turn.effects {
-            if let Some(bug) = self.sabotage {
-                bug.effect(&mut effect);
-            }
-            self.perform(effect);
-        }
-        self.set_alarm();
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use super::{SECOND, Simulation};
 
 impl Simulation {
     pub(super) fn crash(&mut self) -> Result<(), Broken> {
+        self.settle_held()?;
         if self.dice.percent(30) {
             // It was asked to end, and is killed before it has.
             self.take(Input::Drain)?;

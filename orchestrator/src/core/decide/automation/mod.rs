@@ -29,7 +29,7 @@ use state::event::{Event, Micros, OwnerMode, Pace, PlannedStep, RunRequest};
 
 use super::super::effect::{Answer, Decision, Effect, RequestId};
 use super::super::staleness::Sight;
-use super::super::world::{Alarm, Changed, World};
+use super::super::world::{Alarm, Changed, Hold, World};
 use affected::{affected, everything_of};
 use look::Looker;
 
@@ -77,6 +77,13 @@ pub(super) fn holds(world: &World, at: Micros) -> Vec<Event> {
             (HoldReason::Failed | HoldReason::Together, Some(tried)) => tried.clone(),
             (HoldReason::Failed | HoldReason::Together, None) | (HoldReason::Canceled, _) => now,
         };
+        // Skipped for the sake of another, it is still what failed or was canceled before.
+        let known = world.automation().held.get(asset);
+        let known = known.and_then(|known| known.get(&ended.step.partition));
+        let stays = |known: &Hold| known.because != HoldReason::Together && known.version == version;
+        if ended.how == HoldReason::Together && known.is_some_and(stays) {
+            continue;
+        }
         held.entry(asset).or_default().push(Held {
             partition: ended.step.partition.clone(),
             version,
