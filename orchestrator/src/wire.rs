@@ -359,6 +359,9 @@ pub struct RollbackAnswer {
     pub removed: Vec<AssetPartition>,
     /// The assets that read it and are stale by it now.
     pub stale: Vec<AssetKey>,
+    /// The assets that are published together with it, and were not taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published_with: Vec<AssetKey>,
 }
 
 /// Body of `POST /api/v1/assets/{asset}/tags/{tag}`.

@@ -20,18 +20,50 @@ use crate::span::{SourceId, Span};
 
 /// So many queries have to be new before the cache is worth writing again: they are parsed in some milliseconds.
 const WORTH_WRITING: usize = 256;
+/// Bytes that are written at a time.
+const PIECE: usize = 64 << 10;
 /// Digits of a fingerprint.
 const DIGITS: usize = 32;
 /// The form of the lines.
 const FORM: &str = "queries 1";
 
+/// Where what is new goes while queries are read: it is not held in memory until all are.
+pub type CacheSink = Box<dyn Write + Send>;
+
 /// Queries that were parsed before. Many threads may ask at once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct QueryCache {
     text: String,
     /// The lines after the first, by fingerprint, and whether each was asked for.
     lines: Vec<(u32, AtomicBool)>,
-    learned: Mutex<Vec<String>>,
+    learned: Mutex<Learned>,
+}
+
+/// What was parsed this time.
+#[derive(Default)]
+struct Learned {
+    queries: usize,
+    /// Lines that are not written yet.
+    lines: String,
+    /// Opens the sink; once.
+    open: Option<Box<dyn FnOnce() -> io::Result<CacheSink> + Send>>,
+    sink: Option<CacheSink>,
+    /// Nothing more is written.
+    failed: Option<io::Error>,
+}
+
+impl Learned {
+    /// Writes what waits to be written.
+    fn drain(&mut self) -> io::Result<()> {
+        if let Some(open) = self.open.take() {
+            self.sink = Some(open()?);
+        }
+        if let Some(sink) = &mut self.sink {
+            sink.write_all(self.lines.as_bytes())?;
+        }
+        self.lines.clear();
+        Ok(())
+    }
 }
 
 /// A parsed query without its text and the file that holds it.
@@ -44,20 +76,30 @@ struct Parsed {
 }
 
 impl QueryCache {
-    /// Reads what [`QueryCache::write`] wrote for the same `program`; anything else is an empty cache.
-    pub fn new(text: String, program: &str) -> Self {
-        if text.lines().next() != Some(&*first_line(program)) {
-            return Self::default();
-        }
+    /// Reads what was written for the same `program`; what another one wrote is as good as nothing. `open` opens where this one writes,
+    /// if enough is new.
+    pub fn new(text: String, program: &str, open: impl FnOnce() -> io::Result<CacheSink> + Send + 'static) -> Self {
+        let first = format!("{FORM} {}", program.replace('\n', " "));
+        let known = text.lines().next() == Some(&*first);
+        let text = if known { text } else { String::new() };
+        let key_of = |start: &u32| text.as_bytes().get(*start as usize..*start as usize + DIGITS);
         let starts = text.match_indices('\n').map(|(at, _)| at + 1);
-        let lines = starts
+        let mut starts: Vec<u32> = starts
             .filter(|start| *start < text.len())
-            .filter_map(|start| Some((u32::try_from(start).ok()?, AtomicBool::new(false))))
+            .filter_map(|start| u32::try_from(start).ok())
             .collect();
+        starts.sort_unstable_by(|a, b| key_of(a).cmp(&key_of(b)));
         Self {
+            lines: starts
+                .into_iter()
+                .map(|start| (start, AtomicBool::new(false)))
+                .collect(),
             text,
-            lines,
-            learned: Mutex::default(),
+            learned: Mutex::new(Learned {
+                lines: first + "\n",
+                open: Some(Box::new(open)),
+                ..Learned::default()
+            }),
         }
     }
 
@@ -112,36 +154,47 @@ impl QueryCache {
         let parsed = serde_json::to_string(&parsed).expect("texts and numbers have a JSON form");
         let key = Fingerprint::of([&*query.text]);
         let check = Fingerprint::of([key.as_str(), &*parsed]);
-        self.learned().push(format!("{key} {check} {parsed}\n"));
+        let mut learned = self.learned();
+        learned.queries += 1;
+        if learned.open.is_none() && learned.sink.is_none() {
+            return;
+        }
+        learned.lines.push_str(&format!("{key} {check} {parsed}\n"));
+        if learned.queries >= WORTH_WRITING && learned.lines.len() >= PIECE {
+            let drained = learned.drain();
+            if let Err(error) = drained {
+                (learned.sink, learned.failed) = (None, Some(error));
+            }
+        }
     }
 
-    /// Whether enough is new to be worth keeping for the next start.
-    pub fn has_grown(&self) -> bool {
-        self.learned().len() >= WORTH_WRITING
-    }
-
-    /// Writes the text for the next start. What nobody asked for is left out.
+    /// Writes the rest for the next start; whether there is something to keep. What nobody asked for is left out.
     ///
     /// # Errors
-    /// Those of `out`.
-    pub fn write(&self, program: &str, out: &mut impl Write) -> io::Result<()> {
-        let learned = self.learned();
-        let asked = self.lines.iter().filter(|(_, asked)| asked.load(Ordering::Relaxed));
-        let asked = asked.filter_map(|(start, _)| self.text[*start as usize..].split_inclusive('\n').next());
-        let mut lines: Vec<&str> = asked.chain(learned.iter().map(String::as_str)).collect();
-        lines.sort_unstable();
-        lines.dedup();
-        writeln!(out, "{}", first_line(program))?;
-        lines.into_iter().try_for_each(|line| out.write_all(line.as_bytes()))
+    /// Those of where it writes.
+    pub fn finish(self) -> io::Result<bool> {
+        let mut learned = self.learned.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failed) = learned.failed {
+            return Err(failed);
+        }
+        if learned.queries < WORTH_WRITING {
+            return Ok(false);
+        }
+        learned.drain()?;
+        let Some(sink) = &mut learned.sink else {
+            return Ok(false);
+        };
+        for (start, _) in self.lines.iter().filter(|(_, asked)| asked.load(Ordering::Relaxed)) {
+            let line = self.text[*start as usize..].lines().next().unwrap_or_default();
+            writeln!(sink, "{line}")?;
+        }
+        sink.flush()?;
+        Ok(true)
     }
 
-    fn learned(&self) -> MutexGuard<'_, Vec<String>> {
+    fn learned(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn first_line(program: &str) -> String {
-    format!("{FORM} {}", program.replace('\n', " "))
 }
 
 #[cfg(test)]
@@ -169,63 +222,89 @@ mod tests {
         parse(&written, &surroundings, &DiagnosticSink::default()).expect("it is a query")
     }
 
-    fn kept(numbers: std::ops::Range<usize>) -> String {
-        let cache = QueryCache::default();
-        for number in numbers {
-            cache.learn(&parsed(&text(number)));
+    /// Bytes that are seen from outside.
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
         }
-        assert!(cache.has_grown());
-        written(&cache)
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
-    fn written(cache: &QueryCache) -> String {
-        let mut text = Vec::new();
-        cache.write(PROGRAM, &mut text).unwrap();
-        String::from_utf8(text).unwrap()
+    /// A cache with a text in it, and where it writes.
+    fn open(text: String, program: &str) -> (QueryCache, Shared) {
+        let shared = Shared::default();
+        let sink = shared.clone();
+        (QueryCache::new(text, program, || Ok(Box::new(sink))), shared)
+    }
+
+    fn of(text: String) -> QueryCache {
+        open(text, PROGRAM).0
+    }
+
+    fn written((cache, shared): (QueryCache, Shared)) -> Option<String> {
+        let kept = cache.finish().unwrap();
+        let bytes = shared.0.lock().unwrap().clone();
+        assert_eq!(kept, !bytes.is_empty());
+        kept.then(|| String::from_utf8(bytes).unwrap())
+    }
+
+    fn kept(numbers: std::ops::Range<usize>) -> String {
+        let opened = open(String::new(), PROGRAM);
+        for number in numbers {
+            opened.0.learn(&parsed(&text(number)));
+        }
+        written(opened).expect("enough is new")
     }
 
     #[test]
     fn what_was_learned_is_what_the_parser_says() {
-        let cache = QueryCache::new(kept(0..WORTH_WRITING), PROGRAM);
+        let opened = open(kept(0..WORTH_WRITING), PROGRAM);
         for number in 0..WORTH_WRITING {
-            assert_eq!(cache.get(&text(number)), Some(parsed(&text(number))));
+            assert_eq!(opened.0.get(&text(number)), Some(parsed(&text(number))));
         }
-        assert_eq!(cache.get(&text(WORTH_WRITING)), None);
-        assert!(!cache.has_grown(), "nothing is new");
+        assert_eq!(opened.0.get(&text(WORTH_WRITING)), None);
+        assert_eq!(written(opened), None, "nothing is new");
     }
 
     #[test]
     fn only_what_was_asked_for_stays() {
-        let cache = QueryCache::new(kept(0..WORTH_WRITING), PROGRAM);
-        cache.get(&text(7)).expect("it is known");
+        let opened = open(kept(0..WORTH_WRITING), PROGRAM);
+        opened.0.get(&text(7)).expect("it is known");
         for number in WORTH_WRITING..2 * WORTH_WRITING {
-            cache.learn(&parsed(&text(number)));
+            opened.0.learn(&parsed(&text(number)));
         }
-        let cache = QueryCache::new(written(&cache), PROGRAM);
+        let cache = of(written(opened).expect("enough is new"));
         assert_eq!(cache.get(&text(7)), Some(parsed(&text(7))));
         assert_eq!(cache.get(&text(8)), None);
         assert_eq!(cache.get(&text(300)), Some(parsed(&text(300))));
     }
 
     #[test]
+    fn what_cannot_be_written_is_told_and_harms_nothing() {
+        let cache = QueryCache::new(String::new(), PROGRAM, || Err(io::ErrorKind::StorageFull.into()));
+        for number in 0..2 * WORTH_WRITING {
+            cache.learn(&parsed(&text(number)));
+        }
+        assert_eq!(cache.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
     fn another_program_and_altered_or_cut_lines_are_not_believed() {
         let whole = kept(0..WORTH_WRITING);
-        assert_eq!(QueryCache::new(whole.clone(), "another").get(&text(1)), None);
-        let altered = whole.replace("gold", "gild");
-        assert_eq!(QueryCache::new(altered, PROGRAM).get(&text(1)), None);
+        assert_eq!(open(whole.clone(), "another").0.get(&text(1)), None);
+        assert_eq!(of(whole.replace("gold", "gild")).get(&text(1)), None);
         let one = Fingerprint::of([&*text(1)]);
         let start = whole.find(one.as_str()).expect("it is kept");
         let end = start + whole[start..].find('\n').expect("lines end");
         for cut in (start..end).filter(|cut| whole.is_char_boundary(*cut)) {
-            assert_eq!(
-                QueryCache::new(whole[..cut].to_owned(), PROGRAM).get(&text(1)),
-                None,
-                "cut at {cut}"
-            );
+            assert_eq!(of(whole[..cut].to_owned()).get(&text(1)), None, "cut at {cut}");
         }
-        assert_eq!(
-            QueryCache::new(whole[..end].to_owned(), PROGRAM).get(&text(1)),
-            Some(parsed(&text(1)))
-        );
+        assert_eq!(of(whole[..end].to_owned()).get(&text(1)), Some(parsed(&text(1))));
     }
 }

@@ -10,7 +10,7 @@ mod place;
 mod query;
 mod tables;
 
-pub use cache::QueryCache;
+pub use cache::{CacheSink, QueryCache};
 pub use depth::{DeepQuery, too_deep};
 pub use origins::{AssetColumn, ColumnOrigin, ColumnOrigins, ColumnsOf, column_origins};
 pub(crate) use query::{Origin, QueryText, Surroundings, parse, parse_or_recall};

@@ -87,6 +87,13 @@ fn tell(answer: &RollbackAnswer, terminal: &Terminal) {
             terminal.say(format!("  {word}: {}", named(steps)));
         }
     }
+    if !answer.published_with.is_empty() {
+        let names: Vec<String> = answer.published_with.iter().map(ToString::to_string).collect();
+        terminal.say(format!(
+            "  published together with it and not taken back: {}",
+            names.join(", ")
+        ));
+    }
     if !answer.stale.is_empty() {
         let names: Vec<String> = answer.stale.iter().map(ToString::to_string).collect();
         terminal.say(format!("  stale by it: {}", names.join(", ")));

@@ -2,9 +2,9 @@
 //! file: without it, or if it cannot be written, every query is parsed.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::BufWriter;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use assets::sql::QueryCache;
 
@@ -15,30 +15,39 @@ use super::folder::{ProjectRoot, StateFolder};
 pub struct KeptQueryCache {
     /// What the loader asks.
     pub queries: QueryCache,
-    program: Option<String>,
+    /// Where it writes, until it is known to be whole.
+    new: PathBuf,
 }
 
 impl KeptQueryCache {
     /// What the last start of this same program has kept.
     pub fn open(root: &ProjectRoot) -> Self {
-        let program = this_program();
-        let queries = match &program {
-            Some(program) => fs::read_to_string(StateFolder::query_cache(root))
-                .map(|text| QueryCache::new(text, program))
-                .unwrap_or_default(),
-            None => QueryCache::default(),
+        let file = StateFolder::query_cache(root);
+        let new = file.with_file_name(format!("queries.{}", std::process::id()));
+        let Some(program) = this_program() else {
+            let queries = QueryCache::default();
+            return Self { queries, new };
         };
-        Self { queries, program }
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let written = new.clone();
+        let queries = QueryCache::new(text, &program, move || {
+            fs::create_dir_all(written.parent().expect("the cache is in a folder"))?;
+            Ok(Box::new(BufWriter::new(File::create(written)?)))
+        });
+        Self { queries, new }
     }
 
-    /// Keeps what is new, if it is worth it.
+    /// Keeps what is new, if it is worth it. A reader sees the old file or the new one; it need not outlast a power cut, for its lines
+    /// tell whether they are whole.
     pub fn keep(self, root: &ProjectRoot) {
-        let Some(program) = self.program else { return };
-        if !self.queries.has_grown() {
-            return;
-        }
         let file = StateFolder::query_cache(root);
-        if let Err(error) = write(&file, &self.queries, &program) {
+        let kept = match self.queries.finish() {
+            Ok(false) => return,
+            Ok(true) => fs::rename(&self.new, &file),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            fs::remove_file(&self.new).ok();
             tracing::debug!(file = %file.display(), %error, "failed to keep the parsed queries");
         }
     }
@@ -56,26 +65,10 @@ fn this_program() -> Option<String> {
     ))
 }
 
-/// A reader sees the old file or the new one. It need not outlast a power cut, for its lines tell whether they are whole.
-fn write(file: &Path, queries: &QueryCache, program: &str) -> io::Result<()> {
-    let folder = file.parent().expect("the cache is in a folder");
-    fs::create_dir_all(folder)?;
-    let new = folder.join(format!("queries.{}", std::process::id()));
-    let written = fill(&new, queries, program).and_then(|()| fs::rename(&new, file));
-    if written.is_err() {
-        fs::remove_file(&new).ok();
-    }
-    written
-}
-
-fn fill(file: &Path, queries: &QueryCache, program: &str) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(file)?);
-    queries.write(program, &mut out)?;
-    out.flush()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::edge::opened::{ReadProject, read_project};
     use assets::diagnostic::Code;

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(found.process, std::process::id().to_string());
         let environment = StateFolder::of(&ProjectRoot::new(
             project.path().to_owned(),
-            Some("pr_1".parse().unwrap()),
+            Some("pr-1".parse().unwrap()),
         ));
         let old = Scratch::reading(&environment, Reads::Old)
             .unwrap()

@@ -312,6 +312,56 @@ mod tests {
         );
     }
 
+    /// A state as a release with so many steps left it, with `rows` in it, brought to the end.
+    fn brought_on(steps: usize, rows: &str) -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, None, &MIGRATIONS[..steps]).unwrap();
+        connection.execute_batch(rows).unwrap();
+        migrate(&mut connection, None, MIGRATIONS).unwrap();
+        connection
+    }
+
+    fn rows(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let found = statement.query_map([], |row| row.get(0)).unwrap();
+        found.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn what_retention_had_removed_is_known_as_far_as_it_can_be() {
+        // Something of every partition that is known was forgotten up to there, for all that is known.
+        let connection = brought_on(
+            12,
+            "PRAGMA foreign_keys = OFF;
+             INSERT INTO meta (key, value) VALUES ('retention_to', '40');
+             INSERT INTO materialization (seq, asset, partition, run, attempt, fingerprint, data_version, inputs, rows, bytes, metadata, at)
+             VALUES (41, 'silver.a', '2026-01-01', 'run_1', 'att_1', 'f', 'd', '{}', 1, 1, '{}', 1),
+                    (42, 'silver.a', '2026-01-01', 'run_2', 'att_2', 'f', 'd', '{}', 1, 1, '{}', 2),
+                    (43, 'silver.b', '', 'run_3', 'att_3', 'f', 'd', '{}', 1, 1, '{}', 3);",
+        );
+        let known = "SELECT asset || '@' || partition || ' ' || seq FROM forgotten_materialization ORDER BY 1";
+        assert_eq!(rows(&connection, known), ["silver.a@2026-01-01 40", "silver.b@ 40"]);
+        let never = brought_on(12, "");
+        assert_eq!(rows(&never, known), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_automation_left_alone_stays_so() {
+        let connection = brought_on(
+            13,
+            "INSERT INTO automation_hold (asset, partition, seq, at, version, because)
+             VALUES ('silver.a', '2026-01-01', 7, 8, 'v', 'failed'), ('silver.b', '', 9, 10, 'w', 'still_stale');",
+        );
+        let held = "SELECT asset || '@' || partition || ' ' || seq || ' ' || at || ' ' || version || ' ' || because
+                    FROM automation_hold ORDER BY 1";
+        let before = ["silver.a@2026-01-01 7 8 v failed", "silver.b@ 9 10 w still_stale"];
+        assert_eq!(rows(&connection, held), before);
+        let insert =
+            "INSERT INTO automation_hold (asset, partition, seq, at, version, because) VALUES (?2, '', 1, 1, 'v', ?1)";
+        connection.execute(insert, ["together", "silver.c"]).unwrap();
+        assert!(connection.execute(insert, ["for no reason", "silver.d"]).is_err());
+    }
+
     #[test]
     fn a_step_that_fails_half_way_leaves_nothing_and_runs_again() {
         let folder = tempfile::tempdir().unwrap();

@@ -134,6 +134,13 @@ fn who_makes_one_makes_what_is_stale_of_the_others_too() {
     project.run(&["materialize", "gold.by_shop"]).expect(0);
     assert_eq!(sums(&project, "by_hour"), sums(&project, "by_shop"));
     assert_eq!(sums(&project, "by_shop").len(), 3);
+    // A rollback is of one table, and says so.
+    let told = project.run(&["rollback", "gold.by_shop", "-1"]).expect(0);
+    assert!(
+        told.out
+            .contains("published together with it and not taken back: gold.by_hour"),
+        "{told:#?}"
+    );
     // What is fresh is not made again for another's sake.
     let answer = project
         .run(&["--json", "materialize", "gold.by_shop", "--force"])

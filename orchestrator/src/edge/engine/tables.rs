@@ -133,6 +133,7 @@ impl EngineHandle {
                     restored: back,
                     removed,
                     stale: self.stale_by(asset).await?,
+                    published_with: self.published_with(asset).await?,
                 });
             }
         }
@@ -156,7 +157,18 @@ impl EngineHandle {
             restored: Vec::new(),
             removed: Vec::new(),
             stale: self.stale_by(asset).await?,
+            published_with: self.published_with(asset).await?,
         })
+    }
+
+    /// The others of an asset's atomic group.
+    async fn published_with(&self, asset: &AssetKey) -> Result<Vec<AssetKey>, TableError> {
+        let key = asset.clone();
+        let found = self.driver.ask(move |world, _| {
+            let group = world.definitions().published_with(&key).iter();
+            group.filter(|other| **other != key).cloned().collect()
+        });
+        Ok(found.await.ok_or(RequestError::Stopping)?)
     }
 
     /// Gives a snapshot a name, or takes the name away (`to` is `None`).

@@ -217,3 +217,50 @@ async fn files_are_sorted_where_an_order_is_given() {
     let expected = "sort the files of silver.flights by `delya`: it has no such column";
     assert_eq!(error.to_string(), expected);
 }
+
+#[tokio::test]
+async fn files_that_do_not_fit_into_memory_spill_while_they_are_sorted() {
+    let mut world = World::new();
+    for time in 0..6 {
+        let rows = day(0, time * 150_000, 150_000);
+        let staged = world
+            .stage(Some((&daily(), &["2013-03-01"])), WriteMode::Append, &[rows])
+            .await
+            .unwrap();
+        let members = world.members(&staged);
+        world.commit(&members).await;
+    }
+    let rule = CompactionRule {
+        small_bytes: 64 << 20,
+        least_files: 3,
+    };
+    let spill = tempfile::tempdir().unwrap();
+    let order = |folder: std::path::PathBuf| CompactionOrder {
+        columns: vec!["carrier".to_owned(), "delay".to_owned()],
+        memory_bytes: 16 << 20,
+        spill_folder: folder,
+    };
+    let table = world.open().await.unwrap();
+    let groups = plan_compaction(&table, &rule).await.unwrap();
+    // It has to spill: where it cannot, it fails.
+    let nowhere = spill.path().join("a file");
+    std::fs::write(&nowhere, "").unwrap();
+    compact(&table, &groups[0], Some(&order(nowhere)), "compaction-0")
+        .await
+        .unwrap_err();
+
+    let place = spill.path().join("spilled");
+    std::fs::create_dir(&place).unwrap();
+    let staged = compact(&table, &groups[0], Some(&order(place.clone())), "compaction-1").await;
+    let staged = staged.unwrap();
+    assert_eq!(staged.rows, 900_000);
+    let base = world.pointer.clone().unwrap();
+    let prepared = prepare_compaction(&world.lake, &table.key().clone(), &base, &[staged], 0, 99).await;
+    world.pointer = Some(prepared.unwrap().pointer);
+    // Each row is not before the one that stands before it.
+    let out_of_order =
+        "SELECT count(*) FROM (SELECT carrier, delay, lag(carrier) OVER () AS before, lag(delay) OVER () AS delayed
+                        FROM silver.flights) WHERE carrier < before OR carrier = before AND delay < delayed";
+    assert_eq!(world.row(out_of_order).await, ["0"]);
+    assert_eq!(std::fs::read_dir(place).unwrap().count(), 0, "nothing of it is left");
+}
