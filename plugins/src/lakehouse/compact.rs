@@ -15,14 +15,17 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use assets::outcome::{Replace, StagedTable, TablePointer};
 use assets::{AssetKey, Fingerprint, PartitionKey};
-use datafusion::common::Column;
+use datafusion::common::{Column, DataFusionError};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{Expr, SessionConfig, SessionContext};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{ManifestEntryRef, PrimitiveType, SchemaRef};
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
 
 use super::commit::{CommitMember, CommitOutcome, PreparedCommit, Purpose, prepare};
 use super::encode::{Encoder, EncoderSettings};
@@ -325,9 +328,24 @@ async fn read_whole(
     written: ArrowSchemaRef,
     entries: Vec<ManifestEntryRef>,
 ) -> Result<Vec<RecordBatch>, LakeError> {
-    let scan = LakeScan::of_all_columns(lake, schema, ScanFiles::Listed(entries))?;
     // One after the other.
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    // A reader of Parquet asks a file for its footer and then for columns, each time by way of another thread: most of what a
+    // small file costs.
+    let locations: Vec<&str> = entries.iter().map(|entry| entry.file_path()).collect();
+    if let Some(files) = lake.storage().read_at_once(&locations).await? {
+        let held = InMemory::new();
+        for (location, bytes) in locations.iter().zip(files) {
+            let path = lake.storage().path_in_store(location)?;
+            let kept = held.put(&path, bytes.into()).await;
+            kept.map_err(|error| LakeError::engine(DataFusionError::ObjectStore(Box::new(error))))?;
+        }
+        let url = ObjectStoreUrl::local_filesystem();
+        context
+            .runtime_env()
+            .register_object_store(url.as_ref(), Arc::new(held));
+    }
+    let scan = LakeScan::of_all_columns(lake, schema, ScanFiles::Listed(entries))?;
     let frame = context.read_table(Arc::new(scan)).map_err(LakeError::engine)?;
     let rows = frame.execute_stream().await.map_err(LakeError::engine)?;
     rows.map_err(LakeError::engine)

@@ -177,6 +177,16 @@ impl LocalStorage {
         blocking(move || fs::read(&path).map(Bytes::from).map_err(PathError::at("read", &path))).await
     }
 
+    /// Reads whole files, one after the other on one thread.
+    pub(super) async fn read_files(&self, locations: &[&str]) -> std::result::Result<Vec<Bytes>, PathError> {
+        let paths: Vec<PathBuf> = locations
+            .iter()
+            .map(|location| local_path(location))
+            .collect::<std::result::Result<_, _>>()?;
+        let read = |path: &PathBuf| fs::read(path).map(Bytes::from).map_err(PathError::at("read", path));
+        blocking(move || paths.iter().map(read).collect()).await
+    }
+
     pub(super) async fn end_of(&self, location: &str, most: u64) -> std::result::Result<(u64, Bytes), PathError> {
         let path = local_path(location)?;
         blocking(move || {
