@@ -8,7 +8,7 @@ use super::look::Place;
 use super::terminal::{Terminal, count};
 use super::{Exit, Stop};
 use crate::core::reference_text;
-use crate::edge::opened::read_project;
+use crate::edge::opened::check_project;
 
 /// Report every mistake of the project at once, and what was inferred.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct Check {
 impl Check {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         let root = place.root()?;
-        let read = read_project(&root);
+        let read = check_project(&root);
         let exit = if read.project.is_some() {
             Exit::Done
         } else {
