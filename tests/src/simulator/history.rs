@@ -68,10 +68,14 @@ impl History {
         self.runs.values().map(|told| told.published.len()).sum()
     }
 
-    /// Takes the events of one turn in. `world` lends its mappings and its definitions.
-    pub(super) fn tell(&mut self, world: &World, limits: &Limits, events: &[Recorded]) -> Result<(), Broken> {
+    /// Takes the events of one commit in, which may be of several turns. `world` lends its mappings and its definitions.
+    pub(super) fn tell(&mut self, world: &World, limits: &Limits, turns: &[&[Recorded]]) -> Result<(), Broken> {
+        let events = &turns.concat();
         self.sensors.tell(events)?;
-        self.tables.tell(world, events)?;
+        // Each turn moves a table at most once.
+        for turn in turns {
+            self.tables.tell(world, turn)?;
+        }
         for recorded in events {
             self.one(world, limits, recorded)?;
         }

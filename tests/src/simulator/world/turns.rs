@@ -112,12 +112,14 @@ impl Simulation {
         })?;
         let limits = self.limits.clone();
         let mut own = turn.events.as_slice();
+        let mut turns = Vec::new();
         for (input, events) in inputs {
             let (first, others) = own.split_at(*events);
             self.history.waited_long_enough(input, first)?;
+            turns.push(first);
             own = others;
         }
-        self.history.tell(&self.world, &limits, &turn.events)?;
+        self.history.tell(&self.world, &limits, &turns)?;
         for (sensor, key) in &self.history.sensors.forgotten {
             // One that is declared no more does not look.
             let looks = self.world.sensor(sensor).is_some_and(|record| record.declared);
