@@ -22,6 +22,15 @@ const OF_PARTITION: &str = "
 const FORGOTTEN: &str = "
     SELECT seq FROM forgotten_materialization WHERE asset = ?1 AND partition = ?2";
 
+/// Whether a rollback took a partition away after it was made: what it brings back is a materialization of its own. The partitions of a
+/// rollback are told right after it.
+const TAKEN_AWAY: &str = "
+    SELECT 1 FROM rollback r JOIN event e ON e.seq > r.seq AND e.seq <= r.seq + r.partitions
+    WHERE r.asset = ?1 AND r.seq > ?3 AND r.seq <= ?4 AND e.type = 'partition_rolled_back'
+          AND json_extract(e.json, '$.step.asset') = ?1 AND coalesce(json_extract(e.json, '$.step.partition'), '') = ?2
+          AND json_extract(e.json, '$.restored') IS NULL
+    LIMIT 1";
+
 /// What a table showed in one of its snapshots.
 ///
 /// A table goes on from snapshot to snapshot in the order of what is stored, so what a snapshot showed of a partition is the newest
@@ -59,6 +68,11 @@ impl ShownIn {
             };
             // What came after it and is forgotten may be what the snapshot showed; what made the snapshot itself is what it showed.
             if snapshot != self.snapshot && forgotten(store, key)?.is_some_and(|forgotten| forgotten > seq) {
+                return Ok(None);
+            }
+            let until = self.until.unwrap_or(i64::MAX);
+            let mut taken = store.connection.prepare_cached(TAKEN_AWAY)?;
+            if taken.exists(params![key[0], key[1], seq, until])? {
                 return Ok(None);
             }
             return Ok(match events::one(store, seq)? {
