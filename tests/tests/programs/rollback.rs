@@ -262,3 +262,19 @@ fn what_a_run_is_to_make_is_not_taken_back_under_it() {
     end(running);
     project.sound();
 }
+
+#[test]
+fn a_rollback_to_a_rollback_knows_what_that_had_taken_away() {
+    let project = spoiled();
+    let first = roll_back(&project, "bronze.sales", "good");
+    let gone = json!([{ "asset": "bronze.sales", "partition": "2026-01-03" }]);
+    assert_eq!(first["removed"], gone, "{first:#}");
+    let before = amounts(&project, "bronze.sales");
+    project.run(&["materialize", "bronze.sales", "--force"]).expect(0);
+
+    let second = roll_back(&project, "bronze.sales", first["snapshot"].as_str().unwrap());
+    assert_eq!(second["removed"], gone, "{second:#}");
+    assert_eq!(amounts(&project, "bronze.sales"), before);
+    project.sound();
+    project.run(&["fsck"]).expect(0);
+}
