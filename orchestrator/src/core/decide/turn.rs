@@ -130,7 +130,6 @@ impl Turn {
                     .attempt(attempt)
                     .map(|attempt| (attempt.run.clone(), step.clone())),
                 Event::StepFresh { run, step } => Some((run.clone(), step.clone())),
-                // What is skipped here was staged too late; all that follows from that is skipped already.
                 Event::StepFailed { run, step, .. } => {
                     failed.push((run.clone(), step.clone()));
                     None
@@ -145,6 +144,7 @@ impl Turn {
                 self.effects.extend(publish::completed(world, run, &step));
             }
         }
+        // A skip that was decided leads to none: what waits for that step was skipped when the one failed for whose sake it is.
         for (id, cause) in failed {
             let Some(run) = world.run(&id) else { continue };
             let Some(position) = run.position(&cause) else { continue };
