@@ -24,6 +24,12 @@ pub struct DeclaredColumn {
     pub description: Option<String>,
     /// Free words.
     pub tags: Vec<String>,
+    /// What it was called before, the latest name first: a table that has such a column and none of this name has it renamed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<String>,
+    /// It is promised that there is no such column, and a table that has one loses it with the next rows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: bool,
 }
 
 /// What becomes of a step whose rows have other columns than before.
@@ -58,8 +64,19 @@ impl Contract {
         *self == Self::default()
     }
 
-    /// The declaration of a column.
+    /// The declaration of a column that is promised to be there.
     pub fn column(&self, name: &str) -> Option<&DeclaredColumn> {
-        self.columns.iter().find(|column| column.name == name)
+        self.kept().find(|column| column.name == name)
+    }
+
+    /// The columns that are promised to be there.
+    pub fn kept(&self) -> impl Iterator<Item = &DeclaredColumn> {
+        self.columns.iter().filter(|column| !column.dropped)
+    }
+
+    /// The names of columns that were dropped.
+    pub fn dropped(&self) -> impl Iterator<Item = &str> {
+        let dropped = self.columns.iter().filter(|column| column.dropped);
+        dropped.map(|column| column.name.as_str())
     }
 }

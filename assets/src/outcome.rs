@@ -257,6 +257,27 @@ pub struct StagedTable {
     pub schema: Value,
     /// Column by which the table is partitioned in Iceberg (identity), if it is.
     pub partition_column: Option<String>,
+    /// What of the table's columns the schema changes by declaration.
+    #[serde(default, skip_serializing_if = "ColumnChanges::is_empty")]
+    pub changes: ColumnChanges,
+}
+
+/// Columns of a table that publishing changes because their asset says so; by Iceberg's field ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ColumnChanges {
+    /// They get the name that the schema has for them.
+    #[serde(default)]
+    pub renamed: Vec<i32>,
+    /// They are no longer in the schema.
+    #[serde(default)]
+    pub dropped: Vec<i32>,
+}
+
+impl ColumnChanges {
+    /// Whether no column is renamed or dropped.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl StagedTable {

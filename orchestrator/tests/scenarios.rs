@@ -18,8 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use assets::outcome::{
-    CheckResult, Failure, FailureClass, Observation, Replace, Severity, SourceFile, Staged, StagedModel, StagedTable,
-    TablePointer,
+    CheckResult, ColumnChanges, Failure, FailureClass, Observation, Replace, Severity, SourceFile, Staged, StagedModel,
+    StagedTable, TablePointer,
 };
 use assets::partition::{Grain, PartitionMapping, Partitioning, TimePartitions, WindowEnd};
 use assets::{
@@ -469,6 +469,7 @@ fn make(asset: &Asset, key: &Option<PartitionKey>, observation: Option<&Observat
                 data_files: Value::Null,
                 schema: Value::Null,
                 partition_column: None,
+                changes: ColumnChanges::default(),
             }]
         },
         model: trains.then(|| StagedModel {

@@ -219,7 +219,13 @@ pub(crate) fn read_asset(
         sink: surrounding.sink,
     };
     let mut checks = read_checks(&table, &mut context);
-    let contract = read_contract(&table, kind.map_or("", |kind| kind.value), &mut checks.checks);
+    let contract = read_contract(
+        &table,
+        kind.map_or("", |kind| kind.value),
+        &key_columns,
+        partitions.as_ref().map(|by| by.column.as_str()),
+        &mut checks.checks,
+    );
     // A kind may count on keys of the right type; what is only missing it sees as `None`.
     let compiled = match (kind, spec) {
         (Some(kind), Some(_)) => {

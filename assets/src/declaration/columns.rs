@@ -1,5 +1,7 @@
 //! `columns` and `schema`: what an asset promises of its columns.
 
+use std::collections::BTreeMap;
+
 use crate::check::{Check, CheckRule};
 use crate::contract::{Contract, DeclaredColumn, SchemaPolicy};
 use crate::diagnostic::{Code, Diagnostic};
@@ -29,6 +31,16 @@ static DECLARED: TableSpec = TableSpec {
         ),
         FieldSpec::optional("description", FieldType::Text, "What it holds, for people."),
         FieldSpec::optional("tags", FieldType::STRINGS, "Free words."),
+        FieldSpec::optional(
+            "was",
+            FieldType::STRINGS,
+            "What it was called before, the latest name first: the column of the table is renamed, and keeps its values in all partitions.",
+        ),
+        FieldSpec::optional(
+            "dropped",
+            FieldType::Boolean,
+            "The column is gone: the rows have it no longer, and the table loses it with the next ones.",
+        ),
     ],
 };
 
@@ -63,8 +75,20 @@ pub fn declared_types<'t>(table: &TableReader<'t>) -> Vec<(String, crate::span::
     types
 }
 
-/// What an asset declares of its columns. Each that is required becomes a check, unless there is one.
-pub(super) fn read_contract(table: &TableReader<'_>, kind: &str, checks: &mut Vec<Check>) -> Contract {
+fn texts(table: &TableReader<'_>, name: &str) -> Vec<String> {
+    let texts = table.strings(name).into_iter();
+    texts.map(|text| text.value.to_owned()).collect()
+}
+
+/// What an asset declares of its columns. Each that is required becomes a check, unless there is one. `partitions` is the column that
+/// tells a row's partition.
+pub(super) fn read_contract(
+    table: &TableReader<'_>,
+    kind: &str,
+    key_columns: &[String],
+    partitions: Option<&str>,
+    checks: &mut Vec<Check>,
+) -> Contract {
     let mut contract = Contract {
         columns: Vec::new(),
         schema: match table.string("schema").map(|word| word.value) {
@@ -98,16 +122,16 @@ pub(super) fn read_contract(table: &TableReader<'_>, kind: &str, checks: &mut Ve
             description: told
                 .and_then(|told| told.string("description"))
                 .map(|text| text.value.to_owned()),
-            tags: told.map_or_else(Vec::new, |told| {
-                let tags = told.strings("tags").into_iter();
-                tags.map(|text| text.value.to_owned()).collect()
-            }),
+            tags: told.map_or_else(Vec::new, |told| texts(told, "tags")),
+            was: told.map_or_else(Vec::new, |told| texts(told, "was")),
+            dropped: told.and_then(|told| told.boolean("dropped")).unwrap_or(false),
         });
     }
+    judge_changes(table, &contract, key_columns, partitions);
     if contract.schema == Some(SchemaPolicy::Ignore) {
         return contract;
     }
-    for column in contract.columns.iter().filter(|column| column.required) {
+    for column in contract.kept().filter(|column| column.required) {
         let name = format!("not_null({})", column.name);
         if checks.iter().all(|check| check.name != name) {
             checks.push(Check {
@@ -120,6 +144,58 @@ pub(super) fn read_contract(table: &TableReader<'_>, kind: &str, checks: &mut Ve
         }
     }
     contract
+}
+
+/// Columns that were renamed or dropped: each has one fate, and what the asset counts on is there.
+fn judge_changes(table: &TableReader<'_>, contract: &Contract, key_columns: &[String], partitions: Option<&str>) {
+    let mut renamed: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, value) in table.map("columns") {
+        let Some(told) = value.as_table(&DECLARED) else {
+            continue;
+        };
+        let refuse = |key: &str, message: String, help: &str| {
+            let span = told.span_of(key);
+            told.report(Diagnostic::new(Code::InvalidValue, message, span).help(help));
+        };
+        let dropped = told.boolean("dropped") == Some(true);
+        if dropped {
+            if let Some(key) = ["type", "required", "tags", "was"]
+                .into_iter()
+                .find(|key| told.has(key))
+            {
+                let message = format!("`{}` is dropped, and nothing can be promised of it", name.value);
+                refuse(
+                    key,
+                    message,
+                    "leave out `dropped` if the column is there, and this if it is not",
+                );
+            }
+            let counted_on = match name.value {
+                name if partitions == Some(name) => Some("tells the partition of a row"),
+                name if key_columns.iter().any(|key| key == name) => Some("is part of the key"),
+                _ => None,
+            };
+            if let Some(why) = counted_on {
+                let message = format!("`{}` {why}, and cannot be dropped", name.value);
+                refuse("dropped", message, "name another column there first");
+            }
+        }
+        for was in told.strings("was") {
+            let message = if was.value == name.value {
+                format!("`{}` is what the column is called now", was.value)
+            } else if contract.column(was.value).is_some() {
+                format!("`{}` is declared as a column of its own", was.value)
+            } else if contract.dropped().any(|dropped| dropped == was.value) {
+                format!("`{}` is declared as dropped", was.value)
+            } else if let Some(other) = renamed.insert(was.value, name.value) {
+                format!("`{}` is what `{other}` was called before, too", was.value)
+            } else {
+                continue;
+            };
+            let help = "name a column that the table had, and that only this one continues";
+            told.report(Diagnostic::new(Code::InvalidValue, message, was.span).help(help));
+        }
+    }
 }
 
 /// A type as Iceberg writes it; `None` if it is none.

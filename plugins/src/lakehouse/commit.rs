@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ahash::HashSet;
 use assets::AssetKey;
-use assets::outcome::{Replace, StagedTable, TablePointer};
+use assets::outcome::{ColumnChanges, Replace, StagedTable, TablePointer};
 use iceberg::spec::{
     FormatVersion, ManifestListWriter, Operation, PartitionSpecRef, Schema, Snapshot, SnapshotRef,
     SnapshotSummaryCollector, SortOrder, Summary, TableMetadata, TableMetadataBuilder, Transform, UnboundPartitionSpec,
@@ -388,38 +388,29 @@ impl Shape {
     fn of(table: &AssetKey, base: Option<&TableMetadata>, members: &[&CommitMember]) -> Result<Self, LakeError> {
         let whole = members.iter().any(|member| member.staged.replace == Replace::Whole);
         let partition_column = members[0].staged.partition_column.clone();
-        let mut staged = members.iter().map(|member| staged_schema(&member.staged));
-        let first = staged.next().expect("a commit has members")?;
+        let first = staged_schema(&members[0].staged)?;
         let mut schema = match base {
             None => first,
             Some(base) if whole => {
-                check_reused_ids(table, base, &first)?;
+                check_reused_ids(table, base, &first, &members[0].staged.changes)?;
                 first
             }
-            Some(base) => join_staged(table, base.current_schema(), &first)?,
+            Some(base) => base.current_schema().as_ref().clone(),
         };
-        for other in staged {
-            let other = other?;
-            if other.as_struct() != schema.as_struct() {
-                schema = join_staged(table, &schema, &other)?;
+        if !whole {
+            let taken =
+                |id| base.is_some_and(|base| base.schemas_iter().any(|schema| schema.field_by_id(id).is_some()));
+            for member in members {
+                let staged = staged_schema(&member.staged)?;
+                if staged.as_struct() != schema.as_struct() {
+                    schema = join_staged(table, &schema, &staged, &member.staged.changes, taken)?;
+                }
             }
         }
         if let Some(base) = base
             && !whole
         {
-            let was = identity_column(base.default_partition_spec(), base.current_schema()).map(|(name, _)| name);
-            let fits = match was {
-                Some(was) => Some(was) == partition_column.as_deref(),
-                None => partition_column.is_none() && base.default_partition_spec().is_unpartitioned(),
-            };
-            if !fits {
-                let name = |name: Option<&str>| name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"));
-                return Err(LakeError::PartitionColumn {
-                    table: table.clone(),
-                    was: name(was),
-                    is: name(partition_column.as_deref()),
-                });
-            }
+            check_cut(table, base, &schema, partition_column.as_deref())?;
         }
         Ok(Self {
             schema,
@@ -481,8 +472,37 @@ impl Shape {
     }
 }
 
-/// A whole replacement may drop and change columns, but an id, once given, means the same column for ever.
-fn check_reused_ids(table: &AssetKey, base: &TableMetadata, staged: &Schema) -> Result<(), LakeError> {
+/// Rows beside others are partitioned as those are: by the same column, whatever it is called in the next `schema`.
+fn check_cut(
+    table: &AssetKey,
+    base: &TableMetadata,
+    schema: &Schema,
+    partition_column: Option<&str>,
+) -> Result<(), LakeError> {
+    let spec = base.default_partition_spec();
+    let was = identity_column(spec, schema).map(|(name, _)| name);
+    let fits = match was {
+        Some(_) => was == partition_column,
+        None => partition_column.is_none() && spec.is_unpartitioned(),
+    };
+    if fits {
+        return Ok(());
+    }
+    let name = |name: Option<&str>| name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"));
+    Err(LakeError::PartitionColumn {
+        table: table.clone(),
+        was: name(was),
+        is: name(partition_column),
+    })
+}
+
+/// A whole replacement may drop and change columns, but an id, once given, means the same column for ever: unless it is renamed.
+fn check_reused_ids(
+    table: &AssetKey,
+    base: &TableMetadata,
+    staged: &Schema,
+    changes: &ColumnChanges,
+) -> Result<(), LakeError> {
     for field in staged
         .as_struct()
         .fields()
@@ -492,7 +512,7 @@ fn check_reused_ids(table: &AssetKey, base: &TableMetadata, staged: &Schema) -> 
         let same = base
             .schemas_iter()
             .filter_map(|schema| schema.field_by_id(field.id))
-            .any(|known| known.name == field.name);
+            .any(|known| known.name == field.name || changes.renamed.contains(&known.id));
         if !same {
             return Err(LakeError::Schema {
                 table: table.clone(),

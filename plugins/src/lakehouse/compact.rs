@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
-use assets::outcome::{Replace, StagedTable, TablePointer};
+use assets::outcome::{ColumnChanges, Replace, StagedTable, TablePointer};
 use assets::{AssetKey, Fingerprint, PartitionKey};
 use datafusion::common::{Column, DataFusionError};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -239,6 +239,7 @@ pub async fn compact(
         data_files: serde_json::to_value(&records).map_err(json)?,
         schema: serde_json::to_value::<&SchemaRef>(&schema).map_err(json)?,
         partition_column: column,
+        changes: ColumnChanges::default(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Whether the columns that a step would publish are those that its asset promises.
 
 use assets::{AssetKey, Contract, SchemaPolicy};
-use iceberg::spec::{Schema, Type};
+use iceberg::spec::{NestedFieldRef, Schema, Type};
 
 use super::partition_column::APPENDED;
 use super::schema::widest;
@@ -24,7 +24,11 @@ pub fn check_contract(
         fields.filter(|field| field.name != APPENDED)
     };
     let mut differences = Vec::new();
-    for declared in &contract.columns {
+    let gone = contract
+        .dropped()
+        .filter(|name| columns().any(|field| field.name == *name));
+    differences.extend(gone.map(|name| format!("`{name}` is declared as dropped and is there")));
+    for declared in contract.kept() {
         let Some(field) = columns().find(|field| field.name == declared.name) else {
             differences.push(format!("`{}` is missing", declared.name));
             continue;
@@ -37,8 +41,9 @@ pub fn check_contract(
             differences.push(format!("`{}` is declared {wanted} and is {is}", declared.name));
         }
     }
-    if policy == Some(SchemaPolicy::Fail) && !contract.columns.is_empty() {
-        let others = columns().filter(|field| contract.column(&field.name).is_none());
+    if policy == Some(SchemaPolicy::Fail) && contract.kept().next().is_some() {
+        let known = |name: &str| contract.columns.iter().any(|column| column.name == name);
+        let others = columns().filter(|field| !known(&field.name));
         differences.extend(others.map(|field| format!("`{}` ({}) is not declared", field.name, field.field_type)));
     }
     if let (Some(policy), Some(existing)) = (policy, existing) {
@@ -56,11 +61,14 @@ pub fn check_contract(
 
 /// How the columns differ from those that the table has, in ways that a policy does not allow.
 fn since(policy: SchemaPolicy, existing: &LakeTable, schema: &Schema, contract: &Contract) -> Vec<String> {
-    let before = existing.metadata().current_schema();
-    let strict = policy == SchemaPolicy::Fail && contract.columns.is_empty();
+    let before = existing.metadata().current_schema().as_struct();
+    let strict = policy == SchemaPolicy::Fail && contract.kept().next().is_none();
     let mut differences = Vec::new();
-    for was in before.as_struct().fields().iter().filter(|was| was.name != APPENDED) {
-        match schema.as_struct().field_by_name(&was.name) {
+    for was in before.fields().iter().filter(|was| was.name != APPENDED) {
+        // A column that was renamed goes on under its id.
+        let same = schema.as_struct().field_by_name(&was.name);
+        match same.or_else(|| schema.as_struct().field_by_id(was.id)) {
+            None if contract.dropped().any(|dropped| dropped == was.name) => {}
             None if strict || policy == SchemaPolicy::Evolve => {
                 differences.push(format!("`{}` was {}, is missing", was.name, was.field_type));
             }
@@ -75,7 +83,10 @@ fn since(policy: SchemaPolicy, existing: &LakeTable, schema: &Schema, contract: 
     }
     if strict {
         let fields = schema.as_struct().fields().iter();
-        let added = fields.filter(|is| is.name != APPENDED && before.as_struct().field_by_name(&is.name).is_none());
+        let there = |is: &NestedFieldRef| {
+            before.field_by_name(&is.name).is_some() || before.field_by_id(is.id).is_some() || is.name == APPENDED
+        };
+        let added = fields.filter(|is| !there(is));
         differences.extend(added.map(|is| format!("`{}` ({}) is new", is.name, is.field_type)));
     }
     differences

@@ -14,8 +14,8 @@ use ahash::HashMap;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Field, Float32Type, Float64Type, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef};
-use assets::outcome::{Replace, StagedTable};
-use assets::{AssetKey, PartitionKey, WriteMode};
+use assets::outcome::{ColumnChanges, Replace, StagedTable};
+use assets::{AssetKey, Contract, PartitionKey, WriteMode};
 use datafusion::catalog::TableProvider;
 use futures::StreamExt;
 use iceberg::spec::{ManifestEntry, ManifestEntryRef, ManifestStatus, Schema, SchemaRef, Type};
@@ -25,7 +25,7 @@ use super::data_file::FileRecord;
 use super::encode::{Encoder, EncoderSettings};
 use super::partition_column::{APPENDED, PartitionColumn, RowKey, datum_of, row_partition_keys};
 use super::scan::{LakeScan, ScanFiles};
-use super::schema::{Evolution, conform, file_schema, to_iceberg};
+use super::schema::{Before, Evolution, conform, file_schema, to_iceberg};
 use super::storage::UnsealedFile;
 use super::table::identity_column;
 use super::{Lake, LakeError, LakeTable};
@@ -48,6 +48,8 @@ pub struct StagingOptions {
     pub memory_bytes: usize,
     /// zstd level, 1 to 22; 1 to 3 are sensible here.
     pub zstd_level: i32,
+    /// Which columns of the table were renamed or dropped.
+    pub contract: Contract,
 }
 
 impl StagingOptions {
@@ -59,6 +61,7 @@ impl StagingOptions {
             target_file_bytes: 256 << 20,
             memory_bytes: 128 << 20,
             zstd_level: 3,
+            contract: Contract::default(),
         }
     }
 }
@@ -78,6 +81,7 @@ pub struct StagingWriter {
     lake: Lake,
     table: AssetKey,
     schema: SchemaRef,
+    changes: ColumnChanges,
     /// What files are written with: the rows' columns and [`APPENDED`], with ids.
     file_schema: ArrowSchemaRef,
     partitions: Option<StagingPartitions>,
@@ -124,22 +128,22 @@ impl StagingWriter {
         let rows = ArrowSchema::new(fields);
         let whole = partitions.is_none() && options.write == WriteMode::Replace;
         let evolution = if whole { Evolution::Anything } else { Evolution::Widen };
-        let schema = match existing {
+        let (schema, changes) = match existing {
             Some(existing) => {
-                if !whole {
-                    check_partition_column(existing, partitions.as_ref())?;
-                }
                 let metadata = existing.metadata();
-                to_iceberg(
-                    table,
-                    &rows,
-                    Some(metadata.current_schema()),
-                    metadata.last_column_id(),
+                let before = Before {
+                    schema: metadata.current_schema(),
+                    last_id: metadata.last_column_id(),
                     evolution,
-                )?
+                    contract: &options.contract,
+                };
+                to_iceberg(table, &rows, Some(before))?
             }
-            None => to_iceberg(table, &rows, None, 0, Evolution::Anything)?,
+            None => to_iceberg(table, &rows, None)?,
         };
+        if let Some(existing) = existing.filter(|_| !whole) {
+            check_partition_column(existing, &schema, partitions.as_ref())?;
+        }
         let written = written_schema(&schema, &rows)?;
         let base = format!("{}/data", lake.table_location(table));
         let token = path_part(&options.token);
@@ -167,6 +171,7 @@ impl StagingWriter {
             lake: lake.clone(),
             table: table.clone(),
             schema: Arc::new(schema),
+            changes,
             file_schema: written,
             partitions,
             options,
@@ -325,6 +330,7 @@ impl StagingWriter {
                         .map_err(|error| LakeError::Internal(format!("a data file has no JSON form: {error}")))?,
                     schema: schema.clone(),
                     partition_column: partition_column.clone(),
+                    changes: self.changes.clone(),
                 };
                 Ok((key, staged))
             })
@@ -378,11 +384,14 @@ impl Outside {
     }
 }
 
-/// Rows written beside others of the table must be cut by the same column.
-fn check_partition_column(existing: &LakeTable, partitions: Option<&StagingPartitions>) -> Result<(), LakeError> {
-    let metadata = existing.metadata();
-    let spec = metadata.default_partition_spec();
-    let was = identity_column(spec, metadata.current_schema()).map(|(column, _)| column);
+/// Rows written beside others of the table must be cut by the same column, which may have another name in the next `schema`.
+fn check_partition_column(
+    existing: &LakeTable,
+    schema: &Schema,
+    partitions: Option<&StagingPartitions>,
+) -> Result<(), LakeError> {
+    let spec = existing.metadata().default_partition_spec();
+    let was = identity_column(spec, schema).map(|(column, _)| column);
     let is = partitions.map(|partitions| partitions.column.column.as_str());
     if was == is && spec.fields().len() <= 1 && (was.is_some() || spec.is_unpartitioned()) {
         return Ok(());

@@ -191,6 +191,9 @@ impl Table<'_> {
             WriteMode::Merge if !is_own => WriteMode::Append,
             write => write,
         };
+        if is_own {
+            options.contract = shell.order.asset.contract.clone();
+        }
         let share = usize::try_from(shell.order.memory_bytes / WRITER_SHARE).unwrap_or(usize::MAX);
         options.memory_bytes = options.memory_bytes.min(share);
         let writer = StagingWriter::new(lake, self.key, existing.as_ref(), schema, partitions, options)

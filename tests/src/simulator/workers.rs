@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assets::outcome::{
-    CheckResult, Failure, FailureClass, Observation, Replace, Severity, SourceFile, Staged, StagedModel, StagedTable,
-    TablePointer,
+    CheckResult, ColumnChanges, Failure, FailureClass, Observation, Replace, Severity, SourceFile, Staged, StagedModel,
+    StagedTable, TablePointer,
 };
 use assets::{Asset, AssetKey, AssetPartition, PartitionKey, WriteMode};
 use orchestrator::core::{
@@ -350,6 +350,7 @@ fn work(
             data_files: file.map_or(Value::Array(Vec::new()), |file| Value::from(vec![file])),
             schema: Value::Null,
             partition_column: asset.partitions.as_ref().map(|by| by.column.clone()),
+            changes: ColumnChanges::default(),
         }];
     }
     Ok(Kept {

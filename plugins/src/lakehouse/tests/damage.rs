@@ -38,6 +38,7 @@ async fn failure(world: &World, sql: &str) -> assets::outcome::Failure {
         lake: open_lake(world.lake.warehouse()),
         pointer: world.pointer.clone(),
         attempt: 0,
+        contract: Contract::default(),
     };
     let session = fresh.session(ScanOptions::default());
     let stream = match session.execute(sql, &[]).await {

@@ -15,6 +15,7 @@ fn environment(world: &World) -> (World, String) {
         lake: open_lake(world.lake.warehouse()).writing_below(&folder).unwrap(),
         pointer: world.pointer.clone(),
         attempt: 1000,
+        contract: Contract::default(),
     };
     (within, folder)
 }

@@ -9,6 +9,7 @@ mod commits;
 mod compactions;
 mod damage;
 mod environments;
+mod evolution;
 mod expiry;
 mod looks;
 mod merges;
@@ -27,7 +28,7 @@ use arrow::util::pretty::pretty_format_batches;
 use assets::outcome::{StagedTable, TablePointer};
 use assets::partition::{Grain, Partitioning, TimePartitions};
 use assets::warehouse::S3Store;
-use assets::{AssetKey, PartitionKey, PartitionedBy, WriteMode};
+use assets::{AssetKey, Contract, DeclaredColumn, PartitionKey, PartitionedBy, WriteMode};
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
 use tempfile::TempDir;
@@ -43,6 +44,8 @@ pub(super) struct World {
     pub(super) lake: Lake,
     pub(super) pointer: Option<TablePointer>,
     pub(super) attempt: u64,
+    /// What is declared of the columns.
+    pub(super) contract: Contract,
 }
 
 pub(super) fn table() -> AssetKey {
@@ -170,6 +173,7 @@ impl World {
             lake,
             pointer: None,
             attempt: 0,
+            contract: Contract::default(),
         }
     }
 
@@ -198,6 +202,7 @@ impl World {
         };
         let options = StagingOptions {
             write,
+            contract: self.contract.clone(),
             ..StagingOptions::new(format!("attempt-{}", self.attempt))
         };
         let mut writer = StagingWriter::new(&self.lake, &table(), existing.as_ref(), &schema, partitions, options)?;
@@ -294,6 +299,30 @@ pub(super) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
         columns.into_iter().map(|(_, array)| array).collect(),
     )
     .unwrap()
+}
+
+/// Columns as declared: `new:old,older` was called so before, `-gone` was dropped.
+pub(super) fn contract(words: &[&str]) -> Contract {
+    let columns = words.iter().map(|word| {
+        let (name, was) = word.split_once(':').unwrap_or((word, ""));
+        DeclaredColumn {
+            name: name.trim_start_matches('-').to_owned(),
+            column_type: None,
+            required: false,
+            description: None,
+            tags: Vec::new(),
+            was: was
+                .split(',')
+                .filter(|was| !was.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            dropped: name.starts_with('-'),
+        }
+    });
+    Contract {
+        columns: columns.collect(),
+        schema: None,
+    }
 }
 
 pub(super) fn fixed(column: &str, keys: &[&str]) -> PartitionedBy {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use assets::outcome::{Replace, StagedTable, TablePointer};
+use assets::outcome::{ColumnChanges, Replace, StagedTable, TablePointer};
 use assets::{AssetKey, PartitionKey};
 use orchestrator::core::{Broken, InvariantId, PreparedCompaction, about_to_write};
 use serde_json::Value;
@@ -73,6 +73,7 @@ impl Simulation {
                     data_files: Value::from(vec![file]),
                     schema: Value::Null,
                     partition_column: None,
+                    changes: ColumnChanges::default(),
                 },
                 partition,
             });
