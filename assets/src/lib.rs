@@ -39,7 +39,7 @@ pub use alert::Alert;
 pub use asset::{Asset, AssetInput, InputRole, Location, ModelReference, PartitionedBy, WriteMode};
 pub use automation::Automation;
 pub use contract::{Contract, DeclaredColumn, SchemaPolicy};
-pub use declaration::declared_types;
+pub use declaration::{declared_columns, declared_types};
 pub use fingerprint::Fingerprint;
 pub use freshness::Freshness;
 pub use graph::AssetGraph;

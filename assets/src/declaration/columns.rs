@@ -80,6 +80,29 @@ fn texts(table: &TableReader<'_>, name: &str) -> Vec<String> {
     texts.map(|text| text.value.to_owned()).collect()
 }
 
+/// The columns that are declared, in the order written, judged nowhere yet.
+pub fn declared_columns(table: &TableReader<'_>) -> Vec<DeclaredColumn> {
+    let types = declared_types(table);
+    let mut columns = Vec::new();
+    for (name, value) in table.map("columns") {
+        let told = value.as_table(&DECLARED);
+        let told = told.as_ref();
+        let column_type = types.iter().find(|(known, _)| known == name.value);
+        columns.push(DeclaredColumn {
+            name: name.value.to_owned(),
+            column_type: column_type.and_then(|(_, text)| normal(text.value)),
+            required: told.and_then(|told| told.boolean("required")).unwrap_or(false),
+            description: told
+                .and_then(|told| told.string("description"))
+                .map(|text| text.value.to_owned()),
+            tags: told.map_or_else(Vec::new, |told| texts(told, "tags")),
+            was: told.map_or_else(Vec::new, |told| texts(told, "was")),
+            dropped: told.and_then(|told| told.boolean("dropped")).unwrap_or(false),
+        });
+    }
+    columns
+}
+
 /// What an asset declares of its columns. Each that is required becomes a check, unless there is one. `partitions` is the column that
 /// tells a row's partition.
 pub(super) fn read_contract(
@@ -111,22 +134,7 @@ pub(super) fn read_contract(
             }
         }
     }
-    for (name, value) in table.map("columns") {
-        let told = value.as_table(&DECLARED);
-        let told = told.as_ref();
-        let column_type = types.iter().find(|(known, _)| known == name.value);
-        contract.columns.push(DeclaredColumn {
-            name: name.value.to_owned(),
-            column_type: column_type.and_then(|(_, text)| normal(text.value)),
-            required: told.and_then(|told| told.boolean("required")).unwrap_or(false),
-            description: told
-                .and_then(|told| told.string("description"))
-                .map(|text| text.value.to_owned()),
-            tags: told.map_or_else(Vec::new, |told| texts(told, "tags")),
-            was: told.map_or_else(Vec::new, |told| texts(told, "was")),
-            dropped: told.and_then(|told| told.boolean("dropped")).unwrap_or(false),
-        });
-    }
+    contract.columns = declared_columns(table);
     judge_changes(table, &contract, key_columns, partitions);
     if contract.schema == Some(SchemaPolicy::Ignore) {
         return contract;

@@ -30,7 +30,7 @@ mod write;
 pub(crate) use ahead::Ahead;
 pub(crate) use alerts::{ALERT, AlertDraft, read_alert};
 pub(crate) use asset::{ASSET, AssetDraft, Surrounding, read_asset};
-pub use columns::declared_types;
+pub use columns::{declared_columns, declared_types};
 pub use context::{CompileContext, ProjectText};
 pub use operations::{Daemon, Maintenance, Retention};
 pub(crate) use partitions::{PARTITIONS, read_partitions};

@@ -68,13 +68,14 @@ pub(super) fn nullable_schema(fields: impl IntoIterator<Item = (String, arrow::d
 }
 
 /// Compares the columns of one file with the wanted ones. Columns that the file lacks are an error unless they
-/// are to be null; columns that are not wanted are an error always, since leaving them out would lose data unseen.
+/// are to be null; columns that are not wanted are an error, since leaving them out would lose data unseen, unless it is said
+/// that they were dropped.
 pub(super) fn compare(
     file: &SourceFile,
     names: &[String],
     wanted: &[&str],
     whose: &str,
-    missing_columns: MissingColumns,
+    options: &ReadOptions,
 ) -> Result<(), FormatError> {
     let here: HashSet<&str> = names.iter().map(String::as_str).collect();
     let there: HashSet<&str> = wanted.iter().copied().collect();
@@ -82,9 +83,9 @@ pub(super) fn compare(
     let extra: Vec<&str> = names
         .iter()
         .map(String::as_str)
-        .filter(|name| !there.contains(name))
+        .filter(|name| !there.contains(name) && !options.earlier.is_dropped(name))
         .collect();
-    let missing_matters = missing_columns == MissingColumns::Fail && !missing.is_empty();
+    let missing_matters = options.missing_columns == MissingColumns::Fail && !missing.is_empty();
     if !missing_matters && extra.is_empty() {
         return Ok(());
     }
@@ -123,17 +124,18 @@ pub(super) fn merge_names<'a>(
     let Some((first, names)) = files.next() else {
         return Ok(Vec::new());
     };
-    let mut union: Vec<String> = names.to_vec();
+    let read = |name: &&String| !options.earlier.is_dropped(name);
+    let mut union: Vec<String> = names.iter().filter(read).cloned().collect();
     let mut known: HashSet<String> = union.iter().cloned().collect();
     let whose = format!("`{}`", first.path);
     for (file, names) in files {
         match options.missing_columns {
             MissingColumns::Fail => {
                 let wanted: Vec<&str> = union.iter().map(String::as_str).collect();
-                compare(file, names, &wanted, &whose, MissingColumns::Fail)?;
+                compare(file, names, &wanted, &whose, options)?;
             }
             MissingColumns::Null => {
-                for name in names {
+                for name in names.iter().filter(read) {
                     if known.insert(name.clone()) {
                         union.push(name.clone());
                     }

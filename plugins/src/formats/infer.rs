@@ -132,7 +132,10 @@ fn infer_delimited(files: &[Arc<SourceFile>], format: Format, options: &ReadOpti
         .collect();
     for (file_names, file_seen) in &looked {
         for (name, one) in file_names.iter().zip(file_seen) {
-            seen[places[name.as_str()]].merge(one);
+            // One that is not read has no place.
+            if let Some(place) = places.get(name.as_str()) {
+                seen[*place].merge(one);
+            }
         }
     }
     let mut notes = Vec::new();
@@ -165,7 +168,7 @@ fn look_at_delimited(
     let open: Vec<bool> = file
         .names
         .iter()
-        .map(|name| declared(options, name).is_none())
+        .map(|name| declared(options, name).is_none() && !options.earlier.is_dropped(name))
         .collect();
     let mut seen = vec![Seen::default(); file.names.len()];
     if !open.contains(&true) {
@@ -266,7 +269,8 @@ fn look_at_json(
                         line: file.line(),
                         nulls: &nulls,
                     };
-                    for (position, (key, value)) in entries.iter().enumerate() {
+                    let read = entries.iter().filter(|(key, _)| !options.earlier.is_dropped(key));
+                    for (position, (key, value)) in read.enumerate() {
                         json::field_mut(&mut columns, key, position).add(value, place);
                     }
                     check_width(source, columns.len(), options)?;

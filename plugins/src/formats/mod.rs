@@ -45,7 +45,7 @@ pub use distinct::distinct_values;
 pub use error::FormatError;
 pub use infer::{Inferred, Widened, infer};
 pub use objects::Objects;
-pub use options::{Delimited, Format, MissingColumns, ReadLimits, ReadOptions};
+pub use options::{Delimited, EarlierColumns, Format, MissingColumns, ReadLimits, ReadOptions};
 pub use raw_input::content_hash;
 pub use read::{FileRead, ReadBatch, Reader, read};
 pub use source::SourceFile;

@@ -1,5 +1,6 @@
 //! How files are read: format, columns, null texts, bad rows and limits.
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use super::bad_row::OnBadRow;
 use super::column_type::ColumnType;
@@ -52,6 +53,37 @@ pub enum MissingColumns {
     Null,
 }
 
+/// Columns that files of another time call otherwise, or have still.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierColumns {
+    /// Names of now with the names of then, the latest first.
+    pub renamed: Vec<(String, Vec<String>)>,
+    /// These are not read where a file has them.
+    pub dropped: Vec<String>,
+}
+
+impl EarlierColumns {
+    /// What a column of a file is called now, unless the file has a column of that name, or of a later one, too.
+    pub(super) fn name_now(&self, name: &str, has: impl Fn(&str) -> bool) -> Option<&str> {
+        let mut renamed = self.renamed.iter();
+        let (now, later) = renamed.find_map(|(now, then)| {
+            let place = then.iter().position(|then| then == name)?;
+            Some((now.as_str(), &then[..place]))
+        })?;
+        (!has(now) && !later.iter().any(|later| has(later))).then_some(now)
+    }
+
+    /// Whether all files are as they are read.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a column is not read.
+    pub(super) fn is_dropped(&self, name: &str) -> bool {
+        self.dropped.iter().any(|dropped| dropped == name)
+    }
+}
+
 /// How a set of files is read.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
@@ -68,6 +100,8 @@ pub struct ReadOptions {
     pub columns: Vec<(String, ColumnType)>,
     /// What happens when a file lacks a column.
     pub missing_columns: MissingColumns,
+    /// Columns that files of another time call otherwise, or have still.
+    pub earlier: EarlierColumns,
     /// The zone of `timestamptz` texts without an offset; without one they are bad values.
     pub zone: Option<TimeZone>,
     /// What happens to rows that cannot be used.
@@ -89,6 +123,7 @@ impl Default for ReadOptions {
             quoted_null: true,
             columns: Vec::new(),
             missing_columns: MissingColumns::Fail,
+            earlier: EarlierColumns::default(),
             zone: None,
             on_bad_row: OnBadRow::Fail,
             batch_rows: 8192,

@@ -12,7 +12,7 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
-use crate::formats::{ColumnType, check_pattern};
+use crate::formats::{ColumnType, EarlierColumns, check_pattern};
 
 /// Stands in a path where the key of the partition is.
 pub const PARTITION_PLACEHOLDER: &str = "{partition}";
@@ -39,6 +39,9 @@ pub struct IngestConfig {
     pub names: Option<Vec<String>>,
     /// Declared types by column, in the order written.
     pub columns: Vec<(String, String)>,
+    /// Columns that older files call otherwise, and those that are not read. Neither changes what the rows are.
+    #[serde(default, skip_serializing_if = "EarlierColumns::is_empty")]
+    pub earlier: EarlierColumns,
     /// Names and expressions of computed columns, in the order written.
     pub derive: Vec<(String, String)>,
     /// How many bad rows may be set aside; `None`: the first one fails the step.
@@ -111,6 +114,7 @@ pub(super) fn compile(table: &TableReader<'_>, context: &mut CompileContext<'_>)
             .into_iter()
             .map(|(name, kind)| (name, kind.to_string()))
             .collect(),
+        earlier: earlier(table),
         derive: derived.iter().map(|one| (one.name.clone(), one.text.clone())).collect(),
         quarantine_limit,
         missing_columns_null: table.string("missing_columns").map(|word| word.value) == Some("null"),
@@ -118,6 +122,8 @@ pub(super) fn compile(table: &TableReader<'_>, context: &mut CompileContext<'_>)
     // The limit decides whether a step fails, not what its rows are.
     let code = IngestConfig {
         quarantine_limit: config.quarantine_limit.map(|_| 0),
+        // Partitions that were made before have the same rows: their table calls the column otherwise, or has lost it.
+        earlier: EarlierColumns::default(),
         derive: derived.into_iter().map(|one| (one.name, one.reduced)).collect(),
         ..config.clone()
     };
@@ -159,6 +165,18 @@ fn columns(table: &TableReader<'_>) -> Vec<(String, ColumnType)> {
         }
     }
     columns
+}
+
+fn earlier(table: &TableReader<'_>) -> EarlierColumns {
+    let mut earlier = EarlierColumns::default();
+    for column in assets::declared_columns(table) {
+        if column.dropped {
+            earlier.dropped.push(column.name);
+        } else if !column.was.is_empty() {
+            earlier.renamed.push((column.name, column.was));
+        }
+    }
+    earlier
 }
 
 /// A computed column.

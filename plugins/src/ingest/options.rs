@@ -51,6 +51,7 @@ impl IngestConfig {
             } else {
                 MissingColumns::Fail
             },
+            earlier: self.earlier.clone(),
             on_bad_row,
             ..ReadOptions::default()
         })

@@ -33,7 +33,7 @@ impl DelimitedFile {
         let mut names = options.delimited.names.clone();
         if options.delimited.header {
             let found = header(source, &mut rows, empty, options)?;
-            names.get_or_insert(found);
+            names.get_or_insert_with(|| names_now(&found, options));
         }
         let Some(names) = names else {
             return Err(source.schema(
@@ -127,6 +127,15 @@ fn header(
                 .collect())
         }
     }
+}
+
+/// The names of a header as they are today.
+fn names_now(found: &[String], options: &ReadOptions) -> Vec<String> {
+    let has = |name: &str| found.iter().any(|other| other == name);
+    let now = found
+        .iter()
+        .map(|name| options.earlier.name_now(name, has).unwrap_or(name));
+    now.map(str::to_owned).collect()
 }
 
 fn check_names(source: &SourceFile, names: &[String], options: &ReadOptions) -> Result<(), FormatError> {

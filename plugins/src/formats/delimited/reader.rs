@@ -39,13 +39,7 @@ impl DelimitedReader {
     ) -> Result<Self, FormatError> {
         let file = DelimitedFile::open(source, format, options)?;
         let expected: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        compare(
-            source,
-            &file.names,
-            &expected,
-            "the expected schema",
-            options.missing_columns,
-        )?;
+        compare(source, &file.names, &expected, "the expected schema", options)?;
         let targets: Vec<Option<usize>> = file.names.iter().map(|name| wanted.index_of(name).ok()).collect();
         let absent = (0..wanted.fields().len())
             .filter(|column| !targets.contains(&Some(*column)))

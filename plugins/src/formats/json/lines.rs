@@ -1,10 +1,11 @@
 //! Walks through a file line by line.
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::formats::bad_row::{BadReason, BadRow, raw_text};
 use crate::formats::error::FormatError;
 use crate::formats::input::{Input, InputEnd};
-use crate::formats::options::ReadOptions;
+use crate::formats::options::{EarlierColumns, ReadOptions};
 use crate::formats::source::SourceFile;
 use crate::formats::window::{ByteFault, Window};
 
@@ -22,6 +23,8 @@ pub(in crate::formats) struct JsonFile {
     longest: usize,
     deepest: usize,
     raw_text_bytes: usize,
+    /// Keys that were called otherwise, or are not read.
+    pub(in crate::formats) earlier: EarlierColumns,
 }
 
 /// What the next line is.
@@ -54,6 +57,7 @@ impl JsonFile {
             longest: options.limits.longest_row(),
             deepest: options.limits.json_depth.min(256),
             raw_text_bytes: options.limits.raw_text_bytes,
+            earlier: options.earlier.clone(),
         })
     }
 
@@ -141,11 +145,26 @@ impl JsonFile {
         }
     }
 
-    /// The keys and values of the current line.
-    pub(in crate::formats) fn object(&self) -> Result<Vec<(std::borrow::Cow<'_, str>, Json<'_>)>, BadReason> {
+    fn call_as_now(&self, entries: &mut [(Cow<'_, str>, Json<'_>)]) {
+        let has = |name: &str| entries.iter().any(|(key, _)| key == name);
+        let now: Vec<Option<&str>> = entries.iter().map(|(key, _)| self.earlier.name_now(key, has)).collect();
+        for ((key, _), now) in entries.iter_mut().zip(now) {
+            if let Some(now) = now {
+                *key = Cow::Owned(now.to_owned());
+            }
+        }
+    }
+
+    /// The keys, as they are called today, and values of the current line.
+    pub(in crate::formats) fn object(&self) -> Result<Vec<(Cow<'_, str>, Json<'_>)>, BadReason> {
         let text = std::str::from_utf8(self.content()).expect("the line was checked to be UTF-8");
         match parse(text, self.deepest) {
-            Ok(Json::Object { entries, .. }) => Ok(entries),
+            Ok(Json::Object { mut entries, .. }) => {
+                if !self.earlier.renamed.is_empty() {
+                    self.call_as_now(&mut entries);
+                }
+                Ok(entries)
+            }
             Ok(other) => Err(BadReason::NotAnObject {
                 found: match other {
                     Json::Null => "null",

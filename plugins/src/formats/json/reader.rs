@@ -100,6 +100,7 @@ impl JsonReader {
                 Some(field) if field.name() == key => position,
                 _ => match self.schema.index_of(key) {
                     Ok(place) => place,
+                    Err(_) if self.file.earlier.is_dropped(key) => continue,
                     Err(_) => {
                         unknown.push(key.to_string());
                         continue;

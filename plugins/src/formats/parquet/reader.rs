@@ -45,17 +45,11 @@ impl ParquetReader {
         let columns = table_columns(source, opened.metadata.schema(), options)?;
         let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
         let expected: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        compare(
-            source,
-            &names,
-            &expected,
-            "the expected schema",
-            options.missing_columns,
-        )?;
-        for (name, here) in &columns {
+        compare(source, &names, &expected, "the expected schema", options)?;
+        for (name, here) in columns.iter().filter(|(name, _)| !options.earlier.is_dropped(name)) {
             let field = schema
                 .field_with_name(name)
-                .expect("all columns of the file are in the schema");
+                .expect("all columns of the file that are read are in the schema");
             if wider(here, field.data_type()).as_ref() != Some(field.data_type()) {
                 let (here, there) = (type_name(here), type_name(field.data_type()));
                 let reason = format!("column `{name}` is {here} here, but {there} in the expected schema");

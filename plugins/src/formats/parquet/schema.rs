@@ -83,18 +83,24 @@ pub(super) fn table_columns(
     }
     let mut columns: Columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let name = field.name();
+        let has = |name: &str| schema.fields().iter().any(|field| field.name() == name);
+        let name = options.earlier.name_now(field.name(), has).unwrap_or(field.name());
         if columns.iter().any(|(other, _)| other == name) {
-            return Err(source.schema(vec![name.clone()], format!("several columns are called `{name}`")));
+            return Err(source.schema(vec![name.to_owned()], format!("several columns are called `{name}`")));
+        }
+        if options.earlier.is_dropped(name) {
+            // Not read, whatever it is.
+            columns.push((name.to_owned(), DataType::Null));
+            continue;
         }
         let kind = table_type(field.data_type()).ok_or_else(|| {
             let reason = format!(
                 "column `{name}` is Arrow's {}, which tables cannot hold",
                 field.data_type()
             );
-            source.schema(vec![name.clone()], reason)
+            source.schema(vec![name.to_owned()], reason)
         })?;
-        columns.push((name.clone(), kind));
+        columns.push((name.to_owned(), kind));
     }
     Ok(columns)
 }

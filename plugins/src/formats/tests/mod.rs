@@ -3,6 +3,7 @@ mod bad_rows;
 mod compressed;
 mod delimited;
 mod discovery;
+mod earlier_columns;
 mod flights;
 mod inference;
 mod json_lines;

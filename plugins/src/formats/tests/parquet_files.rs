@@ -12,7 +12,7 @@ use arrow::datatypes::{Field, Int32Type, Schema};
 
 use super::*;
 
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+pub(super) fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     let fields: Vec<Field> = columns
         .iter()
         .map(|(name, array)| {
