@@ -207,6 +207,8 @@ fn head(
         let mut told = vec![column.name.clone()];
         told.extend(column.column_type.clone());
         told.extend(column.required.then(|| "required".to_owned()));
+        told.extend(column.dropped.then(|| "dropped".to_owned()));
+        told.extend((!column.was.is_empty()).then(|| format!("was {}", column.was.join(", "))));
         told.extend(column.tags.iter().map(|tag| format!("#{tag}")));
         let description = column
             .description

@@ -233,7 +233,7 @@ impl LakeError {
             Self::Schema { .. } => (
                 FailureClass::Schema,
                 Some(
-                    "keep the column with the table's type (in a query CAST it; of files, declare its type in `columns`); or say in `columns` of the asset what became of it: `new_name = { was = \"old_name\" }`, or `old_name = { dropped = true }`"
+                    "keep the column with the table's type (in a query CAST it, as `CAST(NULL AS …)` if it has no values any more; of files, declare it in `columns`), or say in `columns` of the asset what became of it: `new_name = { was = \"old_name\" }`, `old_name = { dropped = true }`"
                         .to_owned(),
                 ),
             ),

@@ -209,3 +209,103 @@ fn a_query_that_loses_a_column_says_how_to_keep_it() {
         json!({ "id": 1, "day": "2026-01-01", "n": null })
     );
 }
+
+/// The rows that `query` gives for a version of a table.
+fn as_of(project: &Project, table: &str, version: &str) -> Vec<Value> {
+    let sql = format!("SELECT * FROM {table} ORDER BY id");
+    let query = ["--json", "query", &sql, "--as-of", version];
+    project.run(&query).expect(0).answers()
+}
+
+#[test]
+fn a_column_that_is_renamed_keeps_its_values_and_a_dropped_one_goes() {
+    let project = project();
+    project.run(&["tag", "silver.days", "before"]).expect(0);
+    let renamed = ASSETS.replace(
+        "SELECT * FROM bronze.days\"",
+        "SELECT id, day, n AS amount FROM bronze.days\"\ncolumns = { amount = { was = [\"total\", \"n\"], required = true } }",
+    );
+    project.write("assets/a.toml", renamed.as_bytes());
+    // One partition is made; the other has its values under the new name all the same.
+    let day = ["materialize", "--partition", "2026-01-02", "silver.days"];
+    project.run(&day).expect(0);
+    let expected = |name: &str, first: Value, second: Value| {
+        [
+            json!({ "id": 1, "day": "2026-01-01", name: first }),
+            json!({ "id": 2, "day": "2026-01-02", name: second }),
+        ]
+    };
+    assert_eq!(rows(&project, "silver.days"), expected("amount", json!(10), json!(20)));
+    assert_eq!(as_of(&project, "silver.days", "before"), as_before());
+    let diff = project.run(&["diff", "silver.days", "before"]).expect(0);
+    assert!(diff.out.contains("was called n"), "{diff:#?}");
+    let shown = project.run(&["show", "silver.days"]).expect(0);
+    assert!(shown.out.contains("amount required was total, n"), "{shown:#?}");
+    project.run(&["materialize"]).expect(0);
+
+    // It goes: no row has it any more, and the version before has.
+    project.run(&["tag", "silver.days", "renamed"]).expect(0);
+    let dropped = ASSETS.replace(
+        "SELECT * FROM bronze.days\"",
+        "SELECT id, day FROM bronze.days\"\ncolumns = { amount = { dropped = true } }",
+    );
+    project.write("assets/a.toml", dropped.as_bytes());
+    project.run(&day).expect(0);
+    let ids = [
+        json!({ "id": 1, "day": "2026-01-01" }),
+        json!({ "id": 2, "day": "2026-01-02" }),
+    ];
+    assert_eq!(rows(&project, "silver.days"), ids);
+    assert_eq!(
+        as_of(&project, "silver.days", "renamed"),
+        expected("amount", json!(10), json!(20))
+    );
+    project.sound();
+
+    // Rows that have it still are refused, and what is there stays.
+    let still = dropped.replace("SELECT id, day FROM", "SELECT id, day, n AS amount FROM");
+    project.write("assets/a.toml", still.as_bytes());
+    let said = project.run(&day).expect(1);
+    assert!(
+        said.err.contains("`amount` is declared as dropped and is there"),
+        "{said:#?}"
+    );
+    assert_eq!(rows(&project, "silver.days"), ids);
+    // Back to before all of it.
+    project
+        .run(&["rollback", "silver.days", "before", "--note", "a mistake"])
+        .expect(0);
+    assert_eq!(rows(&project, "silver.days"), as_before());
+    project.sound();
+}
+
+#[test]
+fn files_may_call_a_column_otherwise_and_nothing_is_made_again_for_it() {
+    let assets = ASSETS.replace("missing_columns = \"null\"\n", "");
+    let project = Project::new(&[
+        ("millpond.toml", TOML),
+        ("assets/a.toml", &assets),
+        ("landing/1.csv", "id,day,n,tail\n1,2026-01-01,10,N1\n"),
+    ]);
+    project.run(&["materialize", "bronze.days"]).expect(0);
+    // From the second day on the files have another header.
+    project.write("landing/2.csv", b"id,amount,day\n2,20,2026-01-02\n");
+    let said = project.run(&["materialize", "bronze.days"]).expect(1);
+    assert!(said.err.contains("it lacks `n`, `tail` that"), "{said:#?}");
+    let columns = "columns = { amount = { was = \"n\" }, tail = { dropped = true } }\npartitions = { use";
+    project.write(
+        "assets/a.toml",
+        assets.replacen("partitions = { use", columns, 1).as_bytes(),
+    );
+    let plan = project.run(&["plan", "bronze.days"]).expect(0);
+    assert!(!plan.out.contains("2026-01-01"), "{plan:#?}");
+    project.run(&["materialize", "bronze.days"]).expect(0);
+    assert_eq!(
+        rows(&project, "bronze.days"),
+        [
+            json!({ "id": 1, "day": "2026-01-01", "amount": 10 }),
+            json!({ "id": 2, "day": "2026-01-02", "amount": 20 }),
+        ]
+    );
+    project.sound();
+}

@@ -149,6 +149,8 @@ struct ColumnView {
     /// What it holds, as declared.
     description: Option<String>,
     required: bool,
+    /// What it was called before, as declared.
+    was: Option<String>,
     tags: Vec<String>,
     href: String,
     chosen: bool,
@@ -209,6 +211,10 @@ pub async fn page(
             .as_ref()
             .and_then(|declared| declared.description.clone()),
         required: column.declared.as_ref().is_some_and(|declared| declared.required),
+        was: column
+            .declared
+            .as_ref()
+            .and_then(|declared| (!declared.was.is_empty()).then(|| declared.was.join(", "))),
         tags: column
             .declared
             .as_ref()
