@@ -257,6 +257,9 @@ pub struct StagedTable {
     pub schema: Value,
     /// Column by which the table is partitioned in Iceberg (identity), if it is.
     pub partition_column: Option<String>,
+    /// By which rule the writer has filled that column, where it is one that it appends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitioned_by: Option<String>,
     /// What of the table's columns the schema changes by declaration.
     #[serde(default, skip_serializing_if = "ColumnChanges::is_empty")]
     pub changes: ColumnChanges,

@@ -278,6 +278,21 @@ pub fn words(event: &Event) -> Told {
                 crate::figures::bytes(*bytes)
             ),
         ),
+        Event::TableRepartitioned {
+            table,
+            was,
+            is,
+            rows,
+            by,
+            ..
+        } => told(
+            Info,
+            Some(table),
+            format!(
+                "{table}: {} cut by {is}, by {was} before; asked for by {by}",
+                count(*rows, "row is", "rows are"),
+            ),
+        ),
         Event::RolledBack { asset, rollback } => {
             let because = rollback
                 .note

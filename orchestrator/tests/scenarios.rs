@@ -469,6 +469,7 @@ fn make(asset: &Asset, key: &Option<PartitionKey>, observation: Option<&Observat
                 data_files: Value::Null,
                 schema: Value::Null,
                 partition_column: None,
+                partitioned_by: None,
                 changes: ColumnChanges::default(),
             }]
         },

@@ -220,6 +220,23 @@ pub enum Event {
         /// Who asked, for the record.
         by: String,
     },
+    /// A table was cut into other partitions, by the `PointerMoved` before. Its rows are the same.
+    TableRepartitioned {
+        /// The table.
+        table: AssetKey,
+        /// By what it was cut, in words.
+        was: String,
+        /// By what it is.
+        is: String,
+        /// How many rows were written anew.
+        rows: u64,
+        /// How many files they were in.
+        files: u64,
+        /// How many they are in.
+        into: u64,
+        /// Who asked, for the record.
+        by: String,
+    },
     /// A table was taken back to what it was: its pointer moves in the same transaction, and what becomes of each partition that
     /// changes by it is told by the `PartitionRolledBack`s that follow.
     RolledBack {

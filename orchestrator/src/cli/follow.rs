@@ -189,6 +189,7 @@ impl<'a> Follower<'a> {
             Event::PointerMoved { .. }
             | Event::SnapshotsExpired { .. }
             | Event::FilesCompacted { .. }
+            | Event::TableRepartitioned { .. }
             | Event::RolledBack { .. }
             | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }

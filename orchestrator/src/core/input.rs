@@ -377,6 +377,27 @@ pub enum TableChangeKind {
     Expiry(PreparedExpiry),
     /// Small files of it become few.
     Compaction(PreparedCompaction),
+    /// It is cut into other partitions.
+    Repartition(PreparedRepartition),
+}
+
+/// The rows of a table, cut into other partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedRepartition {
+    /// By what it was cut, in words.
+    pub was: String,
+    /// By what it is to be.
+    pub is: String,
+    /// The fingerprint of the asset whose partitions these are.
+    pub fingerprint: Fingerprint,
+    /// How many rows were written anew.
+    pub rows: u64,
+    /// How many files they were in.
+    pub files: u64,
+    /// How many they are in.
+    pub into: u64,
+    /// Who asked, for the record.
+    pub by: String,
 }
 
 /// Small files that become few, with the same rows.

@@ -43,8 +43,8 @@ pub use health::{Health, HealthState};
 pub use impact::{Impact, ImpactedAsset, impact};
 pub use input::{
     AdoptedAlias, AdoptedAttempt, AdoptedFrom, AdoptedModel, Adoption, Input, PreparedCompaction, PreparedExpiry,
-    PreparedMember, PreparedRollback, PreparedTable, RestoredPartition, SensorLook, SensorSight, TableChange,
-    TableChangeKind,
+    PreparedMember, PreparedRepartition, PreparedRollback, PreparedTable, RestoredPartition, SensorLook, SensorSight,
+    TableChange, TableChangeKind,
 };
 pub use invariants::{InvariantId, check as check_invariants, check_same, check_settled};
 pub use limits::InUse;

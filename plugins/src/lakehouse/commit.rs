@@ -19,6 +19,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sha2::Digest;
 
+use super::cut::{Cut, RULE_PROPERTY, check_cut};
 use super::manifests::{ManifestsOf, Removed, next_manifests};
 use super::merge::seen_now;
 use super::names::{FreeNames, draw_uuid, fresh_snapshot_id};
@@ -26,7 +27,6 @@ use super::partition_column::datum_of;
 use super::schema::join_staged;
 use super::staging::{staged_files, staged_schema};
 use super::storage::SealTogether;
-use super::table::identity_column;
 use super::{Lake, LakeError};
 
 /// Snapshot property with the runs of the members.
@@ -104,6 +104,8 @@ pub(super) enum Purpose {
     Publish,
     /// The same rows in other files.
     Compact,
+    /// The same rows, cut into other partitions.
+    Repartition,
 }
 
 pub(super) async fn prepare(
@@ -150,7 +152,7 @@ pub(super) async fn prepare(
     }
 
     check_seen(lake, table, base, &members).await?;
-    let shape = Shape::of(table, base_metadata.as_deref(), &members)?;
+    let shape = Shape::of(table, base_metadata.as_deref(), parent.as_ref(), &members, purpose)?;
     let start = Start {
         lake,
         table,
@@ -244,7 +246,7 @@ pub(super) async fn prepare(
         .with_summary(Summary {
             operation: match purpose {
                 Purpose::Publish => operation(added_files, next.removed_files),
-                Purpose::Compact => Operation::Replace,
+                Purpose::Compact | Purpose::Repartition => Operation::Replace,
             },
             additional_properties: properties(&members, purpose, &summary, parent.as_ref()),
         })
@@ -304,7 +306,11 @@ fn check_members(table: &AssetKey, members: &[CommitMember]) -> Result<(), LakeE
         if member.staged.table != *table {
             return wrong(&format!("one member was staged for {}", member.staged.table));
         }
-        if member.staged.partition_column != members[0].staged.partition_column {
+        let cut = |member: &CommitMember| {
+            let staged = &member.staged;
+            (staged.partition_column.clone(), staged.partitioned_by.clone())
+        };
+        if cut(member) != cut(&members[0]) {
             return wrong("the members have different partition columns");
         }
         match &member.staged.replace {
@@ -385,8 +391,16 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(table: &AssetKey, base: Option<&TableMetadata>, members: &[&CommitMember]) -> Result<Self, LakeError> {
-        let whole = members.iter().any(|member| member.staged.replace == Replace::Whole);
+    fn of(
+        table: &AssetKey,
+        base: Option<&TableMetadata>,
+        parent: Option<&SnapshotRef>,
+        members: &[&CommitMember],
+        purpose: Purpose,
+    ) -> Result<Self, LakeError> {
+        let whole =
+            purpose == Purpose::Repartition || members.iter().any(|member| member.staged.replace == Replace::Whole);
+        let partitioned_by = members[0].staged.partitioned_by.clone();
         let partition_column = members[0].staged.partition_column.clone();
         let first = staged_schema(&members[0].staged)?;
         let mut schema = match base {
@@ -410,7 +424,11 @@ impl Shape {
         if let Some(base) = base
             && !whole
         {
-            check_cut(table, base, &schema, partition_column.as_deref())?;
+            let wanted = Cut {
+                column: partition_column.clone(),
+                rule: partitioned_by.clone(),
+            };
+            check_cut(table, base, parent, &schema, &wanted)?;
         }
         Ok(Self {
             schema,
@@ -470,30 +488,6 @@ impl Shape {
             Removed::Values(values)
         })
     }
-}
-
-/// Rows beside others are partitioned as those are: by the same column, whatever it is called in the next `schema`.
-fn check_cut(
-    table: &AssetKey,
-    base: &TableMetadata,
-    schema: &Schema,
-    partition_column: Option<&str>,
-) -> Result<(), LakeError> {
-    let spec = base.default_partition_spec();
-    let was = identity_column(spec, schema).map(|(name, _)| name);
-    let fits = match was {
-        Some(_) => was == partition_column,
-        None => partition_column.is_none() && spec.is_unpartitioned(),
-    };
-    if fits {
-        return Ok(());
-    }
-    let name = |name: Option<&str>| name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"));
-    Err(LakeError::PartitionColumn {
-        table: table.clone(),
-        was: name(was),
-        is: name(partition_column),
-    })
 }
 
 /// A whole replacement may drop and change columns, but an id, once given, means the same column for ever: unless it is renamed.
@@ -674,7 +668,10 @@ fn properties(
             properties.insert(total.to_owned(), now.to_string());
         }
     }
-    if purpose == Purpose::Compact {
+    if let Some(rule) = &members[0].staged.partitioned_by {
+        properties.insert(RULE_PROPERTY.to_owned(), rule.clone());
+    }
+    if purpose != Purpose::Publish {
         if let Some(parent) = parent {
             let rows_of = before.and_then(|before| before.get(ROWS_OF_PROPERTY).cloned());
             let rows_of = rows_of.unwrap_or_else(|| parent.snapshot_id().to_string());

@@ -239,6 +239,7 @@ pub async fn compact(
         data_files: serde_json::to_value(&records).map_err(json)?,
         schema: serde_json::to_value::<&SchemaRef>(&schema).map_err(json)?,
         partition_column: column,
+        partitioned_by: table.rule()?,
         changes: ColumnChanges::default(),
     })
 }

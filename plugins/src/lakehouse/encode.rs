@@ -143,6 +143,24 @@ impl Encoder {
         Ok(())
     }
 
+    /// Whether a file is open, or about to be.
+    pub(crate) fn is_open(&self) -> bool {
+        match &self.state {
+            State::Idle(work) => work.open.is_some(),
+            State::Busy(_) => true,
+            State::Failed => false,
+        }
+    }
+
+    /// Encodes what has gathered and closes the file; more rows go to another one.
+    pub(crate) async fn end_file(&mut self) -> Result<(), LakeError> {
+        self.start(Then::Close).await?;
+        let work = self.idle().await?;
+        self.state = State::Idle(work);
+        self.open_bytes = 0;
+        Ok(())
+    }
+
     /// Encodes the rest and closes the file.
     pub(crate) async fn close(mut self) -> Result<Vec<Finished>, LakeError> {
         self.start(Then::Close).await?;

@@ -237,9 +237,9 @@ impl LakeError {
                         .to_owned(),
                 ),
             ),
-            Self::PartitionColumn { .. } => (
+            Self::PartitionColumn { table, .. } => (
                 FailureClass::Schema,
-                Some("give the asset a new name, or remove its table and rebuild all its partitions".to_owned()),
+                Some(format!("`millpond repartition {table}` cuts its rows as the asset says: the same rows, in one change; or declare `partitions` as they were")),
             ),
             Self::ColumnType { help, .. } | Self::PartitionSource { help, .. } => {
                 (FailureClass::Declaration, Some(help.clone()))

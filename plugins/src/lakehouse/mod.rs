@@ -28,6 +28,7 @@
 //! | `tags` | names of snapshots |
 //! | `columns` | columns of a snapshot: types, nulls, ranges |
 //! | `partition_column` | which column tells a row's partition |
+//! | `cut`, `repartition` | by what a table is cut into partitions, and its rows cut in another way |
 //! | `error` | what can go wrong, and which class of failure that is |
 
 mod cache;
@@ -35,6 +36,7 @@ mod columns;
 mod commit;
 mod compact;
 mod contract;
+mod cut;
 mod data_file;
 mod encode;
 mod error;
@@ -48,6 +50,7 @@ mod merge_on_read;
 mod names;
 mod partition_column;
 mod prune;
+mod repartition;
 mod rollback;
 mod scan;
 mod schema;
@@ -77,6 +80,7 @@ pub use history::{
 pub use lake::Lake;
 pub use merge::{Merge, RowStream};
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
+pub use repartition::{Repartition, plan_repartition, prepare_repartition, repartition};
 pub use rollback::{ChangedPartition, ROLLED_BACK_PROPERTY, Rollback, RollbackOutcome, prepare_rollback};
 pub use staging::{
     StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_locations, staged_provider,

@@ -19,6 +19,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::commit::{refuse, write_manifest_list};
+use super::cut::{RULE_PROPERTY, rule_at};
 use super::history::{PartitionRows, partition_rows_at};
 use super::lake::schema_of;
 use super::names::{FreeNames, fresh_snapshot_id};
@@ -268,6 +269,9 @@ impl Difference {
             if let Some(value) = then.get(*total) {
                 properties.insert((*total).to_owned(), value.clone());
             }
+        }
+        if let Some(rule) = rule_at(table.metadata(), target) {
+            properties.insert(RULE_PROPERTY.to_owned(), rule);
         }
         properties.insert(ROLLED_BACK_PROPERTY.to_owned(), target.snapshot_id().to_string());
         properties

@@ -21,17 +21,19 @@ use futures::StreamExt;
 use iceberg::spec::{ManifestEntry, ManifestEntryRef, ManifestStatus, Schema, SchemaRef, Type};
 use serde_json::Value;
 
+use super::cut::{Cut, check_cut};
 use super::data_file::FileRecord;
 use super::encode::{Encoder, EncoderSettings};
 use super::partition_column::{APPENDED, PartitionColumn, RowKey, datum_of, row_partition_keys};
 use super::scan::{LakeScan, ScanFiles};
 use super::schema::{Before, Evolution, conform, file_schema, to_iceberg};
 use super::storage::UnsealedFile;
-use super::table::identity_column;
 use super::{Lake, LakeError, LakeTable};
 
 /// How many offending partitions an error names.
 const NAMED_OFFENDERS: usize = 5;
+/// Files that are open at the same time: systems bound them per process, and a thousand is usual.
+const MOST_OPEN: usize = 256;
 /// How many files are closed at the same time.
 const CLOSE_TOGETHER: usize = 4;
 
@@ -90,6 +92,9 @@ pub struct StagingWriter {
     /// One per allowed partition, in that order; one for an unpartitioned table.
     encoders: Vec<Encoder>,
     by_key: HashMap<PartitionKey, usize>,
+    /// The round in which each of them had its last rows, and the round that it is.
+    fed: Vec<u64>,
+    rounds: u64,
     outside: Outside,
     rows: u64,
 }
@@ -142,9 +147,24 @@ impl StagingWriter {
             None => to_iceberg(table, &rows, None)?,
         };
         if let Some(existing) = existing.filter(|_| !whole) {
-            check_partition_column(existing, &schema, partitions.as_ref())?;
+            let wanted = Cut::of(partitions.as_ref().map(|partitions| &partitions.column), &schema);
+            let snapshot = existing.snapshot(None)?;
+            check_cut(table, existing.metadata(), snapshot.as_ref(), &schema, &wanted)?;
         }
-        let written = written_schema(&schema, &rows)?;
+        Self::with_schema(lake, table, schema, changes, &rows, partitions, options)
+    }
+
+    /// The same for columns that have their ids already. `rows` are the columns that come.
+    pub(super) fn with_schema(
+        lake: &Lake,
+        table: &AssetKey,
+        schema: Schema,
+        changes: ColumnChanges,
+        rows: &ArrowSchema,
+        partitions: Option<StagingPartitions>,
+        options: StagingOptions,
+    ) -> Result<Self, LakeError> {
+        let written = written_schema(&schema, rows)?;
         let base = format!("{}/data", lake.table_location(table));
         let token = path_part(&options.token);
         let settings = Arc::new(EncoderSettings::new(
@@ -176,6 +196,8 @@ impl StagingWriter {
             partitions,
             options,
             settings,
+            fed: vec![0; encoders.len()],
+            rounds: 0,
             encoders,
             by_key,
             outside: Outside::default(),
@@ -246,25 +268,43 @@ impl StagingWriter {
                     .map_err(|error| LakeError::Internal(format!("rows could not be split by partition: {error}")))?
             };
             self.rows += count;
+            self.fed[encoder] = self.rounds;
             self.encoders[encoder].push(conform(&part, &self.file_schema)?).await?;
         }
         self.relieve().await
     }
 
-    /// Writes row groups of the fullest partitions until what waits fits the memory again.
+    /// Writes row groups of the fullest partitions until what waits fits the memory again, and closes the files of those that had no
+    /// rows for longest where too many are open.
     async fn relieve(&mut self) -> Result<(), LakeError> {
+        self.rounds += 1;
         let mut held: usize = self.encoders.iter().map(Encoder::held_bytes).sum();
-        if held <= self.options.memory_bytes {
-            return Ok(());
-        }
-        let mut order: Vec<usize> = (0..self.encoders.len()).collect();
-        order.sort_by_key(|index| std::cmp::Reverse(self.encoders[*index].held_bytes()));
-        for index in order {
-            if held <= self.options.memory_bytes / 2 {
-                break;
+        let mut open = self.encoders.iter().filter(|encoder| encoder.is_open()).count();
+        if held > self.options.memory_bytes {
+            let mut order: Vec<usize> = (0..self.encoders.len()).collect();
+            order.sort_by_key(|index| std::cmp::Reverse(self.encoders[*index].held_bytes()));
+            for index in order {
+                if held <= self.options.memory_bytes / 2 {
+                    break;
+                }
+                let encoder = &mut self.encoders[index];
+                held -= encoder.held_bytes();
+                if encoder.is_open() || open < MOST_OPEN {
+                    open += usize::from(!encoder.is_open());
+                    encoder.end_row_group().await?;
+                } else {
+                    encoder.end_file().await?;
+                }
             }
-            held -= self.encoders[index].held_bytes();
-            self.encoders[index].end_row_group().await?;
+        }
+        if open > MOST_OPEN {
+            let mut order: Vec<usize> = (0..self.encoders.len())
+                .filter(|index| self.encoders[*index].is_open())
+                .collect();
+            order.sort_by_key(|index| self.fed[*index]);
+            for index in order.into_iter().take(open - MOST_OPEN / 2) {
+                self.encoders[index].end_file().await?;
+            }
         }
         Ok(())
     }
@@ -305,6 +345,11 @@ impl StagingWriter {
             .partitions
             .as_ref()
             .map(|partitions| partitions.column.column.clone());
+        let cut = Cut::of(
+            self.partitions.as_ref().map(|partitions| &partitions.column),
+            &self.schema,
+        );
+        let partitioned_by = cut.rule;
         let column_type = partition_column
             .as_ref()
             .and_then(|name| self.schema.field_by_name(name));
@@ -330,6 +375,7 @@ impl StagingWriter {
                         .map_err(|error| LakeError::Internal(format!("a data file has no JSON form: {error}")))?,
                     schema: schema.clone(),
                     partition_column: partition_column.clone(),
+                    partitioned_by: partitioned_by.clone(),
                     changes: self.changes.clone(),
                 };
                 Ok((key, staged))
@@ -382,31 +428,6 @@ impl Outside {
             *self.by_key.entry(key.to_owned()).or_default() += rows;
         }
     }
-}
-
-/// Rows written beside others of the table must be cut by the same column, which may have another name in the next `schema`.
-fn check_partition_column(
-    existing: &LakeTable,
-    schema: &Schema,
-    partitions: Option<&StagingPartitions>,
-) -> Result<(), LakeError> {
-    let spec = existing.metadata().default_partition_spec();
-    let was = identity_column(spec, schema).map(|(column, _)| column);
-    let is = partitions.map(|partitions| partitions.column.column.as_str());
-    if was == is && spec.fields().len() <= 1 && (was.is_some() || spec.is_unpartitioned()) {
-        return Ok(());
-    }
-    let name = |column: Option<&str>| column.map_or_else(|| "nothing".to_owned(), |column| format!("`{column}`"));
-    let was = if was.is_none() && !spec.is_unpartitioned() {
-        "another rule".to_owned()
-    } else {
-        name(was)
-    };
-    Err(LakeError::PartitionColumn {
-        table: existing.key().clone(),
-        was,
-        is: name(is),
-    })
 }
 
 /// The columns of `schema` that the rows have, with the rows' order.

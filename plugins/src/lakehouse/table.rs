@@ -8,6 +8,7 @@ use assets::outcome::TablePointer;
 use datafusion::catalog::TableProvider;
 use iceberg::spec::{PartitionSpec, PrimitiveType, Schema, SnapshotRef, TableMetadata, Transform, Type};
 
+use super::cut::Cut;
 use super::lake::{Lake, schema_of};
 use super::partition_column::APPENDED;
 use super::scan::{LakeScan, ScanFiles};
@@ -105,6 +106,13 @@ impl LakeTable {
     pub fn partition_column(&self) -> Option<String> {
         identity_column(self.metadata.default_partition_spec(), self.metadata.current_schema())
             .map(|(column, _)| column.to_owned())
+    }
+
+    /// The rule by which the writer fills the column that it appends, where it is known.
+    pub(super) fn rule(&self) -> Result<Option<String>, LakeError> {
+        let snapshot = self.snapshot(None)?;
+        let cut = Cut::of_table(&self.metadata, snapshot.as_ref(), self.metadata.current_schema());
+        Ok(cut.and_then(|cut| cut.rule))
     }
 
     /// Rows in the pointer's snapshot, by its summary; `None` if another writer left no total.

@@ -203,6 +203,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SourceObserved { .. } => "source_observed",
         Event::SnapshotsExpired { .. } => "snapshots_expired",
         Event::FilesCompacted { .. } => "files_compacted",
+        Event::TableRepartitioned { .. } => "table_repartitioned",
         Event::ModelRegistered { .. } => "model_registered",
         Event::AliasMoved { .. } => "alias_moved",
         Event::ScheduleDeclared { .. } => "schedule_declared",

@@ -319,7 +319,7 @@ impl Model {
             } => {
                 self.versions.insert((model, version), staged);
             }
-            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } => {}
+            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } | Event::TableRepartitioned { .. } => {}
             Event::AliasMoved {
                 model,
                 alias,

@@ -303,6 +303,7 @@ impl History {
             | Event::AliasMoved { .. }
             | Event::SnapshotsExpired { .. }
             | Event::FilesCompacted { .. }
+            | Event::TableRepartitioned { .. }
             | Event::FreshnessChanged { .. }
             | Event::FreshnessRemoved { .. }
             | Event::AutomationRequested { .. }

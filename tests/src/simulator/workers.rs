@@ -350,6 +350,7 @@ fn work(
             data_files: file.map_or(Value::Array(Vec::new()), |file| Value::from(vec![file])),
             schema: Value::Null,
             partition_column: asset.partitions.as_ref().map(|by| by.column.clone()),
+            partitioned_by: None,
             changes: ColumnChanges::default(),
         }];
     }

@@ -1,5 +1,5 @@
 //! A table that someone changes by hand: taken back to an older snapshot, a snapshot of it named, rid of those that
-//! nobody needs, or of its small files.
+//! nobody needs, or of its small files, or cut into other partitions.
 //!
 //! A rollback brings partitions back to the materializations that they had, as far as staleness is concerned: what reads them
 //! sees the old data versions again, and is stale or fresh by that. The partitions themselves are left as they are for as long as
@@ -9,7 +9,7 @@ use assets::{AssetKey, Fingerprint};
 use state::event::{Event, Micros, Rollback};
 
 use super::super::effect::{Answer, Decision, Effect, RequestId};
-use super::super::input::{PreparedRollback, TableChange, TableChangeKind};
+use super::super::input::{PreparedRepartition, PreparedRollback, TableChange, TableChangeKind};
 use super::super::restored::is_of_unknown_origin;
 use super::super::staleness::Sight;
 use super::super::world::World;
@@ -30,6 +30,9 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
         TableChangeKind::Rollback(rollback) => refused(world, change, rollback),
         // A merge that has looked at the small files would be in vain.
         TableChangeKind::Compaction(_) => about_to_write(world, &table.table),
+        TableChangeKind::Repartition(repartition) => {
+            declared_otherwise(world, change, repartition).or_else(|| about_to_write(world, &table.table))
+        }
         TableChangeKind::Tag | TableChangeKind::Expiry(_) => None,
     };
     if let Some(reason) = refused {
@@ -57,8 +60,25 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
             bytes: compaction.bytes,
             by: compaction.by.clone(),
         }),
+        TableChangeKind::Repartition(repartition) => events.push(Event::TableRepartitioned {
+            table: table.table.clone(),
+            was: repartition.was.clone(),
+            is: repartition.is.clone(),
+            rows: repartition.rows,
+            files: repartition.files,
+            into: repartition.into,
+            by: repartition.by.clone(),
+        }),
     }
     Answer::TableChanged
+}
+
+/// Why a table must not be cut as it was prepared: its asset is another by now.
+fn declared_otherwise(world: &World, change: &TableChange, repartition: &PreparedRepartition) -> Option<String> {
+    let table = &change.table.table;
+    let declared = world.definitions().get(table);
+    let same = declared.is_some_and(|asset| asset.fingerprint == repartition.fingerprint);
+    (!same).then(|| format!("{table} was declared otherwise meanwhile: ask again"))
 }
 
 /// Why a table cannot be taken back now.

@@ -224,6 +224,7 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::AliasMoved { .. }
         | Event::SnapshotsExpired { .. }
         | Event::FilesCompacted { .. }
+        | Event::TableRepartitioned { .. }
         | Event::ScheduleDeclared { .. }
         | Event::ScheduleRemoved { .. }
         | Event::SchedulePaused { .. }

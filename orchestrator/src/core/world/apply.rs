@@ -314,7 +314,10 @@ impl World {
             }
             Event::FreshnessRemoved { asset } => self.freshness_removed(asset)?,
             // Why a run was requested is for people.
-            Event::AutomationRequested { .. } | Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } => {}
+            Event::AutomationRequested { .. }
+            | Event::SnapshotsExpired { .. }
+            | Event::FilesCompacted { .. }
+            | Event::TableRepartitioned { .. } => {}
             Event::AutomationHeld { asset, held } => self.automation.hold(at, asset, held),
             Event::AutomationPaused { asset, by } => self.automation_paused(at, asset.as_ref(), by)?,
             Event::AutomationResumed { asset, .. } => self.automation_resumed(asset.as_ref())?,

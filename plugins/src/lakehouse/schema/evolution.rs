@@ -9,6 +9,7 @@ use assets::{AssetKey, Contract};
 use iceberg::spec::{NestedField, NestedFieldRef, Schema};
 
 use super::shape::{Ids, Shape, widest};
+use crate::lakehouse::APPENDED;
 use crate::lakehouse::error::{LakeError, SchemaDifference};
 
 /// How a new version of the columns may differ from the table's.
@@ -106,6 +107,10 @@ pub(crate) fn to_iceberg(
     if let Some(before) = before.filter(|before| before.evolution == Evolution::Widen) {
         let own = before.schema.as_struct().fields();
         for known in own.iter().filter(|known| !gone_on.contains(&known.id)) {
+            // Whether the rows are cut as those of the table is judged elsewhere, and the column is the writer's.
+            if known.name == APPENDED {
+                continue;
+            }
             if before.contract.dropped().any(|dropped| dropped == known.name) {
                 changes.dropped.push(known.id);
             } else {

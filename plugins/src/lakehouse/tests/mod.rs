@@ -15,6 +15,7 @@ mod looks;
 mod merges;
 mod partitions;
 mod queries;
+mod repartitions;
 mod rollbacks;
 mod scans;
 mod stores;

@@ -189,7 +189,7 @@ impl<'c> Projection<'c> {
                     inputs,
                 },
             ),
-            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } => Ok(()),
+            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } | Event::TableRepartitioned { .. } => Ok(()),
             Event::AliasMoved {
                 model,
                 alias,
@@ -344,6 +344,7 @@ impl<'c> Projection<'c> {
             Event::PointerMoved { .. }
             | Event::SnapshotsExpired { .. }
             | Event::FilesCompacted { .. }
+            | Event::TableRepartitioned { .. }
             | Event::RolledBack { .. }
             | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }

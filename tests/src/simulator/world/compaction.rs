@@ -73,6 +73,7 @@ impl Simulation {
                     data_files: Value::from(vec![file]),
                     schema: Value::Null,
                     partition_column: None,
+                    partitioned_by: None,
                     changes: ColumnChanges::default(),
                 },
                 partition,
