@@ -364,6 +364,43 @@ pub struct RollbackAnswer {
     pub published_with: Vec<AssetKey>,
 }
 
+/// Body of `POST /api/v1/assets/{asset}/repartition`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepartitionBody {
+    /// Only say what would be written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// `cli` if a command asks; it is recorded as `api` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// What became of a table that was to be cut into the partitions of its asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RepartitionAnswer {
+    /// The asset.
+    pub asset: AssetKey,
+    /// Whether the table is cut so already, and nothing was changed.
+    pub already: bool,
+    /// Whether nothing was written because only the plan was asked for.
+    pub dry_run: bool,
+    /// By what it was cut, in words; empty if it is cut so already.
+    pub was: String,
+    /// By what it is cut, or would be.
+    pub is: String,
+    /// The snapshot that shows the rows as they are cut now; a text, since ids are larger than the numbers of many programs.
+    pub snapshot: Option<String>,
+    /// Rows that were written anew.
+    pub rows: u64,
+    /// The files they were in.
+    pub files: u64,
+    /// Bytes of those files.
+    pub bytes: u64,
+    /// The files they are in.
+    pub into: u64,
+}
+
 /// Body of `POST /api/v1/assets/{asset}/tags/{tag}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -117,9 +117,9 @@ def fingerprint(connection, relation):
 
 
 def chosen(snapshots):
-    """The snapshots [(time in ms, id)] whose rows are read: first, last and some evenly between."""
+    """The snapshots [(time in ms, id)] whose rows are read: all of a few, else first, last and some evenly between."""
     ordered = sorted(snapshots)
-    if len(ordered) <= SNAPSHOTS_READ:
+    if len(ordered) <= 2 * SNAPSHOTS_READ:
         return ordered
     return [ordered[step * (len(ordered) - 1) // (SNAPSHOTS_READ - 1)] for step in range(SNAPSHOTS_READ)]
 

@@ -1,6 +1,8 @@
 """Writes docs/interop.md: what other programs read of Millpond's tables, from what they have just told.
 
-usage: page.py PAGE NAME=FIGURES.json …      exit code 1 if PAGE said something else before
+usage: page.py PAGE NAME=FIGURES.json … CHANGED/NAME=FIGURES.json …      exit code 1 if PAGE said something else before
+
+What begins with CHANGED/ was read of the tables that evolved.py makes.
 
 Only what is the same in every run is on the page: how many snapshots a table has depends on which steps end together.
 """
@@ -16,6 +18,7 @@ PACKAGES = {
     "DuckDB": ["duckdb", "duckdb-extension-iceberg"],
     "polars": ["polars"],
 }
+CHANGED = "CHANGED/"
 HOW = {
     "PyIceberg": "through the Iceberg catalog tables in the state file, as an SQL catalog",
     "DuckDB": "with its iceberg extension, from the metadata that the catalog points to",
@@ -29,7 +32,7 @@ def versions(name):
     return ", ".join(found) or "this one"
 
 
-def page(readers):
+def page(readers, changed):
     lines = [
         "# What other programs read",
         "",
@@ -51,6 +54,23 @@ def page(readers):
     for table, told in sorted(first.items()):
         kinds = sorted({column["kind"] for column in told["columns"].values()})
         lines.append(f"| `{table}` | {told['rows']:,} | {len(told['columns'])} | {', '.join(kinds)} |")
+    lines += [
+        "",
+        "## Tables that were changed",
+        "",
+        "The same readers on a table whose columns were renamed, dropped, added again under a dropped name and widened, and whose",
+        "[partitions became others](tables.md#other-partitions) (`tests/interop/evolved.py`), before and after each change: all tell the same.",
+        "",
+        "| reader | rows | columns | snapshots |",
+        "|---|---|---|---|",
+    ]
+    for name, tables in changed.items():
+        told = tables["silver.sales"]
+        missing = [snapshot for snapshot in told["snapshots"].values() if "rows_read" not in snapshot]
+        if missing:
+            sys.exit(f"{name} has not read {len(missing)} of the snapshots of the changed table")
+        columns = ", ".join(f"`{column}`" for column in told["columns"])
+        lines.append(f"| {name} | {told['rows']:,} | {columns} | all, row by row |")
     return "\n".join(lines) + "\n"
 
 
@@ -58,11 +78,12 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     path, *given = sys.argv[1:]
-    readers = {}
+    readers, changed = {}, {}
     for one in given:
         name, _, file = one.partition("=")
-        readers[name] = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
-    text = page(readers)
+        kept = changed if name.startswith(CHANGED) else readers
+        kept[name.removeprefix(CHANGED)] = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
+    text = page(readers, changed)
     path = pathlib.Path(path)
     before = path.read_text(encoding="utf-8") if path.exists() else None
     if before != text:

@@ -27,6 +27,7 @@ mod plan;
 mod promote;
 mod query;
 mod remote;
+mod repartition;
 mod replay;
 mod replaying;
 mod restore;
@@ -99,6 +100,7 @@ enum Command {
     Show(show::Show),
     Diff(diff::Diff),
     Rollback(rollback::Rollback),
+    Repartition(repartition::Repartition),
     Tag(tag::Tag),
     Env(env::Env),
     Staged(staged::StagedCommand),
@@ -167,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Show(command) => command.run(&place, &terminal),
         Command::Diff(command) => command.run(&place, &terminal),
         Command::Rollback(command) => command.run(&place, &terminal),
+        Command::Repartition(command) => command.run(&place, &terminal),
         Command::Tag(command) => command.run(&place, &terminal),
         Command::Env(command) => command.run(&place, &terminal),
         Command::Staged(command) => command.run(&place, &terminal),

@@ -20,8 +20,8 @@ use super::{Exit, Stop};
 use crate::edge::environments::{EnvironmentName, MergedEnvironment};
 use crate::edge::folder::StateFolder;
 use crate::wire::{
-    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, PublishBody, PublishedStaged, RollbackAnswer,
-    RollbackBody, RunAnswer, RunBody, SensorLooked, TagAnswer, TagBody, TestAnswer,
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, PublishBody, PublishedStaged, RepartitionAnswer,
+    RepartitionBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody, SensorLooked, TagAnswer, TagBody, TestAnswer,
 };
 
 /// How long the daemon may wait for something to happen before it answers that nothing did.
@@ -274,6 +274,13 @@ impl Remote {
     pub async fn roll_back(&self, asset: &AssetKey, body: &RollbackBody) -> Result<RollbackAnswer, Stop> {
         let path = format!("/assets/{asset}/rollback");
         self.answer(self.request(Method::POST, &path).json(body)).await
+    }
+
+    /// Asks to cut a table into the partitions of its asset.
+    pub async fn repartition(&self, asset: &AssetKey, body: &RepartitionBody) -> Result<RepartitionAnswer, Stop> {
+        let path = format!("/assets/{asset}/repartition");
+        let request = self.request(Method::POST, &path).timeout(GARBAGE);
+        self.answer(request.json(body)).await
     }
 
     /// Asks to set a tag, or to drop it.

@@ -23,8 +23,8 @@ use super::pages::{
 use crate::edge::environments::MergedEnvironment;
 use crate::edge::replay::With;
 use crate::wire::{
-    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, PublishBody, PublishedStaged, RollbackAnswer,
-    RollbackBody, RunAnswer, RunBody, SensorLooked, TagAnswer, TagBody, TestAnswer,
+    AliasBody, ErrorBody, GcAnswer, GcBody, LevelBody, MergeBody, PublishBody, PublishedStaged, RepartitionAnswer,
+    RepartitionBody, RollbackAnswer, RollbackBody, RunAnswer, RunBody, SensorLooked, TagAnswer, TagBody, TestAnswer,
 };
 
 /// Describes a type.
@@ -151,6 +151,12 @@ const OPERATIONS: &[Operation] = &[
         of::<RollbackAnswer>,
     )
     .body(of::<RollbackBody>),
+    Operation::post(
+        "/api/v1/assets/{key}/repartition",
+        "Cut a table into the partitions of its asset",
+        of::<RepartitionAnswer>,
+    )
+    .body(of::<RepartitionBody>),
     Operation::post(
         "/api/v1/assets/{key}/tags/{tag}",
         "Give a snapshot a name, or take the name away",

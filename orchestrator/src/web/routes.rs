@@ -78,6 +78,7 @@ pub fn all(state: WebState) -> Router {
         .route("/api/v1/assets/{key}/snapshots", get(api::show_snapshots))
         .route("/api/v1/assets/{key}/checks", get(api::show_checks))
         .route("/api/v1/assets/{key}/rollback", post(api::roll_back))
+        .route("/api/v1/assets/{key}/repartition", post(api::repartition))
         .route("/api/v1/assets/{key}/tags/{tag}", post(api::change_tag))
         .route("/api/v1/graph", get(api::show_graph))
         .route("/api/v1/runs", get(api::list_runs).post(api::submit_run))

@@ -24,6 +24,7 @@ mod observation;
 mod odd_tables;
 mod quarantine;
 mod queue;
+mod repartition;
 mod replay;
 mod retries;
 mod rollback;

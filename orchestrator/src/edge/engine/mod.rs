@@ -3,6 +3,7 @@
 //! `millpond up` keeps one and serves it; `millpond materialize` makes one for a single run when no daemon is there.
 
 mod handle;
+mod repartition;
 mod staged;
 mod tables;
 

@@ -24,7 +24,7 @@ use crate::snapshots::SnapshotChoice;
 use crate::wire::{RollbackAnswer, TagAnswer};
 
 /// How often a change is built again on a table that is written all the time.
-const MOST_TRIES: usize = 8;
+pub(super) const MOST_TRIES: usize = 8;
 
 /// Why a table could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -217,7 +217,7 @@ impl EngineHandle {
     }
 
     /// The newest version of a table, and the time.
-    async fn newest(&self, asset: &AssetKey) -> Result<(TablePointer, LakeTable, i64), TableError> {
+    pub(super) async fn newest(&self, asset: &AssetKey) -> Result<(TablePointer, LakeTable, i64), TableError> {
         let key = asset.clone();
         let (pointer, at) = self
             .driver
@@ -235,7 +235,7 @@ impl EngineHandle {
     }
 
     /// Whether the change counts; `false` if the table is another by now.
-    async fn change(&self, change: TableChange) -> Result<bool, TableError> {
+    pub(super) async fn change(&self, change: TableChange) -> Result<bool, TableError> {
         let answer = self.driver.request(move |request| Input::ChangeTable {
             request,
             change: Box::new(change),

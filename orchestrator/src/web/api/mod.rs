@@ -24,7 +24,7 @@ pub use operations::{healthz, log_level, readyz, set_log_level};
 pub use replays::{cancel_replay, show_replay, start_replay};
 pub use schedules::{pause_schedule, resume_schedule, tick_schedule};
 pub use sensors::{pause_sensor, resume_sensor, sensor_events, tick_sensor};
-pub use tables::{change_tag, roll_back};
+pub use tables::{change_tag, repartition, roll_back};
 pub use twins::{
     list_alerts, list_assets, list_automation, list_backfills, list_models, list_runs, list_schedules, list_sensors,
     overview, preview_backfill, show_asset, show_backfill, show_checks, show_columns, show_graph, show_log, show_model,

@@ -1,4 +1,4 @@
-//! Changes of tables: rollbacks and tags. Each is answered once it is committed.
+//! Changes of tables: rollbacks, tags and other partitions. Each is answered once it is committed.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -8,7 +8,7 @@ use plugins::lakehouse::TagName;
 use super::super::WebState;
 use super::super::pages::asset_key;
 use super::super::reply::ErrorJson;
-use crate::wire::{RollbackAnswer, RollbackBody, TagAnswer, TagBody};
+use crate::wire::{RepartitionAnswer, RepartitionBody, RollbackAnswer, RollbackBody, TagAnswer, TagBody};
 
 /// `POST /api/v1/assets/{key}/rollback`
 pub async fn roll_back(
@@ -24,6 +24,17 @@ pub async fn roll_back(
             .roll_back(&asset, &body.to, body.note.as_deref(), by)
             .await?,
     ))
+}
+
+/// `POST /api/v1/assets/{key}/repartition`
+pub async fn repartition(
+    State(state): State<WebState>,
+    Path(key): Path<String>,
+    Json(body): Json<RepartitionBody>,
+) -> Result<Json<RepartitionAnswer>, ErrorJson> {
+    let asset = asset_key(&key)?;
+    let by = body.by.as_deref().filter(|by| *by == "cli").unwrap_or("api");
+    Ok(Json(state.engine.repartition(&asset, body.dry_run, by).await?))
 }
 
 /// `POST /api/v1/assets/{key}/tags/{tag}`
