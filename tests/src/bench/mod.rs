@@ -125,6 +125,7 @@ pub const BENCHMARKS: &[Benchmark] = &[
     benchmark("flights_again", LIMIT, "s", 1.0, flights::again_seconds),
     benchmark("scan", "DataFusion's listing", "s", 1.1, scan::run),
     benchmark("replace_one_of_many", LIMIT, "ms", 1.0, tables::replace_one_of_many),
+    benchmark("commit_after_many", LIMIT, "ms", 1.0, tables::commit_after_many),
     benchmark("compaction", LIMIT, "s", 1.0, tables::compaction),
     benchmark("csv_to_table", "DuckDB COPY", "s", 1.2, loading::csv_to_table),
     benchmark("merge", "DuckDB", "s", 1.5, loading::merge),

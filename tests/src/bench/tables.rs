@@ -24,6 +24,8 @@ const AT_ONCE: usize = 1000;
 /// Some 30 kB of a file that hardly compress.
 const ROWS_OF_A_FILE: usize = 2000;
 const ROUNDS: usize = 21;
+const SNAPSHOTS: usize = 10_000;
+const FILES_OF_A_SNAPSHOT: usize = 10;
 const NOW: i64 = 1_700_000_000_000;
 
 struct Table {
@@ -165,6 +167,42 @@ pub(super) fn replace_one_of_many(settings: &Settings) -> Result<Measured, Bench
         let most = seconds.iter().copied().fold(0.0, f64::max);
         let remark = format!("the slowest of {ROUNDS} took {:.1} ms", most * 1e3);
         Ok(Measured::against_limit(median(seconds) * 1e3, 30.0, remark))
+    })
+}
+
+/// A commit to a table that has ten thousand snapshots and a hundred thousand files already: every commit writes its metadata whole.
+///
+/// The files of the past are told and not written: no commit opens one.
+pub(super) fn commit_after_many(settings: &Settings) -> Result<Measured, BenchError> {
+    let folder = tempfile::tempdir()?;
+    runtime(settings)?.block_on(async {
+        let mut table = Table::new(folder.path())?;
+        let rows = table.rows("all", 10)?;
+        let staged = table.stage(None, WriteMode::Append, &[rows]).await?.remove(0);
+        let file = staged.data_files.get(0).cloned().ok_or("one file was staged")?;
+        let told = |snapshot: usize| {
+            let files = (0..FILES_OF_A_SNAPSHOT).map(|place| {
+                let mut file = file.clone();
+                file["path"] = format!("{}/data/of-{snapshot}-{place}.parquet", folder.path().display()).into();
+                file
+            });
+            StagedTable {
+                data_files: files.collect(),
+                ..staged.clone()
+            }
+        };
+        for snapshot in 0..SNAPSHOTS / settings.divide {
+            table.commits += 1;
+            table.commit(vec![told(snapshot)]).await?;
+        }
+        let mut seconds = Vec::new();
+        for round in 0..ROUNDS {
+            table.commits += 1;
+            seconds.push(table.commit(vec![told(SNAPSHOTS + round)]).await?);
+        }
+        let most = seconds.iter().copied().fold(0.0, f64::max);
+        let remark = format!("the slowest of {ROUNDS} took {:.1} ms", most * 1e3);
+        Ok(Measured::against_limit(median(seconds) * 1e3, 20.0, remark))
     })
 }
 

@@ -170,7 +170,10 @@ fn what_cannot_be_cut_is_said_and_stays() {
     project.write("assets/a.toml", silver(MONTHLY).as_bytes());
     let said = project.run(&["repartition", "silver.sales"]).expect(1);
     assert!(said.err.contains("2 rows outside"), "{said:#?}");
-    assert!(said.err.contains("let the partitions begin earlier or end later"), "{said:#?}");
+    assert!(
+        said.err.contains("let the partitions begin earlier or end later"),
+        "{said:#?}"
+    );
     project.run(&["repartition", "gold.nothing"]).expect(4);
 
     // Files are added once by partition, and which of them a month has is not known.
