@@ -46,6 +46,14 @@ impl<V: Clone> Cache<V> {
         Some(entry.value.clone())
     }
 
+    /// Takes a value out.
+    pub(crate) fn take(&self, location: &str) -> Option<V> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = state.entries.remove(location)?;
+        state.weight -= entry.weight;
+        Some(entry.value)
+    }
+
     /// Keeps `value`, unless it alone is heavier than the limit.
     pub(crate) fn put(&self, location: &str, value: V, weight: usize) {
         if weight > self.limit {
@@ -98,6 +106,7 @@ mod tests {
             (cache.get("a"), cache.get("b"), cache.get("e")),
             (Some("a"), None, Some("e"))
         );
+        assert_eq!((cache.take("a"), cache.take("a")), (Some("a"), None));
         cache.put("huge", "huge", 101);
         assert_eq!(cache.get("huge"), None);
     }

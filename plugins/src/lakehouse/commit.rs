@@ -12,7 +12,7 @@ use ahash::HashSet;
 use assets::AssetKey;
 use assets::outcome::{ColumnChanges, Replace, StagedTable, TablePointer};
 use iceberg::spec::{
-    FormatVersion, ManifestListWriter, Operation, PartitionSpecRef, Schema, Snapshot, SnapshotRef,
+    FormatVersion, ManifestListWriter, Operation, PartitionSpecRef, Schema, SchemaRef, Snapshot, SnapshotRef,
     SnapshotSummaryCollector, SortOrder, Summary, TableMetadata, TableMetadataBuilder, Transform, UnboundPartitionSpec,
 };
 use rand::SeedableRng;
@@ -22,6 +22,7 @@ use sha2::Digest;
 use super::cut::{Cut, RULE_PROPERTY, check_cut};
 use super::manifests::{ManifestsOf, Removed, next_manifests};
 use super::merge::seen_now;
+use super::metadata_text::{self, Written};
 use super::names::{FreeNames, draw_uuid, fresh_snapshot_id};
 use super::partition_column::datum_of;
 use super::schema::join_staged;
@@ -171,28 +172,35 @@ pub(super) async fn prepare(
         let last = metadata.history().last().map_or(0, |entry| entry.timestamp_ms());
         now_ms.max(metadata.last_updated_ms()).max(last)
     });
-    // A draft tells the ids that schema and partition spec get. It has a snapshot for its time alone: without one the builder
-    // would take the machine's, and refuse it where that was set back.
-    let in_draft = Snapshot::builder()
-        .with_snapshot_id(snapshot_id)
-        .with_parent_snapshot_id(parent_id)
-        .with_sequence_number(sequence)
-        .with_timestamp_ms(timestamp_ms)
-        .with_manifest_list(String::new())
-        .with_summary(Summary {
-            operation: Operation::Append,
-            additional_properties: HashMap::new(),
-        })
-        .build();
-    let draft = start
-        .builder(seed)?
-        .set_branch_snapshot(in_draft, "main")
-        .and_then(TableMetadataBuilder::build)
-        .map_err(|error| refuse(table, error))?
-        .metadata;
-    check_ids(table, &shape.schema, draft.current_schema())?;
-    let schema = Arc::clone(draft.current_schema());
-    let spec = Arc::clone(draft.default_partition_spec());
+    // A draft tells the ids that schema and partition spec get, where they are not those of the base. It has a snapshot for its
+    // time alone: without one the builder would take the machine's, and refuse it where that was set back.
+    let (schema, spec) = match start.unchanged()? {
+        Some(known) => known,
+        None => {
+            let in_draft = Snapshot::builder()
+                .with_snapshot_id(snapshot_id)
+                .with_parent_snapshot_id(parent_id)
+                .with_sequence_number(sequence)
+                .with_timestamp_ms(timestamp_ms)
+                .with_manifest_list(String::new())
+                .with_summary(Summary {
+                    operation: Operation::Append,
+                    additional_properties: HashMap::new(),
+                })
+                .build();
+            let draft = start
+                .builder(seed)?
+                .set_branch_snapshot(in_draft, "main")
+                .and_then(TableMetadataBuilder::build)
+                .map_err(|error| refuse(table, error))?
+                .metadata;
+            check_ids(table, &shape.schema, draft.current_schema())?;
+            (
+                Arc::clone(draft.current_schema()),
+                Arc::clone(draft.default_partition_spec()),
+            )
+        }
+    };
 
     let names = FreeNames::find(lake, table, base, snapshot_id, &mut random).await?;
     let waiting = SealTogether::new(lake.storage().clone());
@@ -257,11 +265,15 @@ pub(super) async fn prepare(
         .and_then(TableMetadataBuilder::build)
         .map_err(|error| refuse(table, error))?
         .metadata;
-    let bytes = serde_json::to_vec(&metadata)
-        .map_err(|error| LakeError::Internal(format!("the metadata of {table} has no JSON form: {error}")))?;
-    waiting.put(&names.metadata, &bytes)?;
+    let before = base.and_then(|base| lake.take_text(&base.metadata_location));
+    let text = metadata_text::write(table, &metadata, before.as_deref())?;
+    drop(before);
+    waiting.put(&names.metadata, text.bytes())?;
     waiting.seal().await?;
-    lake.remember_metadata(&names.metadata, Arc::new(metadata), bytes.len());
+    lake.remember_metadata(&names.metadata, Arc::new(metadata), text.bytes().len());
+    if let Written::Kept(text) = &text {
+        lake.remember_text(&names.metadata, text);
+    }
 
     let mut written_files = next.written;
     written_files.extend([names.list, names.metadata.clone()]);
@@ -354,6 +366,11 @@ fn short_token(token: &str) -> String {
     format!("#{}", &hex::encode(sha2::Sha256::digest(token.as_bytes()))[..16])
 }
 
+/// Length and last byte.
+fn end_of(token: &str) -> Option<(usize, u8)> {
+    Some((token.len(), *token.as_bytes().last()?))
+}
+
 /// For each member's token that a snapshot of the ancestry carries: the snapshot's sequence number and id.
 fn committed_tokens(
     metadata: &TableMetadata,
@@ -365,12 +382,16 @@ fn committed_tokens(
         wanted.insert(member.token.clone(), &member.token);
         wanted.insert(short_token(&member.token), &member.token);
     }
+    // Nearly no token of ten thousand snapshots is a wanted one, and nearly none is as long and ends alike.
+    let ends: HashSet<(usize, u8)> = wanted.keys().filter_map(|token| end_of(token)).collect();
     let mut found = HashMap::new();
     let mut next = Some(head);
     while let Some(snapshot) = next {
         if let Some(tokens) = snapshot.summary().additional_properties.get(TOKEN_PROPERTY) {
             for token in tokens.split(',') {
-                if let Some(whole) = wanted.get(token) {
+                if end_of(token).is_some_and(|end| ends.contains(&end))
+                    && let Some(whole) = wanted.get(token)
+                {
                     let place = (snapshot.sequence_number(), snapshot.snapshot_id());
                     found.entry((*whole).to_owned()).or_insert(place);
                 }
@@ -542,6 +563,19 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
+    /// Schema and partition spec of the base, if the next version has the same.
+    fn unchanged(&self) -> Result<Option<(SchemaRef, PartitionSpecRef)>, LakeError> {
+        let Some(base) = self.metadata else { return Ok(None) };
+        let spec = self.shape.spec()?;
+        let same = base.current_schema().as_struct() == self.shape.schema.as_struct() && same_spec(base, &spec);
+        Ok(same.then(|| {
+            (
+                Arc::clone(base.current_schema()),
+                Arc::clone(base.default_partition_spec()),
+            )
+        }))
+    }
+
     fn builder(&self, seed: u64) -> Result<TableMetadataBuilder, LakeError> {
         let spec = self.shape.spec()?;
         let built = match self.metadata {

@@ -21,6 +21,7 @@ use iceberg::spec::{
 
 use super::LakeError;
 use super::cache::Cache;
+use super::metadata_text::MetadataText;
 use super::storage::{LakeStorage, ListedFile, LocalStorage, ObjectStorage, S3Credentials, is_of_store, local_path};
 use super::table::LakeTable;
 
@@ -47,6 +48,8 @@ struct Inner {
     metadata: Cache<Arc<TableMetadata>>,
     manifests: Cache<Arc<LoadedManifest>>,
     lists: Cache<Arc<ManifestList>>,
+    /// Of tables with many snapshots, the text of the metadata that was written last.
+    texts: Cache<Arc<MetadataText>>,
     footers: Arc<DefaultFilesMetadataCache>,
 }
 
@@ -167,6 +170,7 @@ impl Lake {
                 metadata: Cache::new(METADATA_CACHE_BYTES),
                 manifests: Cache::new(MANIFEST_CACHE_BYTES),
                 lists: Cache::new(MANIFEST_CACHE_BYTES / 4),
+                texts: Cache::new(METADATA_CACHE_BYTES),
                 footers: Arc::new(DefaultFilesMetadataCache::new(FOOTER_CACHE_BYTES)),
             }),
         }
@@ -247,6 +251,16 @@ impl Lake {
     /// Remembers metadata that was just written.
     pub(crate) fn remember_metadata(&self, location: &str, metadata: Arc<TableMetadata>, bytes: usize) {
         self.inner.metadata.put(location, metadata, bytes * 2);
+    }
+
+    /// Remembers the text of metadata that was just written, for the commit that goes on from it.
+    pub(super) fn remember_text(&self, location: &str, text: &Arc<MetadataText>) {
+        self.inner.texts.put(location, Arc::clone(text), text.bytes().len());
+    }
+
+    /// The text of a version of the metadata, if it was written here; only once, since one commit goes on from it.
+    pub(super) fn take_text(&self, location: &str) -> Option<Arc<MetadataText>> {
+        self.inner.texts.take(location)
     }
 
     pub(crate) async fn manifest_list(

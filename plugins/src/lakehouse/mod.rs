@@ -19,7 +19,7 @@
 //! | `schema` | Arrow to Iceberg columns, and how a table's columns may change |
 //! | `contract` | whether columns are those that an asset promises |
 //! | `staging`, `encode`, `data_file` | rows to staged Parquet files and their metrics |
-//! | `commit`, `manifests`, `names` | staged files to a new version of the table |
+//! | `commit`, `manifests`, `names`, `metadata_text` | staged files to a new version of the table |
 //! | `compact` | few large files of many small ones |
 //! | `expire` | snapshots and files that nobody needs any more |
 //! | `history` | snapshots, and rows per partition |
@@ -47,6 +47,7 @@ mod lake;
 mod manifests;
 mod merge;
 mod merge_on_read;
+mod metadata_text;
 mod names;
 mod partition_column;
 mod prune;

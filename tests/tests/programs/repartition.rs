@@ -194,7 +194,7 @@ fn a_run_that_is_to_write_the_table_goes_first() {
     project.write("assets/a.toml", format!("{before}{slow}\n{MONTHLY}\n").as_bytes());
     let mut daemon = project.begin(&["--json", "up", "--port", "0"]);
     daemon.wait_for("http://127.0.0.1:");
-    let mut run = project.begin(&["--json", "materialize", "silver.sales"]);
+    let run = project.begin(&["--json", "materialize", "silver.sales"]);
     until("the run begins", || {
         let runs = project.run(&["--json", "runs"]).expect(0).out;
         runs.contains("\"running\"").then_some(())
