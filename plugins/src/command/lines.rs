@@ -14,7 +14,7 @@ pub(super) const LINE_BYTES: usize = 16 * 1024;
 /// Copies a pipe to the log until it ends.
 pub(super) async fn copy(mut pipe: impl AsyncRead + Unpin, stream: LogStream, log: StepLog) {
     let mut splitter = Splitter::default();
-    let mut chunk = vec![0; 64 * 1024];
+    let mut chunk = vec![0; PIECE_BYTES];
     loop {
         let read = match pipe.read(&mut chunk).await {
             Ok(0) => break,
@@ -33,6 +33,9 @@ pub(super) async fn copy(mut pipe: impl AsyncRead + Unpin, stream: LogStream, lo
         log.write_as(stream, Level::Info, [last.as_str()]);
     }
 }
+
+/// Bytes that are read at once. Most programs say little, and a pipe holds no more than a few times that.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// Cuts bytes into lines.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use assets::outcome::{Failure, FailureClass};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::lines;
 use super::process::{ProcessDoor, ProcessEnd, ProcessOrder, RunningProcess, Signal};
@@ -74,7 +74,7 @@ async fn follow(
     log: &StepLog,
     cancel: &Cancellation,
 ) -> Result<ProcessEnd, Failure> {
-    let mut ticks = interval(TAIL_EVERY);
+    let mut ticks = interval_at(Instant::now() + TAIL_EVERY, TAIL_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

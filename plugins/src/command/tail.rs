@@ -32,6 +32,10 @@ impl Tail {
 
     /// Hands the lines that are complete to the session.
     pub(super) async fn read(&mut self, session: &mut Session) -> io::Result<()> {
+        // Most programs report nothing, and make no file: nobody has to be asked on another thread for that.
+        if !self.path.exists() {
+            return Ok(());
+        }
         let mut file = match File::open(&self.path).await {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
