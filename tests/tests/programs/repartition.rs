@@ -209,3 +209,27 @@ fn a_run_that_is_to_write_the_table_goes_first() {
     project.run(&["repartition", "silver.sales"]).expect(0);
     assert_eq!(held(&project), json!({ "rows": 4, "amount": 26 }));
 }
+
+#[test]
+fn an_environment_is_cut_alone_until_it_is_merged() {
+    let project = project();
+    project.run(&["env", "create", "months"]).expect(0);
+    project.write("assets/a.toml", silver(MONTHLY).as_bytes());
+    project
+        .run(&["--env", "months", "repartition", "silver.sales"])
+        .expect(0);
+    let cut = |within: &[&str]| {
+        let plan = [within, &["repartition", "silver.sales", "--dry-run"]].concat();
+        project.run(&plan).expect(0).out.contains("cut as it is declared")
+    };
+    assert!(cut(&["--env", "months"]));
+    assert!(!cut(&[]), "production is cut as before");
+    project.run(&["--env", "months", "materialize"]).expect(0);
+    project.run(&["env", "merge", "months"]).expect(0);
+    project.run(&["env", "drop", "months"]).expect(0);
+    assert!(cut(&[]));
+    assert_eq!(held(&project), json!({ "rows": 4, "amount": 26 }));
+    let plan = project.run(&["plan"]).expect(0);
+    assert!(plan.out.contains("nothing to do"), "{plan:#?}");
+    project.sound();
+}
