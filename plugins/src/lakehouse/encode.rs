@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef as ArrowSchemaRef;
-use iceberg::spec::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Float32Type, Float64Type, SchemaRef as ArrowSchemaRef};
+use iceberg::spec::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 
 use super::LakeError;
 use super::data_file::{FileRecord, record};
-use super::staging::count_nans;
 use super::storage::{LakeStorage, UnsealedFile};
 
 /// Rows are handed to the background thread in pieces of about this size.
@@ -266,6 +265,31 @@ impl OpenFile {
             location,
             nans: BTreeMap::new(),
         })
+    }
+}
+
+/// NaN values per float column; only columns of `schema` at the top.
+fn count_nans(batch: &RecordBatch, schema: &Schema, counts: &mut BTreeMap<i32, u64>) {
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let Some(known) = schema.as_struct().field_by_name(field.name()) else {
+            continue;
+        };
+        let nans = match field.data_type() {
+            arrow::datatypes::DataType::Float32 => column
+                .as_primitive::<Float32Type>()
+                .iter()
+                .flatten()
+                .filter(|value| value.is_nan())
+                .count(),
+            arrow::datatypes::DataType::Float64 => column
+                .as_primitive::<Float64Type>()
+                .iter()
+                .flatten()
+                .filter(|value| value.is_nan())
+                .count(),
+            _ => continue,
+        };
+        *counts.entry(known.id).or_default() += nans as u64;
     }
 }
 

@@ -7,31 +7,35 @@
 //!
 //! Publishing is not done here: the result names what it replaces and how it is written, see [`super::prepare_commit`].
 
-use std::collections::BTreeMap;
+mod outside;
+mod place;
+mod staged;
+
 use std::sync::Arc;
 
 use ahash::HashMap;
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{Field, Float32Type, Float64Type, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef};
+use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef};
 use assets::outcome::{ColumnChanges, Replace, StagedTable};
 use assets::{AssetKey, Contract, PartitionKey, WriteMode};
-use datafusion::catalog::TableProvider;
 use futures::StreamExt;
-use iceberg::spec::{ManifestEntry, ManifestEntryRef, ManifestStatus, Schema, SchemaRef, Type};
-use serde_json::Value;
+use iceberg::spec::{Schema, SchemaRef};
 
 use super::cut::{Cut, check_cut};
 use super::data_file::FileRecord;
 use super::encode::{Encoder, EncoderSettings};
-use super::partition_column::{APPENDED, PartitionColumn, RowKey, datum_of, row_partition_keys};
-use super::scan::{LakeScan, ScanFiles};
+use super::partition_column::{APPENDED, PartitionColumn, RowKey, row_partition_keys};
 use super::schema::{Before, Evolution, conform, file_schema, to_iceberg};
 use super::storage::UnsealedFile;
 use super::{Lake, LakeError, LakeTable};
+use outside::Outside;
+use place::path_part;
 
-/// How many offending partitions an error names.
-const NAMED_OFFENDERS: usize = 5;
+pub(super) use place::{partition_folder, partition_json};
+pub use staged::{discard_staged, staged_locations, staged_provider};
+pub(super) use staged::{staged_files, staged_provider_with, staged_schema};
+
 /// Files that are open at the same time: systems bound them per process, and a thousand is usual.
 const MOST_OPEN: usize = 256;
 /// How many files are closed at the same time.
@@ -97,13 +101,6 @@ pub struct StagingWriter {
     rounds: u64,
     outside: Outside,
     rows: u64,
-}
-
-#[derive(Debug, Default)]
-struct Outside {
-    rows: u64,
-    by_key: BTreeMap<String, u64>,
-    nulls: u64,
 }
 
 impl StagingWriter {
@@ -316,7 +313,7 @@ impl StagingWriter {
     pub async fn finish(self) -> Result<Vec<(Option<PartitionKey>, StagedTable)>, LakeError> {
         if self.outside.rows > 0 {
             return Err(LakeError::RowsOutside {
-                message: self.outside_message(),
+                message: self.outside.message(self.partitions.as_ref()),
             });
         }
         let keys: Vec<Option<PartitionKey>> = match &self.partitions {
@@ -382,52 +379,6 @@ impl StagingWriter {
             })
             .collect()
     }
-
-    /// `12 rows outside partition 2013-03-01: 2013-03-02 (10), 2013-03-03 (2)`.
-    fn outside_message(&self) -> String {
-        let allowed = match &self.partitions {
-            Some(partitions) => match partitions.allowed.as_slice() {
-                [] => "any partition".to_owned(),
-                [one] => format!("partition {one}"),
-                [first, .., last] => format!("the {} partitions {first} to {last}", partitions.allowed.len()),
-            },
-            None => "the table".to_owned(),
-        };
-        let mut offenders: Vec<(&str, u64)> = self
-            .outside
-            .by_key
-            .iter()
-            .map(|(key, rows)| (key.as_str(), *rows))
-            .collect();
-        offenders.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
-        let mut shown: Vec<String> = offenders
-            .iter()
-            .take(NAMED_OFFENDERS)
-            .map(|(key, rows)| format!("{key} ({rows})"))
-            .collect();
-        if offenders.len() > NAMED_OFFENDERS {
-            shown.push(format!("{} more", offenders.len() - NAMED_OFFENDERS));
-        }
-        if self.outside.nulls > 0 {
-            let source = self
-                .partitions
-                .as_ref()
-                .map_or("", |partitions| &partitions.column.source);
-            shown.push(format!("null in `{source}` ({})", self.outside.nulls));
-        }
-        let noun = if self.outside.rows == 1 { "row" } else { "rows" };
-        format!("{} {noun} outside {allowed}: {}", self.outside.rows, shown.join(", "))
-    }
-}
-
-impl Outside {
-    fn add(&mut self, key: &str, rows: u64) {
-        self.rows += rows;
-        // Rows in a million wrong places are as wrong as in a thousand; the count stays exact.
-        if self.by_key.len() < 1000 || self.by_key.contains_key(key) {
-            *self.by_key.entry(key.to_owned()).or_default() += rows;
-        }
-    }
 }
 
 /// The columns of `schema` that the rows have, with the rows' order.
@@ -462,140 +413,4 @@ fn append_keys(batch: &RecordBatch, keys: &[RowKey], rows: &[u32]) -> Result<Rec
     columns.push(Arc::new(column));
     RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns)
         .map_err(|error| LakeError::Internal(format!("the partition column could not be added: {error}")))
-}
-
-/// NaN values per float column; only columns of `schema` at the top.
-pub(crate) fn count_nans(batch: &RecordBatch, schema: &Schema, counts: &mut BTreeMap<i32, u64>) {
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        let Some(known) = schema.as_struct().field_by_name(field.name()) else {
-            continue;
-        };
-        let nans = match field.data_type() {
-            arrow::datatypes::DataType::Float32 => column
-                .as_primitive::<Float32Type>()
-                .iter()
-                .flatten()
-                .filter(|value| value.is_nan())
-                .count(),
-            arrow::datatypes::DataType::Float64 => column
-                .as_primitive::<Float64Type>()
-                .iter()
-                .flatten()
-                .filter(|value| value.is_nan())
-                .count(),
-            _ => continue,
-        };
-        *counts.entry(known.id).or_default() += nans as u64;
-    }
-}
-
-/// The folder of a partition's files.
-pub(super) fn partition_folder(column: &str, key: &PartitionKey) -> String {
-    format!("{column}={}", path_part(key.as_str()))
-}
-
-/// A partition's value as it stands in a staged file.
-pub(super) fn partition_json(key: &PartitionKey, column_type: &Type) -> Result<Value, LakeError> {
-    let broken = || LakeError::Internal(format!("partition {key} has no value of type {column_type}"));
-    let Type::Primitive(primitive) = column_type else {
-        return Err(broken());
-    };
-    let datum = datum_of(key, primitive).ok_or_else(broken)?;
-    iceberg::spec::Literal::from(datum)
-        .try_into_json(column_type)
-        .map_err(|_| broken())
-}
-
-/// A partition value as part of a path: everything but plain letters, digits and `-_.` percent-encoded, and not too long for
-/// a file name (nobody reads values off paths, so a long one may be cut and told apart by its hash).
-fn path_part(value: &str) -> String {
-    use sha2::Digest;
-    let mut encoded = String::new();
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    if encoded.len() <= 120 {
-        return encoded;
-    }
-    let hash = hex::encode(sha2::Sha256::digest(value.as_bytes()));
-    let mut short: String = encoded.chars().take(100).collect();
-    // Not in the middle of an encoded byte.
-    while short.rfind('%').is_some_and(|at| at + 2 >= short.len()) {
-        short.pop();
-    }
-    format!("{short}-{}", &hash[..16])
-}
-
-/// Staged rows as a table, so that checks can query them before anyone else can.
-///
-/// All of `staged` must be of one table and written with one schema, as those of one [`StagingWriter`] are.
-pub fn staged_provider(lake: &Lake, staged: &[StagedTable]) -> Result<Arc<dyn TableProvider>, LakeError> {
-    staged_provider_with(lake, staged, &[])
-}
-
-/// The same, with files of the table beside the staged ones.
-pub(crate) fn staged_provider_with(
-    lake: &Lake,
-    staged: &[StagedTable],
-    others: &[ManifestEntryRef],
-) -> Result<Arc<dyn TableProvider>, LakeError> {
-    let first = staged
-        .first()
-        .ok_or_else(|| LakeError::Internal("no staged table to query".to_owned()))?;
-    let schema = staged_schema(first)?;
-    let mut entries = others.to_vec();
-    for table in staged {
-        for file in staged_files(table)? {
-            let data_file = file.to_data_file(&schema, 0, None)?;
-            let entry = ManifestEntry::builder()
-                .status(ManifestStatus::Added)
-                .data_file(data_file)
-                .build();
-            entries.push(Arc::new(entry));
-        }
-    }
-    Ok(Arc::new(LakeScan::new(
-        lake.clone(),
-        Arc::new(schema),
-        ScanFiles::Listed(entries),
-    )?))
-}
-
-/// Locations of the files of staged rows.
-///
-/// # Errors
-/// The staged table was not written by this release or an older one.
-pub fn staged_locations(staged: &StagedTable) -> Result<Vec<String>, LakeError> {
-    Ok(staged_files(staged)?.into_iter().map(|file| file.path).collect())
-}
-
-/// Removes the files of staged rows that will not be published.
-///
-/// # Errors
-/// A file cannot be removed; the others are.
-pub async fn discard_staged(lake: &Lake, staged: &[StagedTable]) -> Result<(), LakeError> {
-    let mut first = Ok(());
-    for table in staged {
-        let files: Vec<String> = staged_files(table)?.into_iter().map(|file| file.path).collect();
-        for removed in lake.storage().remove_all(&files).await {
-            first = first.and(removed.map_err(LakeError::from));
-        }
-    }
-    first
-}
-
-/// The schema that a staged table was written with.
-pub(crate) fn staged_schema(staged: &StagedTable) -> Result<Schema, LakeError> {
-    <Schema as serde::Deserialize>::deserialize(&staged.schema)
-        .map_err(|error| LakeError::Internal(format!("the staged schema of {} cannot be read: {error}", staged.table)))
-}
-
-/// The files of a staged table.
-pub(crate) fn staged_files(staged: &StagedTable) -> Result<Vec<FileRecord>, LakeError> {
-    serde::Deserialize::deserialize(&staged.data_files)
-        .map_err(|error| LakeError::Internal(format!("the staged files of {} cannot be read: {error}", staged.table)))
 }
