@@ -311,6 +311,11 @@ pub fn words(event: &Event) -> Told {
         Event::PartitionRolledBack { step, .. } => {
             told(Debug, Some(&step.asset), format!("{step} shows what it showed before"))
         }
+        Event::PartitionCutAway { step } => told(
+            Debug,
+            Some(&step.asset),
+            format!("{step} is no partition any more: its rows are those of others"),
+        ),
         Event::SourceObserved { asset, observation } => told(
             Debug,
             Some(asset),

@@ -220,7 +220,8 @@ pub enum Event {
         /// Who asked, for the record.
         by: String,
     },
-    /// A table was cut into other partitions, by the `PointerMoved` before. Its rows are the same.
+    /// A table was cut into other partitions, by the `PointerMoved` before. Its rows are the same; the partitions that it had are told
+    /// by the `PartitionCutAway`s that follow.
     TableRepartitioned {
         /// The table.
         table: AssetKey,
@@ -236,6 +237,11 @@ pub enum Event {
         into: u64,
         /// Who asked, for the record.
         by: String,
+    },
+    /// A partition of a table that was cut in another way: its rows are those of other partitions now, and none was ever made.
+    PartitionCutAway {
+        /// Which.
+        step: AssetPartition,
     },
     /// A table was taken back to what it was: its pointer moves in the same transaction, and what becomes of each partition that
     /// changes by it is told by the `PartitionRolledBack`s that follow.

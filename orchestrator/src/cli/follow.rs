@@ -190,6 +190,7 @@ impl<'a> Follower<'a> {
             | Event::SnapshotsExpired { .. }
             | Event::FilesCompacted { .. }
             | Event::TableRepartitioned { .. }
+            | Event::PartitionCutAway { .. }
             | Event::RolledBack { .. }
             | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }

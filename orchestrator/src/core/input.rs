@@ -308,6 +308,8 @@ pub struct Adoption {
     pub by: String,
     /// From the version of each table that it was made on to the one that it is to have.
     pub tables: Vec<PreparedTable>,
+    /// Partitions that are none any more, since their table was cut in another way.
+    pub cut_away: Vec<AssetPartition>,
     /// Partitions that were made, by the attempt that did.
     pub attempts: Vec<AdoptedAttempt>,
     /// Versions of models that were trained, oldest first.

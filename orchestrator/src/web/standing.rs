@@ -288,7 +288,7 @@ fn subject(event: &Event) -> Option<&AssetKey> {
             Some(&step.asset)
         }
         Event::PointerMoved { table, .. } => Some(table),
-        Event::PartitionRolledBack { step, .. } => Some(&step.asset),
+        Event::PartitionRolledBack { step, .. } | Event::PartitionCutAway { step } => Some(&step.asset),
         Event::SourceObserved { asset, .. } => Some(asset),
         Event::ModelRegistered { model, .. } | Event::AliasMoved { model, .. } => Some(model),
         _ => None,

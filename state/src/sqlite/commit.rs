@@ -204,6 +204,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::SnapshotsExpired { .. } => "snapshots_expired",
         Event::FilesCompacted { .. } => "files_compacted",
         Event::TableRepartitioned { .. } => "table_repartitioned",
+        Event::PartitionCutAway { .. } => "partition_cut_away",
         Event::ModelRegistered { .. } => "model_registered",
         Event::AliasMoved { .. } => "alias_moved",
         Event::ScheduleDeclared { .. } => "schedule_declared",

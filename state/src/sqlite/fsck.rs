@@ -108,14 +108,18 @@ const RULES: &[(Rule, &str)] = &[
               ON m.asset = p.asset AND m.partition = p.partition
          WHERE p.seq IS NOT m.newest
            AND NOT EXISTS (SELECT 1 FROM partition_rollback b WHERE b.asset = p.asset AND b.partition = p.partition
-                           AND b.removed = 1 AND p.seq IS NULL AND b.seq > m.newest)",
+                           AND b.removed = 1 AND p.seq IS NULL AND b.seq > m.newest)
+           AND NOT EXISTS (SELECT 1 FROM partition_cut c WHERE c.asset = p.asset AND c.partition = p.partition
+                           AND p.seq IS NULL AND c.seq > m.newest)",
     ),
     (
         Rule::CurrentIsNewest,
         "SELECT DISTINCT m.asset || '@' || m.partition || ' was materialized and is not known' FROM materialization m
          WHERE NOT EXISTS (SELECT 1 FROM asset_partition p WHERE p.asset = m.asset AND p.partition = m.partition)
            AND NOT EXISTS (SELECT 1 FROM partition_rollback b WHERE b.asset = m.asset AND b.partition = m.partition
-                           AND b.removed = 1 AND b.seq > m.seq)",
+                           AND b.removed = 1 AND b.seq > m.seq)
+           AND NOT EXISTS (SELECT 1 FROM partition_cut c WHERE c.asset = m.asset AND c.partition = m.partition
+                           AND c.seq > m.seq)",
     ),
     (
         Rule::SumsAreRight,

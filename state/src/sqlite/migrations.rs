@@ -80,6 +80,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "together",
         sql: include_str!("migrations/0014_together.sql"),
     },
+    Migration {
+        name: "cut",
+        sql: include_str!("migrations/0015_cut.sql"),
+    },
 ];
 
 /// `MLPD`, in the header of the file: this database is ours.
@@ -177,6 +181,7 @@ mod tests {
         "998692e9a858a43934e79abc6ab72b6a",
         "8f9a157ee0372c4c2e8997b418fd1daa",
         "2a4766f824da8c6fffa0feffe29f7c6a",
+        "fcba8f0527c93cbe6ea42c022a8c7eac",
     ];
 
     #[test]

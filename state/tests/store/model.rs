@@ -361,7 +361,7 @@ impl Model {
                 self.ticks.push((seq, at, tick));
             }
             // They have a test of their own: `rollbacks`.
-            Event::RolledBack { .. } | Event::PartitionRolledBack { .. } => {}
+            Event::RolledBack { .. } | Event::PartitionRolledBack { .. } | Event::PartitionCutAway { .. } => {}
             Event::FreshnessChanged { .. }
             | Event::FreshnessRemoved { .. }
             | Event::AutomationRequested { .. }

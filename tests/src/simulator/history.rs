@@ -304,6 +304,7 @@ impl History {
             | Event::SnapshotsExpired { .. }
             | Event::FilesCompacted { .. }
             | Event::TableRepartitioned { .. }
+            | Event::PartitionCutAway { .. }
             | Event::FreshnessChanged { .. }
             | Event::FreshnessRemoved { .. }
             | Event::AutomationRequested { .. }

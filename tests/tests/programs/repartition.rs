@@ -111,6 +111,14 @@ fn days_become_months_in_one_change_and_no_row_is_there_twice() {
         json!(["`day`", "the month of `day`", 4, 4, 2, false])
     );
     assert_eq!(held(&project), all);
+    // Its days are no partitions any more, and nothing counts their rows beside those of the months.
+    let shown = project.run(&["show", "silver.sales"]).expect(0);
+    assert!(!shown.out.contains("holds       4 rows"), "{shown:#?}");
+    let plan = project.run(&["plan", "silver.sales"]).expect(0);
+    assert!(
+        plan.out.contains("2 steps would run; 0 partitions are fresh"),
+        "{plan:#?}"
+    );
     let again = project.run(&["repartition", "silver.sales"]).expect(0);
     assert!(
         again.out.contains("cut as it is declared: nothing was changed"),
@@ -123,6 +131,8 @@ fn days_become_months_in_one_change_and_no_row_is_there_twice() {
     project.run(&["materialize"]).expect(0);
     let now = json!({ "rows": 4, "amount": 80 });
     assert_eq!(held(&project), now);
+    let shown = project.run(&["show", "silver.sales"]).expect(0);
+    assert!(shown.out.contains("holds       4 rows"), "{shown:#?}");
     assert_eq!(
         project.row("SELECT CAST(amount AS BIGINT) AS a, rows FROM gold.total"),
         json!({ "a": 80, "rows": 4 })
@@ -229,6 +239,8 @@ fn an_environment_is_cut_alone_until_it_is_merged() {
     project.run(&["env", "drop", "months"]).expect(0);
     assert!(cut(&[]));
     assert_eq!(held(&project), json!({ "rows": 4, "amount": 26 }));
+    let shown = project.run(&["show", "silver.sales"]).expect(0);
+    assert!(shown.out.contains("holds       4 rows"), "{shown:#?}");
     let plan = project.run(&["plan"]).expect(0);
     assert!(plan.out.contains("nothing to do"), "{plan:#?}");
     project.sound();

@@ -50,6 +50,11 @@ pub fn refused(world: &World, adoption: &Adoption) -> Vec<String> {
         }
         reasons.extend(about_to_write(world, asset));
     }
+    let made = by_asset(adoption);
+    let tables = adoption.tables.iter().map(|table| &table.table);
+    for table in tables.filter(|table| !made.contains_key(table)) {
+        reasons.extend(about_to_write(world, table));
+    }
     for table in &adoption.tables {
         if world.pointer(&table.table) != table.from.as_ref() {
             reasons.push(format!("{} has changed here since {name} was made", table.table));
@@ -150,6 +155,9 @@ fn take_over(world: &World, at: Micros, adoption: &Adoption, events: &mut Vec<Ev
             from: table.from.clone(),
             to: table.to.clone(),
         });
+    }
+    for step in &adoption.cut_away {
+        events.push(Event::PartitionCutAway { step: step.clone() });
     }
     // The run took the first id.
     for (ahead, attempt) in (1..).zip(ordered) {

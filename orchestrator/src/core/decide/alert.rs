@@ -88,8 +88,8 @@ pub(super) fn follows(world: &World, recorded: &Recorded) -> Vec<Event> {
             };
             told.change(Trouble::CheckWarned, &of_step(step, run), &change);
         }
-        // What it shows again is what somebody wants it to show.
-        Event::PartitionRolledBack { step, .. } => {
+        // What it shows again is what somebody wants it to show; what is no partition any more cannot be mended.
+        Event::PartitionRolledBack { step, .. } | Event::PartitionCutAway { step } => {
             let subject = of_partition(step);
             for trouble in [Trouble::RunFailed, Trouble::CheckFailed, Trouble::CheckWarned] {
                 told.change(trouble, &subject, &Change::Over);

@@ -60,15 +60,25 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
             bytes: compaction.bytes,
             by: compaction.by.clone(),
         }),
-        TableChangeKind::Repartition(repartition) => events.push(Event::TableRepartitioned {
-            table: table.table.clone(),
-            was: repartition.was.clone(),
-            is: repartition.is.clone(),
-            rows: repartition.rows,
-            files: repartition.files,
-            into: repartition.into,
-            by: repartition.by.clone(),
-        }),
+        TableChangeKind::Repartition(repartition) => {
+            events.push(Event::TableRepartitioned {
+                table: table.table.clone(),
+                was: repartition.was.clone(),
+                is: repartition.is.clone(),
+                rows: repartition.rows,
+                files: repartition.files,
+                into: repartition.into,
+                by: repartition.by.clone(),
+            });
+            let partitions = world
+                .asset(&table.table)
+                .into_iter()
+                .flat_map(|known| &known.partitions);
+            let made = partitions.filter(|(_, known)| known.materialization.is_some());
+            events.extend(made.map(|(partition, _)| Event::PartitionCutAway {
+                step: assets::AssetPartition::new(table.table.clone(), partition.clone()),
+            }));
+        }
     }
     Answer::TableChanged
 }

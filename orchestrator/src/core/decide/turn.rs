@@ -225,6 +225,7 @@ fn run_of(event: &Event) -> Option<&RunId> {
         | Event::SnapshotsExpired { .. }
         | Event::FilesCompacted { .. }
         | Event::TableRepartitioned { .. }
+        | Event::PartitionCutAway { .. }
         | Event::ScheduleDeclared { .. }
         | Event::ScheduleRemoved { .. }
         | Event::SchedulePaused { .. }

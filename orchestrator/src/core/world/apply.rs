@@ -232,6 +232,7 @@ impl World {
                 restored,
                 version,
             } => self.partition_rolled_back(at, step, restored.as_ref(), version)?,
+            Event::PartitionCutAway { step } => self.partition_cut_away(step),
             Event::SourceObserved { asset, observation } => {
                 self.assets.entry(asset.clone()).or_default().observe(observation);
                 self.asset_changed(asset);

@@ -33,19 +33,7 @@ impl World {
         };
         match restored {
             Some(restored) => self.materialized(at, &restored.run, &restored.materialization),
-            None => {
-                let record = self.assets.entry(step.asset.clone()).or_default();
-                let partition = record.partitions.entry(step.partition.clone()).or_default();
-                partition.materialization = None;
-                partition.failure = None;
-                let made = record
-                    .partitions
-                    .values()
-                    .filter_map(|known| known.materialization.as_ref());
-                record.newest = made.map(|made| made.at).max();
-                self.automation.release(step);
-                self.asset_made(&step.asset);
-            }
+            None => self.partition_gone(step),
         }
         let record = self.assets.entry(step.asset.clone()).or_default();
         let partition = record.partitions.entry(step.partition.clone()).or_default();
@@ -57,6 +45,24 @@ impl World {
         }));
         self.partition_changed(step);
         Ok(())
+    }
+
+    /// A partition is one of those before the table was cut in another way.
+    pub(super) fn partition_cut_away(&mut self, step: &AssetPartition) {
+        self.partition_gone(step);
+        self.partition_changed(step);
+    }
+
+    fn partition_gone(&mut self, step: &AssetPartition) {
+        let record = self.assets.entry(step.asset.clone()).or_default();
+        record.partitions.remove(&step.partition);
+        let made = record
+            .partitions
+            .values()
+            .filter_map(|known| known.materialization.as_ref());
+        record.newest = made.map(|made| made.at).max();
+        self.automation.release(step);
+        self.asset_made(&step.asset);
     }
 
     pub(super) fn load_rollbacks(&mut self, loaded: Vec<LoadedRollback>) {

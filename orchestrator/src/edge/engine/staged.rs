@@ -211,6 +211,7 @@ impl EngineHandle {
                 note: note.to_owned(),
             },
             by: by.to_owned(),
+            cut_away: Vec::new(),
             attempts: attempts.collect(),
             models: models.collect(),
             aliases: Vec::new(),

@@ -9,7 +9,7 @@ use state::ids::AttemptId;
 use state::sqlite::Store;
 use state::sqlite::load::{Loaded, LoadedPartition};
 use state::sqlite::queries::attempts::attempt;
-use state::sqlite::queries::events::one;
+use state::sqlite::queries::events::{cut_since, one};
 use state::sqlite::queries::models::version;
 
 use super::EnvironmentError;
@@ -61,6 +61,7 @@ pub fn changes(
             from: AdoptedFrom::Environment(record.name.to_string()),
             by: by.to_owned(),
             tables: Vec::new(),
+            cut_away: Vec::new(),
             attempts: Vec::new(),
             models: Vec::new(),
             aliases: Vec::new(),
@@ -176,6 +177,18 @@ impl Changes {
             attempts.get_mut(&key).expect("it was put there").made.push(made);
         }
         self.merge.attempts = attempts.into_values().collect();
+        let cut = cut_since(environment, record.own_from_event)?;
+        let kept: BTreeSet<&AssetPartition> = own.partitions.iter().map(|partition| &partition.step).collect();
+        for partition in theirs.partitions.iter().filter(|partition| partition.current.is_some()) {
+            let step = &partition.step;
+            if cut.contains(step.asset.as_str()) && !kept.contains(step) {
+                if since(partition, record.from_event) {
+                    self.reasons
+                        .push(format!("{step} was made here since {} was made", record.name));
+                }
+                self.merge.cut_away.push(step.clone());
+            }
+        }
         Ok(())
     }
 

@@ -170,6 +170,7 @@ impl<'c> Projection<'c> {
                 restored,
                 version,
             } => self.partition_rolled_back(stamp, step, restored.as_ref(), version),
+            Event::PartitionCutAway { step } => self.partition_cut_away(stamp, step),
             Event::SourceObserved { asset, observation } => self.source_observed(stamp, asset, observation),
             Event::ModelRegistered {
                 model,
@@ -345,6 +346,7 @@ impl<'c> Projection<'c> {
             | Event::SnapshotsExpired { .. }
             | Event::FilesCompacted { .. }
             | Event::TableRepartitioned { .. }
+            | Event::PartitionCutAway { .. }
             | Event::RolledBack { .. }
             | Event::PartitionRolledBack { .. }
             | Event::SourceObserved { .. }

@@ -1,4 +1,5 @@
-//! `rollback` and `partition_rollback`: tables that were taken back, and the partitions that show what they showed before.
+//! `rollback` and `partition_rollback`: tables that were taken back, and the partitions that show what they showed before. `partition_cut`:
+//! partitions of before a table was cut in another way.
 
 use assets::{AssetKey, AssetPartition, Fingerprint};
 use rusqlite::{OptionalExtension, params};
@@ -19,6 +20,9 @@ const SET: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (asset, partition) DO UPDATE SET seq = ?3, at = ?4, rollback = ?5, version = ?6, removed = ?7,
            tried = NULL";
+
+const CUT: &str = "
+    INSERT INTO partition_cut (asset, partition, seq) VALUES (?1, ?2, ?3)";
 
 const TRIED: &str = "
     UPDATE partition_rollback SET tried = ?3 WHERE asset = ?1 AND partition = ?2 AND tried IS NULL";
@@ -75,6 +79,17 @@ impl Projection<'_> {
             restored.is_none(),
         ])?;
         Ok(())
+    }
+
+    /// A partition is one of those before the table was cut in another way.
+    pub(super) fn partition_cut_away(&mut self, stamp: Stamp, step: &AssetPartition) -> Result<(), Refusal> {
+        self.removed(step)?;
+        let partition = partition_text(step.partition.as_ref());
+        self.connection
+            .prepare_cached(CUT)?
+            .execute(params![step.asset.as_str(), partition, stamp.seq])?;
+        self.rollback_released(step)?;
+        self.automation_released(step)
     }
 
     /// Somebody tried to make a partition anew, in vain: it is no longer left as it is.

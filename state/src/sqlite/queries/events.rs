@@ -1,5 +1,7 @@
 //! What happened since an event: what live pages follow.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Row, params};
 use serde::Serialize;
 use serde_json::Value;
@@ -123,6 +125,15 @@ pub fn one(store: &Store, seq: i64) -> Result<Option<Event>, StateError> {
     rows.next()?
         .map(|row| value::json("event.json", text(row, 0)?))
         .transpose()
+}
+
+/// The tables that lost partitions after the event with the number `after` because they were cut in another way.
+pub fn cut_since(store: &Store, after: i64) -> Result<BTreeSet<String>, StateError> {
+    let mut query = store
+        .connection
+        .prepare_cached("SELECT DISTINCT asset FROM partition_cut WHERE seq > ?1")?;
+    let rows = query.query_map([after], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The number of the newest event; 0 before the first. A reader sees it grow.

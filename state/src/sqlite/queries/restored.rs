@@ -31,6 +31,10 @@ const TAKEN_AWAY: &str = "
           AND json_extract(e.json, '$.restored') IS NULL
     LIMIT 1";
 
+/// The same of a partition that was none any more because the table was cut in another way.
+const CUT_AWAY: &str = "
+    SELECT 1 FROM partition_cut WHERE asset = ?1 AND partition = ?2 AND seq > ?3 AND seq <= ?4 LIMIT 1";
+
 /// What a table showed in one of its snapshots.
 ///
 /// A table goes on from snapshot to snapshot in the order of what is stored, so what a snapshot showed of a partition is the newest
@@ -71,9 +75,11 @@ impl ShownIn {
                 return Ok(None);
             }
             let until = self.until.unwrap_or(i64::MAX);
-            let mut taken = store.connection.prepare_cached(TAKEN_AWAY)?;
-            if taken.exists(params![key[0], key[1], seq, until])? {
-                return Ok(None);
+            for gone in [TAKEN_AWAY, CUT_AWAY] {
+                let mut gone = store.connection.prepare_cached(gone)?;
+                if gone.exists(params![key[0], key[1], seq, until])? {
+                    return Ok(None);
+                }
             }
             return Ok(match events::one(store, seq)? {
                 Some(Event::StepSucceeded {
