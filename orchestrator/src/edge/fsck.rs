@@ -136,12 +136,12 @@ async fn look_at_table(
     report.bytes += verified.bytes;
 }
 
-/// Whether every snapshot that led to this one is of a run of ours.
+/// Whether every snapshot that led to this one is ours: of a run, a rollback, or the same rows in other files.
 fn is_ours(table: &LakeTable) -> bool {
     history(table).is_ok_and(|snapshots| {
-        snapshots
-            .iter()
-            .all(|snapshot| snapshot.run.is_some() || snapshot.rolled_back_to.is_some())
+        snapshots.iter().all(|snapshot| {
+            snapshot.run.is_some() || snapshot.rolled_back_to.is_some() || snapshot.same_rows_as.is_some()
+        })
     })
 }
 

@@ -46,6 +46,8 @@ pub struct SnapshotLine {
     pub rollback: Option<RollbackRow>,
     /// The snapshot whose rows it shows again, if it is a rollback.
     pub rolled_back_to: Option<String>,
+    /// The snapshot whose rows it shows in other files, if few files were made of many or the table was cut in another way.
+    pub same_rows_as: Option<String>,
     /// The tags that name it.
     pub tags: Vec<String>,
 }
@@ -73,13 +75,14 @@ impl SnapshotLine {
             made: None,
             rollback: None,
             rolled_back_to: info.rolled_back_to.map(|to| to.to_string()),
+            same_rows_as: info.same_rows_as.map(|of| of.to_string()),
             tags: Vec::new(),
         }
     }
 
     /// Whether a program other than this one wrote it.
     pub fn is_by_others(&self) -> bool {
-        self.attempts.is_empty() && self.rolled_back_to.is_none()
+        self.attempts.is_empty() && self.rolled_back_to.is_none() && self.same_rows_as.is_none()
     }
 
     /// What of the table it replaced or added: `2013-03-01`, `365 partitions`; nothing for a table without partitions.
@@ -109,6 +112,9 @@ impl SnapshotLine {
         }
         if let Some(to) = &self.rolled_back_to {
             return format!("rolled back to {to}");
+        }
+        if self.same_rows_as.is_some() {
+            return "the same rows in other files".to_owned();
         }
         let Some(made) = &self.made else {
             return if self.is_by_others() { "another program" } else { "" }.to_owned();

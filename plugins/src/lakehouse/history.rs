@@ -26,6 +26,8 @@ pub struct SnapshotInfo {
     pub run: Option<String>,
     /// The snapshot whose rows it shows again, if it is a rollback.
     pub rolled_back_to: Option<i64>,
+    /// The snapshot whose rows it shows in other files, if it is a compaction or a repartition.
+    pub same_rows_as: Option<i64>,
     /// Rows in added files.
     pub rows_added: u64,
     /// Rows in removed files.
@@ -65,6 +67,10 @@ impl SnapshotInfo {
             rolled_back_to: summary
                 .additional_properties
                 .get(ROLLED_BACK_PROPERTY)
+                .and_then(|text| text.parse().ok()),
+            same_rows_as: summary
+                .additional_properties
+                .get(ROWS_OF_PROPERTY)
                 .and_then(|text| text.parse().ok()),
             rows_added: number("added-records").unwrap_or(0),
             rows_deleted: number("deleted-records").unwrap_or(0),

@@ -111,6 +111,9 @@ fn days_become_months_in_one_change_and_no_row_is_there_twice() {
         json!(["`day`", "the month of `day`", 4, 4, 2, false])
     );
     assert_eq!(held(&project), all);
+    let history = project.run(&["show", "silver.sales", "--history"]).expect(0);
+    assert!(history.out.contains("the same rows in other files"), "{history:#?}");
+    assert!(!history.out.contains("another program"), "{history:#?}");
     // Its days are no partitions any more, and nothing counts their rows beside those of the months.
     let shown = project.run(&["show", "silver.sales"]).expect(0);
     assert!(!shown.out.contains("holds       4 rows"), "{shown:#?}");
