@@ -5,7 +5,7 @@ use crate::step::Scope;
 use arrow::array::{DictionaryArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array};
 use arrow::datatypes::{DataType, Int32Type};
 
-fn by(column: &str, grain: Grain, zone: &str) -> PartitionedBy {
+pub(super) fn by(column: &str, grain: Grain, zone: &str) -> PartitionedBy {
     PartitionedBy {
         name: "set".to_owned(),
         column: column.to_owned(),

@@ -1,22 +1,10 @@
 //! A table whose rows are cut into other partitions: the same rows, one snapshot, and from then on steps replace the new partitions.
 
+use super::partitions::by;
 use super::*;
 use crate::step::Scope;
 use arrow::array::TimestampMicrosecondArray;
 use proptest::prelude::*;
-
-fn by(column: &str, grain: Grain, zone: &str) -> PartitionedBy {
-    PartitionedBy {
-        name: "set".to_owned(),
-        column: column.to_owned(),
-        partitioning: Partitioning::Time(TimePartitions {
-            grain,
-            start: jiff::civil::date(2013, 1, 1).at(0, 0, 0, 0),
-            end: None,
-            zone: zone.to_owned(),
-        }),
-    }
-}
 
 fn monthly() -> PartitionedBy {
     by("day", Grain::Month, "UTC")
