@@ -31,6 +31,8 @@ fn add(sum: &mut Outcome, more: &Outcome) {
     sum.expiries += more.expiries;
     sum.compactions += more.compactions;
     sum.joined += more.joined;
+    sum.environments += more.environments;
+    sum.merges += more.merges;
     sum.swept += more.swept;
     sum.conflicts += more.conflicts;
 }
@@ -106,7 +108,8 @@ fn promises_hold_under_faults() {
             && sum.swept > 5_000
             && sum.conflicts > 40
             && sum.compactions > 200
-            && sum.joined > 2_000,
+            && sum.joined > 2_000
+            && sum.merges > 200,
         "{sum:?}"
     );
 }

@@ -181,23 +181,31 @@ impl Store {
     /// checked.
     pub fn copy_to(&self, path: &Path) -> Result<(), StateError> {
         let mut copy = Connection::open(path)?;
-        {
-            let backup = Backup::new(&self.connection, &mut copy)?;
-            // All of it in one read: in parts it would begin again with every commit.
-            match backup.step(-1)? {
-                StepResult::Done => {}
-                // More, busy or locked: none of them can be with all pages asked for and a reader's snapshot.
-                other => {
-                    return Err(StateError::Corrupt {
-                        path: path.to_owned(),
-                        detail: format!("the copy is not whole: {other:?}"),
-                    });
-                }
-            }
-        }
+        self.copy_into(&mut copy, path)?;
         copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
         quick_check(&copy, path)?;
         copy.close().map_err(|(_, error)| error.into())
+    }
+
+    /// A copy of this moment that is in no file.
+    pub fn copy_in_memory(&self) -> Result<Self, StateError> {
+        let mut copy = Connection::open_in_memory()?;
+        self.copy_into(&mut copy, Path::new("a copy in memory"))?;
+        configure_writer(&copy)?;
+        Self::with(copy, None, OpenMode::Writer)
+    }
+
+    fn copy_into(&self, copy: &mut Connection, path: &Path) -> Result<(), StateError> {
+        let backup = Backup::new(&self.connection, copy)?;
+        // All of it in one read: in parts it would begin again with every commit.
+        match backup.step(-1)? {
+            StepResult::Done => Ok(()),
+            // More, busy or locked: none of them can be with all pages asked for and a reader's snapshot.
+            other => Err(StateError::Corrupt {
+                path: path.to_owned(),
+                detail: format!("the copy is not whole: {other:?}"),
+            }),
+        }
     }
 
     /// Whether the file still has to be checked: its last owner did not close it, and it is so large that the check would hold

@@ -72,7 +72,7 @@ pub(super) fn resolved(alert: &Alert, graph: &AssetGraph) -> Option<Alert> {
 }
 
 /// All that was told of alerts.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Alerts {
     open: BTreeSet<(String, Trouble, String)>,
     to_tell: BTreeMap<String, Vec<AlertLine>>,

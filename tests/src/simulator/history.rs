@@ -17,8 +17,11 @@ use super::tables::Tables;
 use super::upkeep::Upkeep;
 
 /// A run as its events tell it.
+#[derive(Clone)]
 struct Told {
     submitted_at: Micros,
+    /// Made in an environment, and over when it was told: nothing of it waits, or is worked on.
+    adopted: bool,
     definitions: Arc<Definitions>,
     steps: BTreeMap<AssetPartition, StepStatus>,
     published: BTreeSet<AssetPartition>,
@@ -39,7 +42,7 @@ pub(super) struct Limits {
 }
 
 /// All that happened.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct History {
     runs: BTreeMap<RunId, Told>,
     in_flight: BTreeMap<AttemptId, (RunId, AssetKey)>,
@@ -61,6 +64,11 @@ impl History {
     /// How many runs there were.
     pub(super) fn runs(&self) -> usize {
         self.runs.len()
+    }
+
+    /// The runs that there were.
+    pub(super) fn run_ids(&self) -> BTreeSet<RunId> {
+        self.runs.keys().cloned().collect()
     }
 
     /// How many steps were published.
@@ -121,6 +129,7 @@ impl History {
             } => {
                 let told = Told {
                     submitted_at: recorded.at,
+                    adopted: request.trigger.starts_with("environment "),
                     definitions: world.definitions().clone(),
                     steps: steps
                         .iter()
@@ -142,6 +151,13 @@ impl History {
                 ..
             } => {
                 self.in_flight.insert(attempt.clone(), (run.clone(), asset.clone()));
+                if self.told(run)?.adopted {
+                    for partition in partitions {
+                        let step = AssetPartition::new(asset.clone(), partition.clone());
+                        self.worked_on.insert(step, (run.clone(), attempt.clone()));
+                    }
+                    return Ok(());
+                }
                 self.places_are_kept(limits, run, asset)?;
                 if self.in_flight.len() > limits.slots {
                     return broken(

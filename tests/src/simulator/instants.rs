@@ -12,13 +12,14 @@ use state::ids::RunId;
 use state::schedule::{DeclaredTimes, Tick, TickStatus};
 
 /// The instants that count: after one time and up to another, by these times.
+#[derive(Clone)]
 struct Span {
     times: DeclaredTimes,
     after: Micros,
     until: Option<Micros>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Told {
     spans: Vec<Span>,
     ticks: Vec<Tick>,
@@ -28,7 +29,7 @@ struct Told {
 }
 
 /// What was told of every schedule.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Instants {
     schedules: BTreeMap<String, Told>,
     runs: BTreeSet<RunId>,

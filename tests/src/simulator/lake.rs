@@ -67,6 +67,8 @@ pub(super) enum Thing {
 #[derive(Debug, Clone)]
 pub(super) struct OnDisk {
     pub(super) table: AssetKey,
+    /// Whose folder it is in.
+    pub(super) environment: Option<usize>,
     pub(super) written: Micros,
     pub(super) thing: Thing,
 }
@@ -111,6 +113,8 @@ pub(super) struct Lake {
     written: i64,
     /// What the disk's clock says.
     pub(super) now: Micros,
+    /// The environment that writes; production if there is none.
+    pub(super) environment: Option<usize>,
     /// The raw files as they are, by ingest asset.
     pub(super) sources: BTreeMap<AssetKey, BTreeMap<String, SourceFile>>,
 }
@@ -121,6 +125,7 @@ impl Lake {
         let location = format!("memory:///{table}/{folder}/{}", self.written);
         let file = OnDisk {
             table: table.clone(),
+            environment: self.environment,
             written: self.now,
             thing,
         };

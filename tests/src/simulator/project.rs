@@ -25,6 +25,7 @@ use super::sensors;
 const ZONE: &str = "America/New_York";
 
 /// A project that can be edited.
+#[derive(Clone)]
 pub(super) struct Project {
     /// Every asset that was ever declared, upstream first, and whether it is declared now.
     assets: Vec<(Asset, bool)>,

@@ -74,6 +74,8 @@ pub enum Sabotage {
     OverlookLeftovers,
     /// Few files take the place of many that are there no more.
     CompactWhatIsGone,
+    /// An environment is merged though production has moved underneath it.
+    MergeOverWhatMoved,
 }
 
 impl Sabotage {
@@ -111,6 +113,7 @@ impl Sabotage {
         Self::SweepTooSoon,
         Self::OverlookLeftovers,
         Self::CompactWhatIsGone,
+        Self::MergeOverWhatMoved,
     ];
 
     /// Changes an input before the core sees it.
@@ -445,7 +448,8 @@ impl Sabotage {
             | Self::ForgetWhatIsPinned
             | Self::SweepTooSoon
             | Self::OverlookLeftovers
-            | Self::CompactWhatIsGone => None,
+            | Self::CompactWhatIsGone
+            | Self::MergeOverWhatMoved => None,
         }
     }
 

@@ -74,7 +74,7 @@ fn way(sensor: &str) -> Way {
 }
 
 /// What there is to see. It outlives the process that looks.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Outside {
     things: BTreeMap<String, Vec<SensorEvent>>,
     /// How many of them, from the oldest, are not there any more.
@@ -193,7 +193,7 @@ impl Outside {
 }
 
 /// What was told, by the events alone.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Told {
     /// The tick of each event that is remembered, and when that was.
     events: BTreeMap<(String, String), (u64, Micros)>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assets::outcome::TablePointer;
 use assets::{AssetKey, AssetPartition, Fingerprint, InputRole, PartitionKey};
-use orchestrator::core::{Broken, Definitions, InvariantId, Sight, StepScope, World};
+use orchestrator::core::{Adoption, Broken, Definitions, InvariantId, Sight, StepScope, World};
 use state::event::{Event, Materialization, Micros, Only, PinnedVersion, Recorded};
 use state::ids::{AttemptId, RunId};
 
@@ -36,7 +36,7 @@ type MadeFrom = (Option<Fingerprint>, u64, Vec<StepScope>);
 type Shown = BTreeMap<Option<PartitionKey>, Made>;
 
 /// What was told so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tables {
     current: BTreeMap<AssetKey, Shown>,
     /// What each snapshot showed.
@@ -169,6 +169,45 @@ impl Tables {
         Ok(())
     }
 
+    /// What was made in an environment counts: its snapshots show what they showed there. Of what was made anew there before the merge
+    /// nothing is known here. `known` are the runs from before.
+    pub(super) fn adopt(&mut self, theirs: &Self, adoption: &Adoption, known: &BTreeSet<RunId>) {
+        let unknown = Made {
+            run: RunId::from_bits(0),
+            attempt: AttemptId::from_bits(0),
+            version: Fingerprint::of(["unknown"]),
+        };
+        let made = adoption.attempts.iter().flat_map(|attempt| &attempt.made);
+        let mut here: BTreeMap<AssetPartition, (Made, Made)> = BTreeMap::new();
+        for made in made {
+            let step = &made.step;
+            let of = |tables: &Self| {
+                let shown = tables.current.get(&step.asset)?;
+                shown.get(&step.partition).cloned()
+            };
+            if let (Some(there), Some(made)) = (of(theirs), of(self)) {
+                here.insert(step.clone(), (there, made));
+            }
+        }
+        for ((table, snapshot), shown) in &theirs.shown {
+            let place = (table.clone(), *snapshot);
+            if !adoption.tables.iter().any(|changed| changed.table == *table) || self.shown.contains_key(&place) {
+                continue;
+            }
+            let translated = shown.iter().map(|(partition, there)| {
+                let made = here.get(&AssetPartition::new(table.clone(), partition.clone()));
+                let made = match made {
+                    Some((own, made)) if own == there => made.clone(),
+                    _ if known.contains(&there.run) => there.clone(),
+                    _ => unknown.clone(),
+                };
+                (partition.clone(), made)
+            });
+            let translated = translated.collect();
+            self.shown.insert(place, translated);
+        }
+    }
+
     /// What is brought back of a partition is what the older snapshot showed.
     fn is_what_was(&mut self, step: &AssetPartition, restored: Option<Made>) -> Result<(), Broken> {
         let Some((asset, target)) = self.under_way.clone().filter(|(asset, _)| *asset == step.asset) else {
@@ -177,7 +216,8 @@ impl Tables {
         };
         let was = self.shown.get(&(asset.clone(), target));
         let was = was.and_then(|shown| shown.get(&step.partition));
-        let forgotten = self.retired
+        let unknown = was.is_some_and(|was| was.run == RunId::from_bits(0));
+        let forgotten = (self.retired || unknown)
             && restored
                 .as_ref()
                 .is_none_or(|restored| restored.run == RunId::from_bits(0));
@@ -201,8 +241,10 @@ impl Tables {
             return Ok(());
         };
         let Some(run) = world.run(run) else { return Ok(()) };
-        // Who asks to retry what failed asks for just that.
-        let asked_for = run.request.force || run.request.only == Some(Only::Failed);
+        // Who asks to retry what failed asks for just that, and so does who merges what was made elsewhere.
+        let asked_for = run.request.trigger.starts_with("environment ")
+            || run.request.force
+            || run.request.only == Some(Only::Failed);
         if asked_for || self.made_from(world, &run.definitions, at, step) != stood {
             return Ok(());
         }

@@ -54,6 +54,13 @@ impl Pins {
         pins
     }
 
+    /// An environment needs a version of a table, with the history that it has.
+    pub(super) fn add_history(&mut self, table: &AssetKey, version: &TablePointer, metadata: &Metadata) {
+        self.metadata.insert(version.metadata_location.clone());
+        let snapshots = metadata.snapshots.keys().map(|snapshot| (table.clone(), *snapshot));
+        self.snapshots.extend(snapshots);
+    }
+
     /// None at all.
     pub(super) fn forgotten(now: Micros) -> Self {
         Self { now, ..Self::default() }
@@ -162,7 +169,7 @@ impl Lake {
             writer.is_some_and(|writer| pins.writers.keys().any(|known| known.as_str() == writer))
         };
         let files = self.disk.iter().filter(|(location, file)| {
-            let old = file.table == *table && file.written < before;
+            let old = file.table == *table && file.environment.is_none() && file.written < before;
             old && !needed.contains(*location) && !is_written(location)
         });
         Ok(files.map(|(location, _)| location.clone()).collect())
@@ -177,6 +184,28 @@ impl Lake {
         }
         files.extend(metadata.earlier.iter().cloned());
         Ok(files)
+    }
+
+    /// The same as far as it is there.
+    pub(super) fn referred_and_there(&self, pointer: &TablePointer) -> BTreeSet<String> {
+        let Ok(metadata) = self.metadata(pointer) else {
+            return BTreeSet::new();
+        };
+        let mut files = BTreeSet::from([pointer.metadata_location.clone()]);
+        for id in metadata.snapshots.keys() {
+            // A snapshot whose list is gone refers to nothing.
+            self.files_of_snapshot(metadata, *id, &mut files).ok();
+        }
+        files.extend(metadata.earlier.iter().cloned());
+        files
+    }
+
+    /// Removes what an environment wrote, but for what is needed.
+    pub(super) fn drop_environment(&mut self, number: usize, needed: &BTreeSet<String>, pins: &Pins) {
+        self.disk.retain(|location, file| {
+            let needed = needed.contains(location) || pins.needs(location);
+            needed || file.environment != Some(number)
+        });
     }
 
     fn files_of_snapshot(

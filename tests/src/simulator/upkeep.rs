@@ -15,7 +15,7 @@ use state::ids::AttemptId;
 type MadeFrom = (Option<Fingerprint>, u64);
 
 /// What was told so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Upkeep {
     /// How often the rows, sources and models of each asset changed.
     changes: BTreeMap<AssetKey, u64>,

@@ -23,7 +23,7 @@ memory = "128 MB"
 compact_files = 0
 "#;
 
-const ASSETS: &str = r#"
+pub const ASSETS: &str = r#"
 [asset.bronze.sales]
 kind = "ingest"
 from.files = { path = "landing/*.csv" }
@@ -52,7 +52,7 @@ trainer = { algorithm = "gradient_boosting", trees = 3 }
 const SALES: &str = "id,day,amount\n1,2026-01-01,5\n2,2026-01-01,6\n3,2026-01-02,7\n4,2026-01-03,8\n";
 
 /// Everything is made once.
-fn made() -> Project {
+pub fn made() -> Project {
     let project = Project::new(&[
         ("millpond.toml", TOML),
         ("assets/a.toml", ASSETS),
@@ -63,17 +63,17 @@ fn made() -> Project {
 }
 
 /// From now on silver is declared otherwise.
-fn edit(project: &Project, by: u32) {
+pub fn edit(project: &Project, by: u32) {
     let edited = ASSETS.replace("amount * 10", &format!("amount * {by}"));
     project.write("assets/a.toml", edited.as_bytes());
 }
 
-fn within(project: &Project, name: &str, arguments: &[&str]) -> Said {
+pub fn within(project: &Project, name: &str, arguments: &[&str]) -> Said {
     project.run(&[&["--env", name], arguments].concat())
 }
 
 /// What the total is, outside of environments and in one.
-fn total(project: &Project) -> Value {
+pub fn total(project: &Project) -> Value {
     project.row("SELECT CAST(amount AS BIGINT) AS amount FROM gold.total")["amount"].clone()
 }
 
@@ -83,7 +83,7 @@ fn total_in(project: &Project, name: &str) -> Value {
 }
 
 /// Every file of the project but those of environments, with its bytes.
-fn production(project: &Project) -> BTreeMap<String, Vec<u8>> {
+pub fn production(project: &Project) -> BTreeMap<String, Vec<u8>> {
     let bytes = |path: &str| std::fs::read(project.path().join(path)).unwrap();
     let all = project.files("");
     let own = |path: &String| !path.contains("/environments/") && !path.contains("/_environments/");
@@ -99,7 +99,7 @@ fn production(project: &Project) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The files that are not the same any more.
-fn changed(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+pub fn changed(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let names = before.keys().chain(after.keys());
     let changed: BTreeSet<String> = names
         .filter(|name| before.get(*name) != after.get(*name))
@@ -108,7 +108,7 @@ fn changed(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>
     changed.into_iter().collect()
 }
 
-fn refused(said: &Said) -> &str {
+pub fn refused(said: &Said) -> &str {
     assert_eq!(said.code, Some(1), "{said:#?}");
     &said.err
 }
@@ -281,100 +281,6 @@ fn an_environment_cannot_change_production() {
     project.run(&["fsck"]).expect(0);
 }
 
-#[test]
-fn a_merge_is_refused_where_production_moved_underneath() {
-    let project = made();
-    project.run(&["env", "create", "a"]).expect(0);
-    edit(&project, 100);
-    within(&project, "a", &["materialize", "--force"]).expect(0);
-    within(&project, "a", &["promote", "models.m", "2", "best"]).expect(0);
-
-    // Somebody else was quicker.
-    project
-        .run(&["materialize", "--force", "silver.sales", "--partition", "2026-01-02"])
-        .expect(0);
-    project.run(&["materialize", "--force", "models.m"]).expect(0);
-    project.run(&["promote", "models.m", "1", "best"]).expect(0);
-    let before = production(&project);
-    let said = project.run(&["env", "merge", "a"]);
-    for reason in [
-        "silver.sales@2026-01-02 was made here since a was made",
-        "models.m was made here since a was made",
-    ] {
-        assert!(refused(&said).contains(reason), "{reason}: {said:#?}");
-    }
-    let diff = project.run(&["env", "diff", "a"]).expect(0);
-    for reason in [
-        "it cannot be merged as it is",
-        "silver.sales has changed here since a was made",
-        "version 2 of models.m was trained here since a was made",
-        "the alias best of models.m was moved here since a was made",
-    ] {
-        assert!(diff.out.contains(reason), "{reason}: {diff:#?}");
-    }
-    // That a command began and ended is in its history.
-    assert_eq!(
-        changed(&before, &production(&project)),
-        [".millpond/owner.lock", ".millpond/state.db"]
-    );
-    project.sound();
-}
-
-#[test]
-fn a_merge_is_refused_where_other_code_is_declared() {
-    let project = made();
-    project.run(&["env", "create", "a"]).expect(0);
-    edit(&project, 100);
-    within(&project, "a", &["materialize"]).expect(0);
-    // The edit is taken back: production would make these rows otherwise.
-    project.write("assets/a.toml", ASSETS.as_bytes());
-    let said = project.run(&["env", "merge", "a"]);
-    assert!(
-        refused(&said).contains("silver.sales is declared otherwise now than it was made in a"),
-        "{said:#?}"
-    );
-    let gone = ASSETS.replace("[asset.gold.total]", "[asset.gold.sum]");
-    project.write("assets/a.toml", gone.as_bytes());
-    let said = project.run(&["env", "merge", "a"]);
-    assert!(refused(&said).contains("gold.total is not declared here"), "{said:#?}");
-    assert_eq!(
-        project.row("SELECT CAST(sum(amount) AS BIGINT) AS amount FROM silver.sales")["amount"],
-        260
-    );
-    edit(&project, 100);
-    project.run(&["env", "merge", "a"]).expect(0);
-    assert_eq!(total(&project), 2600);
-    project.sound();
-}
-
-/// Two environments that change the same table are merged at the same moment, by way of the daemon: one of them counts.
-#[test]
-fn of_two_environments_that_are_merged_at_once_one_counts() {
-    let project = made();
-    for (name, by) in [("a", 100), ("b", 100)] {
-        project.run(&["env", "create", name]).expect(0);
-        edit(&project, by);
-        within(&project, name, &["materialize"]).expect(0);
-    }
-    let daemon = Daemon::start(&project);
-    let merges: Vec<_> = ["a", "b"]
-        .map(|name| project.begin(&["--json", "env", "merge", name]))
-        .into();
-    let mut codes: Vec<_> = merges.into_iter().map(|merge| merge.end().code).collect();
-    codes.sort();
-    assert_eq!(codes, [Some(0), Some(1)]);
-    daemon.stop().expect(0);
-    assert_eq!(total(&project), 2600);
-    let runs = project.run(&["--json", "runs"]).expect(0).answers();
-    let merges = runs
-        .iter()
-        .filter(|run| run["trigger"].as_str().unwrap().starts_with("environment "))
-        .count();
-    assert_eq!(merges, 1, "{runs:#?}");
-    project.sound();
-    project.run(&["fsck"]).expect(0);
-}
-
 /// New files, a new model and its alias come along; so do versions that an earlier merge brought.
 #[test]
 fn files_models_and_aliases_are_merged_too() {
@@ -422,30 +328,6 @@ fn files_models_and_aliases_are_merged_too() {
 }
 
 /// The process died after the merge was committed and before the environment was marked.
-#[test]
-fn a_merge_that_was_cut_off_is_known_to_have_been_made() {
-    let project = made();
-    project.run(&["env", "create", "a"]).expect(0);
-    edit(&project, 100);
-    within(&project, "a", &["materialize"]).expect(0);
-    let file = project.path().join(".millpond/environments/a/environment.json");
-    let unmarked = std::fs::read(&file).unwrap();
-    project.run(&["env", "merge", "a"]).expect(0);
-    std::fs::write(&file, unmarked).unwrap();
-    let again = project.run(&["--json", "env", "merge", "a"]).expect(0).answer();
-    assert_eq!(again["already"], true, "{again:#}");
-    project.sound();
-    // Removing it was cut off as well: it had lost its name, and its files were there.
-    let folder = project.path().join(".millpond/environments");
-    std::fs::rename(folder.join("a"), folder.join("a.leaving")).unwrap();
-    assert_eq!(project.run(&["--json", "env", "list"]).expect(0).out, "");
-    project.run(&["env", "drop", "a"]).expect(0);
-    assert!(project.files(".millpond/environments").is_empty());
-    assert_eq!(project.run(&["env", "drop", "a"]).code, Some(4));
-    assert_eq!(total(&project), 2600);
-    project.run(&["fsck"]).expect(0);
-}
-
 /// What an environment reads of production is kept for it, and is free once it is gone.
 #[test]
 fn old_versions_that_an_environment_needs_are_kept() {

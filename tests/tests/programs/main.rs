@@ -19,6 +19,7 @@ mod interrupt;
 mod keeping;
 mod live_definitions;
 mod merge;
+mod merged_environments;
 mod objects;
 mod observation;
 mod odd_tables;

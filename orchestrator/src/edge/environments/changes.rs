@@ -123,18 +123,13 @@ impl Changes {
         for partition in &own.partitions {
             let step = &partition.step;
             let known = before.get(step).and_then(|known| known.current.as_ref());
-            let Some(current) = &partition.current else {
-                if known.is_some() {
-                    self.reasons.push(format!(
-                        "{step} was taken back to nothing in {}: take it back here with `millpond rollback` instead",
-                        record.name
-                    ));
-                }
+            let Some(current) = partition
+                .current
+                .as_ref()
+                .filter(|made| made.seq > record.own_from_event)
+            else {
                 continue;
             };
-            if current.seq <= record.own_from_event {
-                continue;
-            }
             let (attempt_id, made) = match one(environment, current.seq)? {
                 Some(Event::StepSucceeded {
                     attempt,
@@ -177,18 +172,45 @@ impl Changes {
             attempts.get_mut(&key).expect("it was put there").made.push(made);
         }
         self.merge.attempts = attempts.into_values().collect();
+        self.gone(record, environment, own, theirs)
+    }
+
+    /// Partitions that production has and the environment has no more: its table was cut in another way, or taken back to before they were
+    /// made.
+    fn gone(
+        &mut self,
+        record: &EnvironmentRecord,
+        environment: &Store,
+        own: &Loaded,
+        theirs: &Loaded,
+    ) -> Result<(), EnvironmentError> {
         let cut = cut_since(environment, record.own_from_event)?;
-        let kept: BTreeSet<&AssetPartition> = own.partitions.iter().map(|partition| &partition.step).collect();
-        for partition in theirs.partitions.iter().filter(|partition| partition.current.is_some()) {
-            let step = &partition.step;
-            if cut.contains(step.asset.as_str()) && !kept.contains(step) {
-                if since(partition, record.from_event) {
-                    self.reasons
-                        .push(format!("{step} was made here since {} was made", record.name));
-                }
-                self.merge.cut_away.push(step.clone());
+        let made = |state: &Loaded| -> BTreeMap<AssetPartition, i64> {
+            let partitions = state.partitions.iter();
+            let made = partitions.filter_map(|one| Some((one.step.clone(), one.current.as_ref()?.seq)));
+            made.collect()
+        };
+        let has = made(own);
+        let changed: BTreeSet<&AssetKey> = self.merge.tables.iter().map(|table| &table.table).collect();
+        let mut reasons = Vec::new();
+        for (step, seq) in made(theirs) {
+            if has.contains_key(&step) || !changed.contains(&step.asset) {
+                continue;
+            }
+            let moved = seq > record.from_event;
+            if moved {
+                reasons.push(format!("{step} was made here since {} was made", record.name));
+            }
+            if cut.contains(step.asset.as_str()) {
+                self.merge.cut_away.push(step);
+            } else if !moved {
+                reasons.push(format!(
+                    "{step} was taken back to nothing in {}: take it back here with `millpond rollback` instead",
+                    record.name
+                ));
             }
         }
+        self.reasons.append(&mut reasons);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use state::sqlite::{OpenMode, Store};
 
 use super::super::folder::{ProjectRoot, StateFolder};
 use super::super::{clock, environment};
-use super::record::{EnvironmentRecord, ModelBase};
+use super::record::EnvironmentRecord;
 use super::{EnvironmentError, EnvironmentName, sync_folder, take_file};
 use crate::core::{Definitions, Input, World, turn};
 
@@ -64,21 +64,10 @@ fn copy(from: &StateFolder, to: &Path, name: &EnvironmentName) -> Result<Environ
     production.copy_to(&database)?;
     production.close()?;
     let mut store = Store::open(&database, OpenMode::Writer)?;
-    let mut record = EnvironmentRecord::new(name.clone(), clock::now());
-    record.from_event = newest(&store)?;
     let loaded = store.load_with(|_| {})?;
-    record.tables = loaded.pointers.into_iter().collect();
-    for (model, known) in &loaded.models {
-        record.models.insert(
-            model.clone(),
-            ModelBase {
-                newest: known.versions.keys().next_back().copied().unwrap_or_default(),
-                aliases: known.aliases.clone().into_iter().collect(),
-            },
-        );
-        for version in known.versions.values() {
-            take_file(&from.path().join(&version.artifact), &to.join(&version.artifact))?;
-        }
+    let mut record = EnvironmentRecord::of(name.clone(), clock::now(), newest(&store)?, &loaded);
+    for version in loaded.models.values().flat_map(|known| known.versions.values()) {
+        take_file(&from.path().join(&version.artifact), &to.join(&version.artifact))?;
     }
     bring_to_rest(&mut store)?;
     record.own_from_event = newest(&store)?;
@@ -91,20 +80,24 @@ fn copy(from: &StateFolder, to: &Path, name: &EnvironmentName) -> Result<Environ
 fn bring_to_rest(store: &mut Store) -> Result<(), EnvironmentError> {
     let seed = environment::seed();
     let mut world = World::from_loaded(store.load()?, Arc::new(Definitions::default()), seed);
+    for input in to_rest(&mut world, format!("environment {seed:016x}")) {
+        let decided = turn(&mut world, clock::now(), input)?;
+        store.commit(&decided.events)?;
+    }
+    Ok(())
+}
+
+/// What brings a copy of a state to rest, in the order in which it is to be taken.
+pub fn to_rest(world: &mut World, boot: String) -> Vec<Input> {
     world.drain();
-    let runs: Vec<_> = world.open_runs().map(|run| run.id.clone()).collect();
-    let cancel = runs.into_iter().map(|run| Input::CancelRun { request: 0, run });
+    let runs = world.open_runs().map(|run| run.id.clone());
+    let cancel = runs.map(|run| Input::CancelRun { request: 0, run });
     let recover = Input::Recover {
-        boot: format!("environment {seed:016x}"),
+        boot,
         mode: OwnerMode::Foreground,
     };
     let hold = Input::Hold {
         by: "environment".to_owned(),
     };
-    let inputs: Vec<Input> = cancel.chain([recover, hold]).collect();
-    for input in inputs {
-        let decided = turn(&mut world, clock::now(), input)?;
-        store.commit(&decided.events)?;
-    }
-    Ok(())
+    cancel.chain([recover, hold]).collect()
 }

@@ -32,7 +32,7 @@ mod record;
 mod remove;
 
 pub use changes::{ChangedPartition, Changes, changes};
-pub use create::create;
+pub use create::{create, to_rest};
 pub use merge::{MergedEnvironment, merge};
 pub use name::{BadEnvironmentName, EnvironmentName};
 pub use pins::{EnvironmentPins, pins};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use state::event::Micros;
 use state::ids::RunId;
 use state::sqlite::Owner;
+use state::sqlite::load::Loaded;
 
 use super::super::folder::{ProjectRoot, StateFolder};
 use super::{EnvironmentError, EnvironmentName, sync_folder};
@@ -49,15 +50,23 @@ pub struct ModelBase {
 }
 
 impl EnvironmentRecord {
-    pub(super) fn new(name: EnvironmentName, created_at: Micros) -> Self {
+    /// One that was made from a state whose newest event has the number `from_event`. Nothing has happened in it yet.
+    pub fn of(name: EnvironmentName, created_at: Micros, from_event: i64, state: &Loaded) -> Self {
+        let models = state.models.iter().map(|(model, known)| {
+            let base = ModelBase {
+                newest: known.versions.keys().next_back().copied().unwrap_or_default(),
+                aliases: known.aliases.clone().into_iter().collect(),
+            };
+            (model.clone(), base)
+        });
         Self {
             format: FORMAT,
             name,
             created_at,
-            from_event: 0,
-            own_from_event: 0,
-            tables: BTreeMap::new(),
-            models: BTreeMap::new(),
+            from_event,
+            own_from_event: from_event,
+            tables: state.pointers.clone().into_iter().collect(),
+            models: models.collect(),
             merged: None,
         }
     }

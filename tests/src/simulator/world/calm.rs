@@ -14,6 +14,7 @@ impl Simulation {
     /// Faults are over: everything that is asked for now succeeds, and asking again finds it done.
     pub(super) fn calm(&mut self) -> Result<(), Broken> {
         self.faults = Faults::NONE;
+        self.drop_environments();
         self.project.restore();
         self.every_instant_is_told()?;
         self.edited()?;

@@ -99,6 +99,12 @@ impl Simulation {
             _ => return Ok(()),
         };
         let step = &materialization.step;
+        // What was made in an environment.
+        if let Some(merging) = &self.merging {
+            let content = merging.contents.get(step).cloned().unwrap_or_default();
+            self.contents.insert(step.clone(), content);
+            return Ok(());
+        }
         let Some(kept) = self.workers.kept.get(&(attempt.clone(), step.clone())) else {
             return Err(Broken::new(
                 InvariantId::MaterializedBySuccess,

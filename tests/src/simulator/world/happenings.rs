@@ -187,6 +187,8 @@ impl Simulation {
                 self.tend_all();
                 Ok(())
             }
+            Happening::Environment => self.make_environment(),
+            Happening::Merge(number) => self.merge(number),
             Happening::Want {
                 boot,
                 table,

@@ -4,6 +4,7 @@ mod asking;
 mod calm;
 mod compaction;
 mod effects;
+mod environments;
 mod happenings;
 mod restarts;
 mod tables;
@@ -29,6 +30,7 @@ use super::sabotage::Sabotage;
 use super::sensors::Outside;
 use super::tending::Pins;
 use super::workers::{Bases, Faults, Word, Workers};
+use environments::{Environment, Merging};
 use turns::Held;
 
 const SECOND: Micros = 1_000_000;
@@ -79,6 +81,10 @@ pub struct Outcome {
     pub conflicts: usize,
     /// Turns that were committed together with the one before.
     pub joined: usize,
+    /// Environments that were made.
+    pub environments: usize,
+    /// Environments that count in production.
+    pub merges: usize,
 }
 
 /// A seed that broke a promise.
@@ -154,6 +160,10 @@ enum Happening {
     Compact,
     /// All tables are tended.
     Tend,
+    /// Someone makes an environment.
+    Environment,
+    /// An environment is to be merged.
+    Merge(usize),
     /// Something is wanted of a table.
     Want {
         boot: u64,
@@ -186,6 +196,8 @@ struct Simulation {
     dice: Dice,
     /// Which turns are committed together.
     joins: Dice,
+    /// What becomes of environments.
+    environment_dice: Dice,
     held: Held,
     sabotage: Option<Sabotage>,
     faults: Faults,
@@ -225,6 +237,9 @@ struct Simulation {
     naming: BTreeMap<String, (tables::Named, Option<i64>)>,
     /// Changes of tables that are written and not decided, by their metadata, and since when.
     changing: BTreeMap<String, Micros>,
+    environments: BTreeMap<usize, Environment>,
+    /// The environment that is being merged.
+    merging: Option<Merging>,
     outcome: Outcome,
     lately: Vec<String>,
 }
@@ -289,10 +304,13 @@ impl Simulation {
             tags: BTreeMap::new(),
             naming: BTreeMap::new(),
             changing: BTreeMap::new(),
+            environments: BTreeMap::new(),
+            merging: None,
             outcome: Outcome::default(),
             lately: Vec::new(),
             dice,
             joins: Dice::new(!seed),
+            environment_dice: Dice::new(seed.rotate_left(32) ^ 0x656e_7669),
             held: Held::default(),
         }
     }
@@ -330,6 +348,10 @@ impl Simulation {
             for _ in 0..self.dice.below(most + 1) {
                 self.later(7 * 3600, what.clone());
             }
+        }
+        for _ in 0..self.environment_dice.below(4) {
+            let at = self.now + self.environment_dice.between(600, 6 * 3600) * SECOND;
+            self.at(at, Happening::Environment);
         }
         self.later(600, Happening::Look);
         self.until_quiet()?;
@@ -446,6 +468,10 @@ fn summary(input: &Input) -> String {
             format!("change of {}: {what}", change.table.table)
         }
         Input::Observed { asset, .. } => format!("observed {asset}"),
+        Input::Adopt { adoption, .. } => {
+            let tables: Vec<&str> = adoption.tables.iter().map(|table| table.table.as_str()).collect();
+            format!("adopt {} attempts on {tables:?}", adoption.attempts.len())
+        }
         other => format!("{other:?}").chars().take(200).collect(),
     }
 }

@@ -14,6 +14,7 @@ use super::super::lake::{Contents, Missing};
 use super::super::sabotage::Sabotage;
 use super::super::tending::{Expired, ORPHAN_AGE, Pins};
 use super::compaction::{Compacted, prepared};
+use super::environments::Environment;
 use super::{Happening, SECOND, Simulation};
 
 /// What someone wants of a table.
@@ -114,8 +115,13 @@ impl Simulation {
         }
     }
 
-    fn pins(&self) -> Pins {
-        Pins::of(&self.store, self.changing.values().copied().min(), self.clock())
+    pub(super) fn pins(&self) -> Pins {
+        let mut pins = Pins::of(&self.store, self.changing.values().copied().min(), self.clock());
+        for (table, version) in self.environments.values().flat_map(Environment::reads) {
+            let metadata = self.lake.metadata(version).expect("what an environment reads is there");
+            pins.add_history(table, version, metadata);
+        }
+        pins
     }
 
     /// Writes what is wanted, to be decided a moment later.
@@ -349,6 +355,13 @@ impl Simulation {
 
     /// A table has another version: a snapshot may have a name by it. All that is referred to is there.
     pub(super) fn moved(&mut self, table: &AssetKey, to: &TablePointer) -> Result<(), Broken> {
+        if let Some(merging) = &self.merging {
+            self.tags.retain(|(of, _), _| of != table);
+            let theirs = merging.tags.iter().filter(|((of, _), _)| of == table);
+            self.tags
+                .extend(theirs.map(|(place, snapshot)| (place.clone(), *snapshot)));
+        }
+        self.is_shown(table, to)?;
         if let Some((place, snapshot)) = self.naming.remove(&to.metadata_location) {
             match snapshot {
                 Some(snapshot) => self.tags.insert(place, snapshot),
@@ -359,12 +372,29 @@ impl Simulation {
         self.needed_is_there(table)
     }
 
+    /// Readers of a table see of each partition what was made of it last.
+    fn is_shown(&self, table: &AssetKey, to: &TablePointer) -> Result<(), Broken> {
+        let shown = Self::there(self.lake.read(Some(to)), "a table")?;
+        for (step, content) in self.contents.iter().filter(|(step, _)| step.asset == *table) {
+            let is = shown.get(&step.partition).map_or("", String::as_str);
+            if is != content {
+                let found = format!("readers see {is:?} of {step}, which was made as {content:?}");
+                return Err(Broken::new(InvariantId::MaterializedBySuccess, found));
+            }
+        }
+        Ok(())
+    }
+
     /// All that anyone refers to in a table is there.
     pub(super) fn needed_is_there(&self, table: &AssetKey) -> Result<(), Broken> {
         let Some(pointer) = self.world.pointer(table) else {
             return Ok(());
         };
         Self::there(self.lake.is_whole(pointer), &table.to_string())?;
+        for environment in self.environments.values() {
+            let reads = environment.record.tables.get(table);
+            Self::there(self.lake.read(reads), environment.record.name.as_str())?;
+        }
         let metadata = Self::there(self.lake.metadata(pointer), "a table")?;
         for attempt in self.world.attempts() {
             let Some(run) = self.world.run(&attempt.run) else {
@@ -423,8 +453,10 @@ impl Simulation {
             let referred = Self::there(self.lake.referred(&pointer), "a table")?;
             let old = self.clock() - ORPHAN_AGE;
             let mut files = self.lake.disk.iter();
-            let left = files
-                .find(|(location, file)| file.table == table && file.written < old && !referred.contains(*location));
+            let left = files.find(|(location, file)| {
+                let own = file.table == table && file.environment.is_none();
+                own && file.written < old && !referred.contains(*location)
+            });
             if let Some((left, _)) = left.filter(|(location, _)| !pins.needs(location)) {
                 return Err(Broken::new(InvariantId::LeftoversAreFound, left.clone()));
             }
