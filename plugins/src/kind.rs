@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use assets::AssetKey;
-use assets::asset::Asset;
+use assets::asset::{Asset, PartitionedBy};
 use assets::check::Check;
 use assets::diagnostic::{Code, Diagnostic, DiagnosticSink};
 use assets::kind::{CompileContext, CompiledKind, KindCompiler, KindDescription, OtherAsset};
@@ -166,6 +166,14 @@ pub const QUARANTINE_SUFFIX: &str = "__quarantine";
 
 /// Column of a quarantine table that holds the partition key of the step, as text.
 pub const QUARANTINE_PARTITION: &str = "partition_key";
+
+/// How the quarantine table of an asset is cut whose rows are cut `by`.
+pub fn quarantined_by(by: &PartitionedBy) -> PartitionedBy {
+    PartitionedBy {
+        column: QUARANTINE_PARTITION.to_owned(),
+        ..by.clone()
+    }
+}
 
 impl Output {
     /// Rows and nothing beside them.

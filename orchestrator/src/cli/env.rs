@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use assets::AssetKey;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use state::event::OwnerMode;
-use state::sqlite::{Owner, Store};
+use state::sqlite::Store;
 
 use super::look::Place;
-use super::remote::Remote;
+use super::owner::daemon_or_engine;
 use super::terminal::{Terminal, bytes, count, moment, start_log, table, thousands};
 use super::{Exit, Stop};
 use crate::core::{World, refused_to_adopt};
-use crate::edge::engine::Engine;
 use crate::edge::environments::{
     self, ChangedPartition, Changes, EnvironmentError, EnvironmentName, EnvironmentRecord, MergedEnvironment,
 };
@@ -64,7 +62,7 @@ impl Env {
             EnvCommand::Create(Named { name }) => create(&root, &name, place, terminal),
             EnvCommand::List => list(&root, place, terminal),
             EnvCommand::Diff(Named { name }) => diff(&root, &name, place, terminal),
-            EnvCommand::Merge(Named { name }) => merge(&root, &name, place, terminal),
+            EnvCommand::Merge(Named { name }) => merge(&name, place, terminal),
             EnvCommand::Drop(Named { name }) => drop_it(&root, &name, place, terminal),
         }
     }
@@ -312,24 +310,19 @@ fn why(partitions: &[&ChangedPartition]) -> String {
     .to_owned()
 }
 
-fn merge(root: &ProjectRoot, name: &EnvironmentName, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
-    let folder = StateFolder::of(root);
-    let project = place.project(terminal)?;
-    let merged: MergedEnvironment = super::runtime()?.block_on(async {
-        if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
-            let remote = Remote::new(&url, &folder)?;
+fn merge(name: &EnvironmentName, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
+    let merged: MergedEnvironment = daemon_or_engine(
+        place.project(terminal)?,
+        async |daemon| {
             // The declarations that it was made with may have been written just now.
-            remote.look_at_definitions().await?;
+            daemon.look_at_definitions().await?;
             let body = MergeBody {
                 by: Some("cli".to_owned()),
             };
-            return remote.merge(name, &body).await;
-        }
-        let engine = Engine::start(project, OwnerMode::Foreground)?;
-        let merged = environments::merge(&engine.handle(), name, "cli").await;
-        engine.stop().await?;
-        Ok::<_, Stop>(merged?)
-    })?;
+            daemon.merge(name, &body).await
+        },
+        async |engine| Ok(environments::merge(&engine, name, "cli").await?),
+    )?;
     if terminal.json() {
         terminal.answer(&merged);
         return Ok(Exit::Done);

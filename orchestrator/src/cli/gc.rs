@@ -1,15 +1,11 @@
 //! `millpond gc`: remove versions of tables that nobody needs any more, and files that nothing refers to.
 
 use clap::Args;
-use state::event::OwnerMode;
-use state::sqlite::Owner;
 
 use super::look::Place;
-use super::remote::Remote;
+use super::owner::daemon_or_engine;
 use super::terminal::{Terminal, bytes, count, start_log};
 use super::{Exit, Stop};
-use crate::edge::engine::Engine;
-use crate::edge::folder::StateFolder;
 use crate::edge::maintenance::{MaintenanceError, tend};
 use crate::wire::{GcAnswer, GcBody, TendedTable};
 
@@ -53,23 +49,11 @@ impl Gc {
             keep_snapshots: self.keep_snapshots,
         };
         let project = place.project(terminal)?;
-        let folder = StateFolder::of(&project.root);
-        let answer = super::runtime()?.block_on(async {
-            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
-                return Remote::new(&url, &folder)?.collect_garbage(&body).await;
-            }
-            let engine = Engine::start(project, OwnerMode::Foreground)?;
-            let answer = tend(&engine.handle(), &body, "cli").await;
-            engine.stop().await?;
-            answer.map_err(|error| match error {
-                MaintenanceError::Request(error) => Stop::from(error),
-                MaintenanceError::State(error) => Stop::from(error),
-                error @ (MaintenanceError::Environment(_)
-                | MaintenanceError::KeptStaged(_)
-                | MaintenanceError::Readers(_)) => Stop::broken(error.to_string()),
-                error @ MaintenanceError::InEnvironment(_) => Stop::new(Exit::Usage, error.to_string()),
-            })
-        })?;
+        let answer = daemon_or_engine(
+            project,
+            async |daemon| daemon.collect_garbage(&body).await,
+            async |engine| Ok(tend(&engine, &body, "cli").await?),
+        )?;
         if terminal.json() {
             terminal.answer(&answer);
         } else {
@@ -80,6 +64,19 @@ impl Gc {
         } else {
             Exit::Done
         })
+    }
+}
+
+impl From<MaintenanceError> for Stop {
+    fn from(error: MaintenanceError) -> Self {
+        match error {
+            MaintenanceError::Request(error) => Self::from(error),
+            MaintenanceError::State(error) => Self::from(error),
+            error @ (MaintenanceError::Environment(_)
+            | MaintenanceError::KeptStaged(_)
+            | MaintenanceError::Readers(_)) => Self::broken(error.to_string()),
+            error @ MaintenanceError::InEnvironment(_) => Self::new(Exit::Usage, error.to_string()),
+        }
     }
 }
 

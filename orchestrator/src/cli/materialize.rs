@@ -6,18 +6,16 @@ use clap::Args;
 use serde_json::json;
 use state::event::{OwnerMode, Recorded};
 use state::ids::RunId;
-use state::sqlite::Owner;
 use state::status::RunStatus;
 use tokio::sync::broadcast;
 
 use super::follow::Follower;
 use super::look::Place;
+use super::owner::daemon_or_engine;
 use super::plan::Choice;
-use super::remote::Remote;
 use super::terminal::{Terminal, count, start_log};
 use super::{Exit, Stop};
-use crate::edge::engine::{Engine, EngineHandle};
-use crate::edge::folder::StateFolder;
+use crate::edge::engine::EngineHandle;
 use crate::wire::{RunAnswer, RunBody};
 
 /// Materialize what is stale among the selected assets.
@@ -38,17 +36,11 @@ impl Materialize {
 
 /// Submits and follows a run: in the daemon that owns the project, or in an engine of this process.
 pub fn here_or_there(place: &Place, body: RunBody, terminal: &Terminal) -> Result<Exit, Stop> {
-    let project = place.project(terminal)?;
-    let folder = StateFolder::of(&project.root);
-    super::runtime()?.block_on(async {
-        if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
-            return Remote::new(&url, &folder)?.materialize(body, terminal).await;
-        }
-        let engine = Engine::start(project, OwnerMode::Foreground)?;
-        let result = materialize(&engine.handle(), body, OwnerMode::Foreground, "cli", terminal).await;
-        engine.stop().await?;
-        result
-    })
+    daemon_or_engine(
+        place.project(terminal)?,
+        async |daemon| daemon.materialize(body.clone(), terminal).await,
+        async |engine| materialize(&engine, body.clone(), OwnerMode::Foreground, "cli", terminal).await,
+    )
 }
 
 /// Submits and follows a run in an engine of this process.

@@ -22,6 +22,7 @@ mod logs;
 mod look;
 mod materialize;
 mod models;
+mod owner;
 mod pause;
 mod plan;
 mod promote;

@@ -2,16 +2,14 @@
 
 use assets::AssetKey;
 use clap::Args;
-use state::event::OwnerMode;
+use state::sqlite::Store;
 use state::sqlite::queries::models::alias_moves;
-use state::sqlite::{Owner, Store};
 
 use super::look::Place;
-use super::remote::Remote;
+use super::owner::daemon_or_engine;
 use super::terminal::Terminal;
 use super::{Exit, Stop};
 use crate::core::Answer;
-use crate::edge::engine::Engine;
 use crate::edge::folder::StateFolder;
 use crate::wire::{AliasBody, moved_by};
 
@@ -50,27 +48,24 @@ impl Promote {
                 return Err(Stop::new(Exit::Usage, message).with_help("`millpond models` lists the versions"));
             }
         };
-        super::runtime()?.block_on(async {
-            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
+        daemon_or_engine(
+            project,
+            async |daemon| {
                 let body = AliasBody {
                     version,
                     reason: self.reason.clone(),
                 };
-                Remote::new(&url, &folder)?.promote(&model, &self.alias, &body).await?;
-                return Ok(());
-            }
-            let engine = Engine::start(project, OwnerMode::Foreground)?;
-            let by = moved_by("cli", self.reason.as_deref());
-            let answer = engine
-                .handle()
-                .promote(model.clone(), self.alias.clone(), version, by)
-                .await;
-            engine.stop().await?;
-            match answer? {
-                Answer::Refused { reasons } => Err(Stop::not_found(reasons.join("; "))),
-                _ => Ok(()),
-            }
-        })?;
+                daemon.promote(&model, &self.alias, &body).await?;
+                Ok(())
+            },
+            async |engine| {
+                let by = moved_by("cli", self.reason.as_deref());
+                match engine.promote(model.clone(), self.alias.clone(), version, by).await? {
+                    Answer::Refused { reasons } => Err(Stop::not_found(reasons.join("; "))),
+                    _ => Ok(()),
+                }
+            },
+        )?;
         terminal.note(format!("{model}@{} is version {version}", self.alias));
         Ok(Exit::Done)
     }

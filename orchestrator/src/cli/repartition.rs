@@ -1,15 +1,11 @@
 //! `millpond repartition`: the rows of a table are cut into the partitions that its asset declares now.
 
 use clap::Args;
-use state::event::OwnerMode;
-use state::sqlite::Owner;
 
 use super::look::{Look, Place};
-use super::remote::Remote;
+use super::owner::daemon_or_engine;
 use super::terminal::{Terminal, bytes, count};
 use super::{Exit, Stop};
-use crate::edge::engine::Engine;
-use crate::edge::folder::StateFolder;
 use crate::wire::{RepartitionAnswer, RepartitionBody};
 
 /// Cut the rows of a table into the partitions that its asset declares now.
@@ -34,20 +30,17 @@ impl Repartition {
             return Err(Stop::not_found(format!("{} is a model and has no table", asset.key)));
         }
         let (project, key) = (look.project, asset.key.clone());
-        let folder = StateFolder::of(&project.root);
-        let answer = super::runtime()?.block_on(async {
-            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
+        let answer = daemon_or_engine(
+            project,
+            async |daemon| {
                 let body = RepartitionBody {
                     dry_run: self.dry_run,
                     by: Some("cli".to_owned()),
                 };
-                return Remote::new(&url, &folder)?.repartition(&key, &body).await;
-            }
-            let engine = Engine::start(project, OwnerMode::Foreground)?;
-            let answer = engine.handle().repartition(&key, self.dry_run, "cli").await;
-            engine.stop().await?;
-            Ok::<_, Stop>(answer?)
-        })?;
+                daemon.repartition(&key, &body).await
+            },
+            async |engine| Ok(engine.repartition(&key, self.dry_run, "cli").await?),
+        )?;
         if terminal.json() {
             terminal.answer(&answer);
         } else {

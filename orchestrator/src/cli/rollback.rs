@@ -2,15 +2,11 @@
 
 use assets::AssetPartition;
 use clap::Args;
-use state::event::OwnerMode;
-use state::sqlite::Owner;
 
 use super::look::{Look, Place};
-use super::remote::Remote;
+use super::owner::daemon_or_engine;
 use super::terminal::{Terminal, count};
 use super::{Exit, Stop};
-use crate::edge::engine::Engine;
-use crate::edge::folder::StateFolder;
 use crate::wire::{RollbackAnswer, RollbackBody};
 
 /// Partitions that are named; the rest is counted.
@@ -42,24 +38,18 @@ impl Rollback {
                 .with_help("`millpond promote MODEL previous ALIAS` points an alias back"));
         }
         let (project, key) = (look.project, asset.key.clone());
-        let folder = StateFolder::of(&project.root);
-        let answer = super::runtime()?.block_on(async {
-            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
+        let answer = daemon_or_engine(
+            project,
+            async |daemon| {
                 let body = RollbackBody {
                     to: self.to.clone(),
                     note: self.note.clone(),
                     by: Some("cli".to_owned()),
                 };
-                return Remote::new(&url, &folder)?.roll_back(&key, &body).await;
-            }
-            let engine = Engine::start(project, OwnerMode::Foreground)?;
-            let answer = engine
-                .handle()
-                .roll_back(&key, &self.to, self.note.as_deref(), "cli")
-                .await;
-            engine.stop().await?;
-            Ok::<_, Stop>(answer?)
-        })?;
+                daemon.roll_back(&key, &body).await
+            },
+            async |engine| Ok(engine.roll_back(&key, &self.to, self.note.as_deref(), "cli").await?),
+        )?;
         if terminal.json() {
             terminal.answer(&answer);
         } else {

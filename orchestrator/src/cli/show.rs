@@ -222,6 +222,9 @@ fn head(
             count(row.rows, "row", "rows"),
             bytes(row.bytes)
         ));
+        if health.is_some_and(|health| row.counts_less(health.partitions)) {
+            terminal.say("              and rows of partitions that were not made since the table was cut into these");
+        }
     }
     if let Some(freshness) = freshness {
         terminal.say(format!("  freshness   {}", freshness_line(freshness, terminal)));

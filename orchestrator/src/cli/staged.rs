@@ -3,15 +3,12 @@
 use assets::AssetKey;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use state::event::OwnerMode;
 use state::ids::RunId;
-use state::sqlite::Owner;
 
 use super::look::Place;
-use super::remote::Remote;
+use super::owner::daemon_or_engine;
 use super::terminal::{Terminal, count, moment, start_log, table, thousands};
 use super::{Exit, Stop};
-use crate::edge::engine::Engine;
 use crate::edge::folder::StateFolder;
 use crate::edge::kept_staged::{self, Found, KeptStagedError};
 use crate::edge::warehouse;
@@ -117,22 +114,19 @@ impl Publish {
             );
         }
         let project = place.project(terminal)?;
-        let folder = StateFolder::of(&project.root);
         let Chosen { run, asset } = self.chosen;
-        let published = super::runtime()?.block_on(async {
-            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
+        let published = daemon_or_engine(
+            project,
+            async |daemon| {
                 let body = PublishBody {
                     asset: asset.clone(),
                     note: note.clone(),
                     by: Some("cli".to_owned()),
                 };
-                return Remote::new(&url, &folder)?.publish_staged(&run, &body).await;
-            }
-            let engine = Engine::start(project, OwnerMode::Foreground)?;
-            let published = engine.handle().publish_staged(&run, asset.as_ref(), &note, "cli").await;
-            engine.stop().await?;
-            Ok::<_, Stop>(published?)
-        })?;
+                daemon.publish_staged(&run, &body).await
+            },
+            async |engine| Ok(engine.publish_staged(&run, asset.as_ref(), &note, "cli").await?),
+        )?;
         if terminal.json() {
             terminal.answer(&published);
         } else {

@@ -3,15 +3,11 @@
 use clap::Args;
 use plugins::lakehouse::{TagName, tags};
 use serde_json::json;
-use state::event::OwnerMode;
-use state::sqlite::Owner;
 
 use super::look::{Look, Place};
-use super::remote::Remote;
+use super::owner::daemon_or_engine;
 use super::terminal::{Terminal, moment, table};
 use super::{Exit, Stop, history};
-use crate::edge::engine::Engine;
-use crate::edge::folder::StateFolder;
 use crate::snapshots::lines;
 use crate::wire::TagBody;
 
@@ -49,21 +45,18 @@ impl Tag {
             .parse()
             .map_err(|error: plugins::lakehouse::TagNameError| Stop::new(Exit::Usage, error.to_string()))?;
         let project = look.project;
-        let folder = StateFolder::of(&project.root);
-        let answer = super::runtime()?.block_on(async {
-            if let Some(Owner { url: Some(url), .. }) = Owner::of(folder.path()) {
+        let to = Some(self.snapshot.as_str()).filter(|_| !self.drop);
+        let answer = daemon_or_engine(
+            project,
+            async |daemon| {
                 let body = TagBody {
                     to: Some(self.snapshot.clone()),
                     drop: self.drop,
                 };
-                return Remote::new(&url, &folder)?.tag(&key, &name, &body).await;
-            }
-            let engine = Engine::start(project, OwnerMode::Foreground)?;
-            let to = Some(self.snapshot.as_str()).filter(|_| !self.drop);
-            let answer = engine.handle().tag(&key, &name, to).await;
-            engine.stop().await?;
-            Ok::<_, Stop>(answer?)
-        })?;
+                daemon.tag(&key, &name, &body).await
+            },
+            async |engine| Ok(engine.tag(&key, &name, to).await?),
+        )?;
         if terminal.json() {
             terminal.answer(&answer);
         } else {

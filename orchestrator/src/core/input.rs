@@ -236,7 +236,7 @@ pub enum Input {
 }
 
 /// A table's next version, written beside its current one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedTable {
     /// The table.
     pub table: AssetKey,
@@ -398,6 +398,8 @@ pub struct PreparedRepartition {
     pub files: u64,
     /// How many they are in.
     pub into: u64,
+    /// The table of its quarantined rows without those of the partitions that are none any more, if there are any.
+    pub emptied: Option<PreparedTable>,
     /// Who asked, for the record.
     pub by: String,
 }

@@ -5,17 +5,17 @@
 //! removed; what a crash leaves is found as orphans.
 
 use assets::AssetKey;
-use assets::outcome::{StagedTable, TablePointer};
+use assets::outcome::StagedTable;
 use plugins::lakehouse::{
-    CompactionGroup, CompactionOrder, CompactionRule, LakeError, LakeTable, MOST_GROUPS, PreparedCommit, abandon,
-    compact, discard_staged, plan_compaction, prepare_compaction,
+    CompactionGroup, CompactionOrder, CompactionRule, LakeError, LakeTable, MOST_GROUPS, compact, discard_staged,
+    plan_compaction, prepare_compaction,
 };
 
-use super::engine::EngineHandle;
+use super::engine::{EngineHandle, NextVersion, TableError};
 use super::environment;
-use super::maintenance::{TRIES, Untended, pointer};
+use super::maintenance::{Untended, pointer};
 use super::queried::Scratch;
-use crate::core::{Answer, Input, PreparedCompaction, PreparedTable, TableChange, TableChangeKind, about_to_write};
+use crate::core::{PreparedCompaction, TableChangeKind, about_to_write};
 use crate::wire::TendedTable;
 
 /// Bytes in which rows are sorted before they spill.
@@ -26,7 +26,6 @@ pub(super) async fn compact_table(
     engine: &EngineHandle,
     key: &AssetKey,
     rule: &CompactionRule,
-    now_ms: i64,
     dry_run: bool,
     by: &str,
     told: &mut TendedTable,
@@ -76,18 +75,22 @@ pub(super) async fn compact_table(
             return Ok(());
         }
         let staged = write(&table, groups, order.as_ref()).await?;
-        match publish(engine, key, &staged, groups, now_ms, by).await {
+        match publish(engine, key, &staged, groups, by).await {
             Ok(into) => {
                 told.compacted += groups.iter().map(|group| group.files() as u64).sum::<u64>();
                 told.compacted_bytes += groups.iter().map(|group| group.bytes).sum::<u64>();
                 told.compacted_into += into;
             }
-            Err(given_up) => {
+            // Whether it counts is not known.
+            Err(error) if error.is_of_a_stop() => return Err(Untended::Stopping),
+            Err(error) => {
                 discard_staged(engine.lake(), &staged).await?;
-                match given_up {
-                    GivenUp::Refused(why) => told.not_compacted = Some(why),
-                    GivenUp::Untended(error) => return Err(error),
-                }
+                told.not_compacted = Some(match error {
+                    TableError::Refused(why) => why,
+                    TableError::NotThere { message, .. } => message,
+                    TableError::Lake(LakeError::MergedMeanwhile { .. }) => "the table was written meanwhile".to_owned(),
+                    error => return Err(error.into()),
+                });
                 return Ok(());
             }
         }
@@ -115,78 +118,28 @@ async fn write(
     Ok(staged)
 }
 
-/// Why what was compacted does not count.
-enum GivenUp {
-    Refused(String),
-    Untended(Untended),
-}
-
-impl From<LakeError> for GivenUp {
-    fn from(error: LakeError) -> Self {
-        match error {
-            LakeError::MergedMeanwhile { .. } => Self::Refused("the table was written meanwhile".to_owned()),
-            error => Self::Untended(error.into()),
-        }
-    }
-}
-
 /// Moves the pointer; how many files there are now in place of the small ones.
 async fn publish(
     engine: &EngineHandle,
     key: &AssetKey,
     staged: &[StagedTable],
     groups: &[CompactionGroup],
-    now_ms: i64,
     by: &str,
-) -> Result<u64, GivenUp> {
+) -> Result<u64, TableError> {
     let into = staged
         .iter()
         .map(|staged| staged.data_files.as_array().map_or(0, Vec::len) as u64)
         .sum();
-    for _ in 0..TRIES {
-        let Some(from) = pointer(engine, key).await.map_err(GivenUp::Untended)? else {
-            return Err(GivenUp::Refused("the table is gone".to_owned()));
-        };
-        let prepared = prepare_compaction(engine.lake(), key, &from, staged, now_ms, environment::seed()).await?;
-        let change = change(key, from, &prepared, staged, groups, into, by);
-        let asked = engine.driver().request(move |request| Input::ChangeTable {
-            request,
-            change: Box::new(change),
-        });
-        match asked.await {
-            Some(Answer::TableChanged) => return Ok(into),
-            Some(answer) => {
-                abandon(engine.lake(), &prepared).await?;
-                if let Answer::Refused { reasons } = answer {
-                    return Err(GivenUp::Refused(reasons.join("; ")));
-                }
-            }
-            None => return Err(GivenUp::Untended(Untended::Stopping)),
-        }
-    }
-    Err(GivenUp::Refused("the table is written all the time".to_owned()))
-}
-
-fn change(
-    key: &AssetKey,
-    from: TablePointer,
-    prepared: &PreparedCommit,
-    staged: &[StagedTable],
-    groups: &[CompactionGroup],
-    into: u64,
-    by: &str,
-) -> TableChange {
-    TableChange {
-        table: PreparedTable {
-            table: key.clone(),
-            from: Some(from),
-            to: prepared.pointer.clone(),
-        },
-        what: TableChangeKind::Compaction(PreparedCompaction {
+    let moved = engine.move_pointer(key, |newest| async move {
+        let seed = environment::seed();
+        let prepared = prepare_compaction(engine.lake(), key, &newest.pointer, staged, newest.now_ms, seed).await?;
+        let what = TableChangeKind::Compaction(PreparedCompaction {
             files: groups.iter().map(|group| group.files() as u64).sum(),
             into,
             bytes: staged.iter().map(|staged| staged.bytes).sum(),
             by: by.to_owned(),
-        }),
-    }
+        });
+        Ok((Some(NextVersion::of(&prepared, what)), into))
+    });
+    moved.await
 }

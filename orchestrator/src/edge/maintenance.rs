@@ -14,8 +14,8 @@ use assets::AssetKey;
 use assets::outcome::TablePointer;
 use assets::selection::Selection;
 use plugins::lakehouse::{
-    CompactionRule, KeptSnapshots, LakeError, NeededBeside, abandon_expiry, old_files, orphans, plan_expiry,
-    prepare_expiry, remove,
+    CompactionRule, Expiry, KeptSnapshots, LakeError, NeededBeside, old_files, orphans, plan_expiry, prepare_expiry,
+    remove,
 };
 use state::event::{Micros, PinnedVersion};
 use state::sqlite::queries::attempts::pinned_by_attempts;
@@ -25,19 +25,17 @@ use tokio::task::JoinHandle;
 
 use super::compaction::compact_table;
 use super::driver::quarantine_table;
-use super::engine::{EngineHandle, RequestError};
+use super::engine::{EngineHandle, NextVersion, RequestError, TableError};
 use super::environments::{self, EnvironmentError, EnvironmentName};
 use super::kept_staged::{self, KeptStagedError};
 use super::readers::{self, Needed};
 use super::ticker::sleep_until;
 use super::{clock, environment};
-use crate::core::{Answer, Input, PreparedExpiry, PreparedTable, TableChange, TableChangeKind, selected};
+use crate::core::{PreparedExpiry, TableChangeKind, selected};
 use crate::wire::{GcAnswer, GcBody, HeldSnapshot, TendedTable};
 
 /// Files that nothing refers to are left alone for so long: a step may be about to publish them.
 const ORPHAN_AGE: Micros = 24 * 3_600_000_000;
-/// How often a table that moves on meanwhile is planned anew.
-pub(super) const TRIES: usize = 3;
 /// Rows of a page of the registry.
 const PAGE: usize = 200;
 /// How long after a failure the daemon waits before it looks at its timetable again.
@@ -130,7 +128,7 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
         let mut told = TendedTable::of(&table);
         let mut tended = Ok(());
         if let Some(rule) = &rule {
-            tended = compact_table(engine, &table, rule, now / 1000, body.dry_run, by, &mut told).await;
+            tended = compact_table(engine, &table, rule, body.dry_run, by, &mut told).await;
         }
         // Small files that stay, for a column to sort by that is not there, keep no old version from going.
         if let Err(Untended::Lake(error)) = &tended {
@@ -145,6 +143,7 @@ pub async fn tend(engine: &EngineHandle, body: &GcBody, by: &str) -> Result<GcAn
             Ok(()) => {}
             Err(Untended::Stopping) => return Err(RequestError::Stopping.into()),
             Err(Untended::Unknown(error)) => return Err(error),
+            Err(Untended::Refused(why)) => told.error = Some(format!("nothing was removed: {why}")),
             Err(Untended::Lake(error)) => {
                 tracing::warn!(%table, %error, "old versions of a table stay as they are");
                 told.error = Some(error.to_string());
@@ -160,12 +159,25 @@ pub(super) enum Untended {
     Lake(LakeError),
     /// What is needed cannot be read, of any table.
     Unknown(MaintenanceError),
+    /// The table is gone, or written all the time.
+    Refused(String),
     Stopping,
 }
 
 impl From<MaintenanceError> for Untended {
     fn from(error: MaintenanceError) -> Self {
         Self::Unknown(error)
+    }
+}
+
+impl From<TableError> for Untended {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Lake(error) => Self::Lake(error),
+            TableError::State(error) => Self::Unknown(error.into()),
+            TableError::Request(error) => Self::Unknown(error.into()),
+            TableError::NotThere { message, .. } | TableError::Refused(message) => Self::Refused(message),
+        }
     }
 }
 
@@ -189,65 +201,35 @@ async fn tend_table(
     by: &str,
     told: &mut TendedTable,
 ) -> Result<(), Untended> {
-    for left in (0..TRIES).rev() {
-        let Some(pointer) = pointer(engine, key).await? else {
-            return Ok(());
-        };
-        let table = engine.lake().table(key, &pointer).await?;
+    let moved = engine.move_pointer(key, |newest| async move {
+        let table = newest.table;
         let plan = plan_expiry(&table, kept).await?;
-        told.snapshots = plan.snapshots as u64;
-        told.expired = plan.expired.len() as u64;
-        told.files = plan.files.len() as u64;
-        told.bytes = plan.files.iter().map(|file| file.bytes).sum();
-        told.held = plan
-            .held
-            .iter()
-            .map(|(snapshot, why)| HeldSnapshot {
-                snapshot: snapshot.id,
-                needed_by: why.clone(),
-            })
-            .collect();
         if dry_run || plan.expired.is_empty() {
-            break;
+            return Ok((None, (plan, false)));
         }
         let to = prepare_expiry(&table, &plan, environment::seed()).await?;
-        let change = TableChange {
-            table: PreparedTable {
-                table: key.clone(),
-                from: Some(pointer),
-                to: to.clone(),
-            },
-            what: TableChangeKind::Expiry(PreparedExpiry {
-                snapshots: told.expired,
-                files: told.files,
-                bytes: told.bytes,
-                by: by.to_owned(),
-            }),
-        };
-        let asked = engine.driver().request(move |request| Input::ChangeTable {
-            request,
-            change: Box::new(change),
+        let what = TableChangeKind::Expiry(PreparedExpiry {
+            snapshots: plan.expired.len() as u64,
+            files: plan.files.len() as u64,
+            bytes: plan.files.iter().map(|file| file.bytes).sum(),
+            by: by.to_owned(),
         });
-        match asked.await {
+        Ok((Some(NextVersion::of_metadata(to, what)), (plan, true)))
+    });
+    match moved.await {
+        Ok((plan, expired)) => {
+            tell(told, &plan);
             // Who began before the table moved may have looked up a version that is gone now; its files go another time.
-            Some(Answer::TableChanged) if needed_by_queries(engine).await?.is_some_and(|needed| needed.since == 0) => {
+            if expired && needed_by_queries(engine).await?.is_some_and(|needed| needed.since == 0) {
                 tracing::info!(table = %key, "files of old versions stay for a query that may read them");
                 return Ok(());
             }
-            Some(Answer::TableChanged) => {
+            if expired {
                 told.failed.extend(remove(engine.lake(), &plan.files).await.failed);
-                break;
             }
-            Some(_) => {
-                abandon_expiry(engine.lake(), &to).await?;
-                if left == 0 {
-                    told.error = Some("the table is written all the time; nothing was removed".to_owned());
-                    told.expired = 0;
-                    return Ok(());
-                }
-            }
-            None => return Err(Untended::Stopping),
         }
+        Err(TableError::NotThere { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
     let before = pins
         .earliest
@@ -268,6 +250,21 @@ async fn tend_table(
         told.failed.extend(remove(engine.lake(), &found).await.failed);
     }
     Ok(())
+}
+
+fn tell(told: &mut TendedTable, plan: &Expiry) {
+    told.snapshots = plan.snapshots as u64;
+    told.expired = plan.expired.len() as u64;
+    told.files = plan.files.len() as u64;
+    told.bytes = plan.files.iter().map(|file| file.bytes).sum();
+    told.held = plan
+        .held
+        .iter()
+        .map(|(snapshot, why)| HeldSnapshot {
+            snapshot: snapshot.id,
+            needed_by: why.clone(),
+        })
+        .collect();
 }
 
 /// What queries outside of all runs need at the moment.

@@ -85,8 +85,10 @@ fn look(folder: &Path) -> io::Result<Option<Needed>> {
         Err(TryLockError::WouldBlock) => {
             let text = io::read_to_string(&file)?;
             let (since, process) = text.split_once(' ').unwrap_or(("", "unknown"));
+            // One that began later than now: the clock was set back, and what was current then may be told as older.
+            let since = since.parse().ok().filter(|since| *since <= clock::now());
             Ok(Some(Needed {
-                since: since.parse().unwrap_or(0),
+                since: since.unwrap_or(0),
                 process: process.to_owned(),
             }))
         }
@@ -126,6 +128,16 @@ mod tests {
         drop(newest);
         assert_eq!(needed(&folder).unwrap(), None);
         assert!(spills.path().is_dir(), "what nobody locked is let alone");
+    }
+
+    #[test]
+    fn whoever_began_before_the_clock_was_set_back_needs_everything() {
+        let project = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(&ProjectRoot::production(project.path()));
+        let reading = Scratch::reading(&folder, Reads::Newest).unwrap().unwrap();
+        let later = format!("{} 1", clock::now() + 3_600_000_000);
+        fs::write(reading.path().join(FILE), later).unwrap();
+        assert_eq!(needed(&folder).unwrap().map(|needed| needed.since), Some(0));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub fn all(state: WebState) -> Router {
         .route("/assets/{key}/snapshots", get(pages::asset::snapshots::page))
         .route("/assets/{key}/checks", get(pages::asset::checks::page))
         .route("/assets/{key}/rollback", post(pages::asset::snapshots::roll_back))
+        .route("/assets/{key}/repartition", post(pages::asset::snapshots::repartition))
         .route("/assets/{key}/tag", post(pages::asset::snapshots::tag))
         .route("/graph", get(pages::graph::page))
         .route("/runs", get(pages::runs::page).post(pages::forms::materialize))

@@ -282,11 +282,6 @@ pub async fn remove(lake: &Lake, files: &[UnneededFile]) -> RemovedFiles {
     removed
 }
 
-/// Takes back metadata that [`prepare_expiry`] wrote and that no pointer was moved to.
-pub async fn abandon_expiry(lake: &Lake, prepared: &TablePointer) -> Result<(), LakeError> {
-    Ok(lake.storage().remove(&prepared.metadata_location).await?)
-}
-
 /// Until when each snapshot was the current one: until another one followed it in the log, or, where the log does not reach, was
 /// built on it. One that nothing was built on, and that is not current either, never was for longer than an instant.
 fn last_current_ms(metadata: &TableMetadata) -> HashMap<i64, i64> {

@@ -72,8 +72,8 @@ pub use contract::check_contract;
 pub use error::{LakeError, SchemaDifference};
 pub(crate) use error::{is_of_store, needs_more_memory};
 pub use expire::{
-    Expiry, KeptSnapshots, NeededBeside, RemovedFiles, UnneededFile, abandon_expiry, old_files, orphans, plan_expiry,
-    prepare_expiry, remove, unneeded_below,
+    Expiry, KeptSnapshots, NeededBeside, RemovedFiles, UnneededFile, old_files, orphans, plan_expiry, prepare_expiry,
+    remove, unneeded_below,
 };
 pub use history::{
     PartitionRows, SnapshotInfo, ancestors, history, partition_rows, partition_rows_at, rows_of, snapshot_as_of,
@@ -81,7 +81,9 @@ pub use history::{
 pub use lake::Lake;
 pub use merge::{Merge, RowStream};
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
-pub use repartition::{Repartition, plan_repartition, prepare_repartition, repartition};
+pub use repartition::{
+    OtherCut, Repartition, cut_otherwise, plan_repartition, prepare_emptied, prepare_repartition, repartition,
+};
 pub use rollback::{ChangedPartition, ROLLED_BACK_PROPERTY, Rollback, RollbackOutcome, prepare_rollback};
 pub use staging::{
     StagingOptions, StagingPartitions, StagingWriter, discard_staged, staged_locations, staged_provider,

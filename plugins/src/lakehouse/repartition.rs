@@ -16,7 +16,7 @@ use assets::{AssetKey, Contract, Fingerprint, PartitionKey, PartitionedBy};
 use datafusion::common::Column;
 use datafusion::prelude::{Expr, SessionConfig, SessionContext};
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{ManifestEntryRef, Schema};
+use iceberg::spec::{ManifestEntryRef, Schema, SnapshotRef};
 use serde_json::Value;
 
 use super::commit::{CommitMember, CommitOutcome, PreparedCommit, Purpose, prepare};
@@ -30,7 +30,6 @@ use super::{Lake, LakeError, LakeTable};
 use crate::step::Scope;
 
 /// What has to be written to cut a table in another way.
-#[derive(Debug, Clone)]
 pub struct Repartition {
     /// By what it is cut, in words.
     pub was: String,
@@ -43,11 +42,7 @@ pub struct Repartition {
     entries: Vec<ManifestEntryRef>,
     /// All files of the table, as a fingerprint.
     seen: Fingerprint,
-    column: Option<PartitionColumn>,
-    /// The columns of the rows.
-    rows_schema: ArrowSchema,
-    /// The columns of the table after it.
-    schema: Schema,
+    wanted: Wanted,
 }
 
 impl Repartition {
@@ -57,41 +52,114 @@ impl Repartition {
     }
 }
 
-/// Looks whether a table is cut as an asset says; `None` if it is, or if it has no rows yet. Changes nothing.
+/// A table that is cut in another way than its asset says, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherCut {
+    /// By what it is cut.
+    pub was: String,
+    /// By what it is to be.
+    pub is: String,
+}
+
+/// How the rows of a table lie once they are cut as an asset says.
+struct Wanted {
+    column: Option<PartitionColumn>,
+    /// The columns of the rows, with the one that the writer appends.
+    rows_schema: ArrowSchema,
+    /// The columns of the table.
+    schema: Schema,
+}
+
+impl Wanted {
+    fn of(table: &LakeTable, rows_schema: &ArrowSchema, by: Option<&PartitionedBy>) -> Result<Self, LakeError> {
+        let metadata = table.metadata();
+        let column = by.map(|by| partition_column(by, rows_schema)).transpose()?;
+        let mut fields: Vec<Arc<Field>> = rows_schema.fields().iter().cloned().collect();
+        if column.as_ref().is_some_and(PartitionColumn::is_appended) {
+            fields.push(Arc::new(Field::new(APPENDED, DataType::Utf8, true)));
+        }
+        let rows_schema = ArrowSchema::new(fields);
+        let before = Before {
+            schema: metadata.current_schema(),
+            last_id: metadata.last_column_id(),
+            evolution: Evolution::Anything,
+            contract: &Contract::default(),
+        };
+        let (schema, _) = to_iceberg(table.key(), &rows_schema, Some(before))?;
+        Ok(Self {
+            column,
+            rows_schema,
+            schema,
+        })
+    }
+
+    fn cut(&self) -> Cut {
+        Cut::of(self.column.as_ref(), &self.schema)
+    }
+
+    /// How a snapshot differs from it, if it does.
+    async fn differs(&self, table: &LakeTable, snapshot: &SnapshotRef) -> Result<Option<OtherCut>, LakeError> {
+        let metadata = table.metadata();
+        let current = metadata.current_schema();
+        let (was, wanted) = (Cut::of_table(metadata, Some(snapshot), current), self.cut());
+        let list = table.lake().manifest_list(snapshot, metadata.format_version()).await?;
+        let otherwise = list.entries().iter().any(|file| {
+            let alive = file.has_added_files() || file.has_existing_files();
+            alive && file.partition_spec_id != metadata.default_partition_spec_id()
+        });
+        let same = !otherwise && was.as_ref().is_some_and(|was| was.fits(&wanted));
+        Ok((!same).then(|| OtherCut {
+            was: was.map_or_else(|| "another rule".to_owned(), |was| was.in_words(current)),
+            is: wanted.in_words(&self.schema),
+        }))
+    }
+
+    /// Files of these rows that are to take the place of what a replacement names; how much they hold is the caller's to say.
+    fn staged(&self, table: &AssetKey, replace: Replace, files: Vec<Value>) -> Result<StagedTable, LakeError> {
+        let schema = serde_json::to_value(&self.schema)
+            .map_err(|error| LakeError::Internal(format!("a schema has no JSON form: {error}")))?;
+        let cut = self.cut();
+        Ok(StagedTable {
+            table: table.clone(),
+            replace,
+            rows: 0,
+            bytes: 0,
+            data_files: Value::Array(files),
+            schema,
+            partition_column: cut.column,
+            partitioned_by: cut.rule,
+            changes: ColumnChanges::default(),
+        })
+    }
+}
+
+/// Looks whether a table is cut as an asset says, by its metadata alone; `None` if it is, or if it has no rows yet.
+///
+/// # Errors
+/// The rows have no column that tells their partition, or the list of manifests cannot be read.
+pub async fn cut_otherwise(table: &LakeTable, by: Option<&PartitionedBy>) -> Result<Option<OtherCut>, LakeError> {
+    let Some(snapshot) = table.snapshot(None)? else {
+        return Ok(None);
+    };
+    Wanted::of(table, table.file_schema()?.as_ref(), by)?
+        .differs(table, &snapshot)
+        .await
+}
+
+/// What has to be written to cut a table as an asset says; `None` if it is, or if it has no rows yet. Changes nothing.
 ///
 /// # Errors
 /// The rows have no column that tells their partition, a manifest cannot be read, or another program deleted rows without writing their
 /// files anew.
 pub async fn plan_repartition(table: &LakeTable, by: Option<&PartitionedBy>) -> Result<Option<Repartition>, LakeError> {
-    let (metadata, snapshot) = (table.metadata(), table.snapshot(None)?);
-    let Some(snapshot) = snapshot else {
+    let Some(snapshot) = table.snapshot(None)? else {
         return Ok(None);
     };
-    let current = metadata.current_schema();
-    let rows_schema = table.file_schema()?;
-    let column = by.map(|by| partition_column(by, &rows_schema)).transpose()?;
-    let mut fields: Vec<Arc<Field>> = rows_schema.fields().iter().cloned().collect();
-    if column.as_ref().is_some_and(PartitionColumn::is_appended) {
-        fields.push(Arc::new(Field::new(APPENDED, DataType::Utf8, true)));
-    }
-    let rows_schema = ArrowSchema::new(fields);
-    let before = Before {
-        schema: current,
-        last_id: metadata.last_column_id(),
-        evolution: Evolution::Anything,
-        contract: &Contract::default(),
-    };
-    let (schema, _) = to_iceberg(table.key(), &rows_schema, Some(before))?;
-    let wanted = Cut::of(column.as_ref(), &schema);
-    let was = Cut::of_table(metadata, Some(&snapshot), current);
-    let list = table.lake().manifest_list(&snapshot, metadata.format_version()).await?;
-    let otherwise = list.entries().iter().any(|file| {
-        let alive = file.has_added_files() || file.has_existing_files();
-        alive && file.partition_spec_id != metadata.default_partition_spec_id()
-    });
-    if !otherwise && was.as_ref().is_some_and(|was| was.fits(&wanted)) {
+    let current = table.metadata().current_schema();
+    let wanted = Wanted::of(table, table.file_schema()?.as_ref(), by)?;
+    let Some(OtherCut { was, is }) = wanted.differs(table, &snapshot).await? else {
         return Ok(None);
-    }
+    };
     let files = ScanFiles::Snapshot {
         table: table.clone(),
         snapshot: Some(snapshot),
@@ -103,15 +171,13 @@ pub async fn plan_repartition(table: &LakeTable, by: Option<&PartitionedBy>) -> 
     // In the order of their partitions, so that few of the new ones are written to at a time.
     entries.sort_by(|a, b| a.file_path().cmp(b.file_path()));
     Ok(Some(Repartition {
-        was: was.map_or_else(|| "another rule".to_owned(), |was| was.in_words(current)),
-        is: wanted.in_words(&schema),
+        was,
+        is,
         rows: entries.iter().map(|entry| entry.record_count()).sum(),
         bytes: entries.iter().map(|entry| entry.file_size_in_bytes()).sum(),
         entries,
         seen,
-        column,
-        rows_schema,
-        schema,
+        wanted,
     }))
 }
 
@@ -120,7 +186,7 @@ pub async fn plan_repartition(table: &LakeTable, by: Option<&PartitionedBy>) -> 
 /// # Errors
 /// A file cannot be read or written; a row belongs to no partition; or there are not as many rows as the manifests say.
 pub async fn repartition(table: &LakeTable, plan: &Repartition, token: &str) -> Result<StagedTable, LakeError> {
-    let partitions = match &plan.column {
+    let partitions = match &plan.wanted.column {
         None => None,
         Some(column) => Some(StagingPartitions {
             column: column.clone(),
@@ -130,9 +196,9 @@ pub async fn repartition(table: &LakeTable, plan: &Repartition, token: &str) -> 
     let mut writer = StagingWriter::with_schema(
         table.lake(),
         table.key(),
-        plan.schema.clone(),
+        plan.wanted.schema.clone(),
         ColumnChanges::default(),
-        &plan.rows_schema,
+        &plan.wanted.rows_schema,
         partitions,
         StagingOptions::new(token),
     )?;
@@ -157,24 +223,16 @@ pub async fn repartition(table: &LakeTable, plan: &Repartition, token: &str) -> 
             rows
         )));
     }
-    let schema = serde_json::to_value(&plan.schema)
-        .map_err(|error| LakeError::Internal(format!("a schema has no JSON form: {error}")))?;
-    let cut = Cut::of(plan.column.as_ref(), &plan.schema);
+    // All files go, whichever they are: the fingerprint says that they are those which were read.
+    let replace = Replace::Files {
+        partition: None,
+        removed: Vec::new(),
+        seen: plan.seen.clone(),
+    };
     Ok(StagedTable {
-        table: table.key().clone(),
-        // All files go, whichever they are: the fingerprint says that they are those which were read.
-        replace: Replace::Files {
-            partition: None,
-            removed: Vec::new(),
-            seen: plan.seen.clone(),
-        },
         rows,
         bytes,
-        data_files: Value::Array(files),
-        schema,
-        partition_column: cut.column,
-        partitioned_by: cut.rule,
-        changes: ColumnChanges::default(),
+        ..plan.wanted.staged(table.key(), replace, files)?
     })
 }
 
@@ -243,6 +301,53 @@ pub async fn prepare_repartition(
         CommitOutcome::Prepared(prepared) => Ok(prepared),
         CommitOutcome::AlreadyCommitted { .. } => Err(LakeError::Internal(format!(
             "a repartition of {table} has a token that is taken"
+        ))),
+    }
+}
+
+/// A snapshot of a table without rows, cut as an asset says: of rows that belong to partitions which are none any more. `None` if it has
+/// none, and is cut so.
+///
+/// A column that is to tell the partition and that the table does not have is added as one of texts.
+pub async fn prepare_emptied(
+    lake: &Lake,
+    table: &AssetKey,
+    base: &TablePointer,
+    by: Option<&PartitionedBy>,
+    now_ms: i64,
+    seed: u64,
+) -> Result<Option<PreparedCommit>, LakeError> {
+    let opened = lake.table(table, base).await?;
+    let Some(snapshot) = opened.snapshot(None)? else {
+        return Ok(None);
+    };
+    let rows_schema = opened.file_schema()?;
+    let mut fields: Vec<Arc<Field>> = rows_schema.fields().iter().cloned().collect();
+    if let Some(by) = by
+        && rows_schema.column_with_name(&by.column).is_none()
+    {
+        fields.push(Arc::new(Field::new(&by.column, DataType::Utf8, true)));
+    }
+    let wanted = Wanted::of(&opened, &ArrowSchema::new(fields), by)?;
+    let list = lake
+        .manifest_list(&snapshot, opened.metadata().format_version())
+        .await?;
+    let is_empty = !list
+        .entries()
+        .iter()
+        .any(|file| file.has_added_files() || file.has_existing_files());
+    if is_empty && wanted.differs(&opened, &snapshot).await?.is_none() {
+        return Ok(None);
+    }
+    let member = CommitMember {
+        token: format!("emptied-{seed:016x}"),
+        run: String::new(),
+        staged: wanted.staged(table, Replace::Whole, Vec::new())?,
+    };
+    match prepare(lake, table, Some(base), &[member], Purpose::Publish, now_ms, seed).await? {
+        CommitOutcome::Prepared(prepared) => Ok(Some(prepared)),
+        CommitOutcome::AlreadyCommitted { .. } => Err(LakeError::Internal(format!(
+            "{table} was emptied by a token that is taken"
         ))),
     }
 }

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::execute::Shell;
 use super::{StepContext, failure, merge};
 use crate::checks::Checking;
-use crate::kind::{Extras, Product, QUARANTINE_PARTITION, QUARANTINE_SUFFIX};
+use crate::kind::{Extras, Product, QUARANTINE_SUFFIX, quarantined_by};
 use crate::lakehouse::{
     Merge, RowKey, StagingOptions, StagingPartitions, StagingWriter, check_contract, partition_column,
     row_partition_keys,
@@ -132,10 +132,7 @@ async fn quarantine(
         AssetKey::new(asset.key.layer(), &format!("{}{QUARANTINE_SUFFIX}", asset.key.name())).map_err(|error| {
             Failure::new(FailureClass::Declaration, error.to_string()).with_help("give the asset a shorter name")
         })?;
-    let by = asset.partitions.as_ref().map(|by| PartitionedBy {
-        column: QUARANTINE_PARTITION.to_owned(),
-        ..by.clone()
-    });
+    let by = asset.partitions.as_ref().map(quarantined_by);
     let table = Table {
         key: &key,
         newest: shell.order.quarantine.as_ref(),

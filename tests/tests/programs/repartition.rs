@@ -248,3 +248,39 @@ fn an_environment_is_cut_alone_until_it_is_merged() {
     assert!(plan.out.contains("nothing to do"), "{plan:#?}");
     project.sound();
 }
+
+#[test]
+fn rows_that_were_set_aside_go_with_the_partitions_that_they_were_of() {
+    let source = "from.files = { path = \"landing/*.csv\" }\n";
+    let taken = format!("{source}columns = {{ amount = \"long\" }}\non_bad_row = {{ quarantine = {{ limit = 9 }} }}\n");
+    let bronze = |partitions: &str| {
+        let (bronze, _) = ASSETS.split_once("[asset.silver.sales]").unwrap();
+        bronze.replace(source, &taken).replace(DAILY, partitions)
+    };
+    let landed = format!("{SALES}5,2026-01-30,many\n6,2026-02-01,few\n");
+    let project = Project::new(&[
+        ("millpond.toml", TOML),
+        ("assets/a.toml", &bronze("")),
+        ("landing/1.csv", &landed),
+    ]);
+    project.run(&["materialize"]).expect(0);
+    let aside = |by: &str| {
+        project.row(&format!(
+            "SELECT count(*) AS rows, count(DISTINCT {by}) AS parts FROM bronze.sales__quarantine"
+        ))
+    };
+    assert_eq!(aside("1"), json!({ "rows": 2, "parts": 1 }));
+    let rows = "SELECT count(*) AS rows FROM bronze.sales";
+    for (partitions, parts) in [(DAILY, 1), (MONTHLY, 1), ("", 0), (DAILY, 1)] {
+        project.write("assets/a.toml", bronze(partitions).as_bytes());
+        project.run(&["repartition", "bronze.sales"]).expect(0);
+        assert_eq!(aside("1"), json!({ "rows": 0, "parts": 0 }), "{partitions}");
+        assert_eq!(project.row(rows), json!({ "rows": 4 }), "{partitions}");
+        project.sound();
+        project.run(&["materialize"]).expect(0);
+        let by = if partitions.is_empty() { "NULL" } else { "partition_key" };
+        assert_eq!(aside(by), json!({ "rows": 2, "parts": parts }), "{partitions}");
+        assert_eq!(project.row(rows), json!({ "rows": 4 }), "{partitions}");
+        project.sound();
+    }
+}

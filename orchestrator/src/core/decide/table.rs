@@ -23,7 +23,12 @@ pub(super) fn change(world: &World, at: Micros, request: RequestId, change: &Tab
 
 fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Event>) -> Answer {
     let table = &change.table;
-    if world.pointer(&table.table) != table.from.as_ref() {
+    let emptied = match &change.what {
+        TableChangeKind::Repartition(repartition) => repartition.emptied.as_ref(),
+        _ => None,
+    };
+    let mut moved = std::iter::once(table).chain(emptied);
+    if moved.any(|table| world.pointer(&table.table) != table.from.as_ref()) {
         return Answer::TableMoved;
     }
     let refused = match &change.what {
@@ -38,11 +43,11 @@ fn decide(world: &World, at: Micros, change: &TableChange, events: &mut Vec<Even
     if let Some(reason) = refused {
         return Answer::Refused { reasons: vec![reason] };
     }
-    events.push(Event::PointerMoved {
+    events.extend(std::iter::once(table).chain(emptied).map(|table| Event::PointerMoved {
         table: table.table.clone(),
         from: table.from.clone(),
         to: table.to.clone(),
-    });
+    }));
     match &change.what {
         TableChangeKind::Tag => {}
         TableChangeKind::Rollback(rollback) => take_back(world, at, change, rollback, events),

@@ -3,6 +3,7 @@
 //! `millpond up` keeps one and serves it; `millpond materialize` makes one for a single run when no daemon is there.
 
 mod handle;
+mod moving;
 mod repartition;
 mod staged;
 mod tables;
@@ -34,6 +35,8 @@ use super::{clock, environment, process_figures, warehouse};
 use crate::core::Input;
 
 pub use handle::{EngineHandle, RequestError, observe_here};
+pub use moving::NextVersion;
+pub use repartition::never_cut_anew;
 pub use tables::TableError;
 
 /// Why an engine cannot start.

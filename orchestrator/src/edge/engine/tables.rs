@@ -1,14 +1,11 @@
 //! What someone changes of a table itself: it is taken back to an older snapshot, or a snapshot gets a name.
 //!
-//! The next version of the table is written here, where nobody sees it, and counts once the core has moved the pointer there in
-//! one transaction with what it means for the partitions. If the table was written meanwhile, it is built again on what it is
-//! then. A crash before that transaction leaves files that nothing names; asking again comes to the same.
+//! What that makes of the table and of its partitions is found here, on the newest version of it; [`super::moving`] moves the pointer.
 
-use assets::outcome::TablePointer;
 use assets::{AssetKey, AssetPartition};
 use plugins::lakehouse::{
-    LakeError, LakeTable, RollbackOutcome, TagChange, TagName, ancestors, history, prepare_rollback, prepare_tag,
-    rows_of,
+    LakeError, LakeTable, Rollback, RollbackOutcome, TagChange, TagName, ancestors, history, prepare_rollback,
+    prepare_tag, rows_of,
 };
 use state::sqlite::StateError;
 use state::sqlite::queries::restored::ShownIn;
@@ -16,15 +13,12 @@ use state::sqlite::queries::restored::ShownIn;
 use super::super::environment;
 use super::EngineHandle;
 use super::handle::RequestError;
+use super::moving::{Newest, NextVersion};
 use crate::core::{
-    Answer, HeldRows, Input, PlanRequest, PreparedRollback, PreparedTable, RestoredPartition, StaleReason, TableChange,
-    TableChangeKind, plan, restored,
+    HeldRows, PlanRequest, PreparedRollback, RestoredPartition, StaleReason, TableChangeKind, plan, restored,
 };
 use crate::snapshots::SnapshotChoice;
 use crate::wire::{RollbackAnswer, TagAnswer};
-
-/// How often a change is built again on a table that is written all the time.
-pub(super) const MOST_TRIES: usize = 8;
 
 /// Why a table could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +43,13 @@ pub enum TableError {
     /// The state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+impl TableError {
+    /// Whether Millpond stopped before it said whether the change counts: what was written for it has to stay.
+    pub fn is_of_a_stop(&self) -> bool {
+        matches!(self, Self::Request(RequestError::Stopping))
+    }
 }
 
 impl From<LakeError> for TableError {
@@ -79,86 +80,85 @@ impl EngineHandle {
         by: &str,
     ) -> Result<RollbackAnswer, TableError> {
         let choice = self.choice(to)?;
-        let note = note.map(str::trim).filter(|note| !note.is_empty()).map(str::to_owned);
-        for _ in 0..MOST_TRIES {
-            let (pointer, table, at) = self.newest(asset).await?;
-            let target = choice.resolve(&table)?;
-            let ids = ancestors(&table, target)?;
-            let prepared =
-                prepare_rollback(self.lake(), asset, &pointer, target, at / 1000, environment::seed()).await?;
-            let rollback = match prepared {
-                RollbackOutcome::Prepared(rollback) => rollback,
-                RollbackOutcome::AlreadyThere => return self.nothing_to_take_back(asset, &table, target).await,
-            };
-            let reader = self.reader()?;
-            let shown = ShownIn::of(&reader, asset, rows_of(&table, target)?, ids)?;
-            let mut partitions = Vec::with_capacity(rollback.partitions.len());
-            for changed in &rollback.partitions {
-                let step = AssetPartition::new(asset.clone(), changed.key.clone());
-                let known = shown.made(&reader, &step)?;
-                let after = changed.after.map(|held| HeldRows {
-                    rows: held.rows,
-                    bytes: held.bytes,
-                });
-                partitions.push(RestoredPartition {
-                    partition: changed.key.clone(),
-                    restored: restored(&step, after, known, target, rollback.commit.snapshot_id),
-                });
-            }
-            let steps = |restored: bool| {
-                let of = partitions.iter().filter(move |one| one.restored.is_some() == restored);
-                of.map(|one| AssetPartition::new(asset.clone(), one.partition.clone()))
-                    .collect::<Vec<_>>()
-            };
-            let (back, removed) = (steps(true), steps(false));
-            let change = TableChange {
-                table: PreparedTable {
-                    table: asset.clone(),
-                    from: Some(pointer),
-                    to: rollback.commit.pointer.clone(),
-                },
-                what: TableChangeKind::Rollback(PreparedRollback {
-                    to_snapshot: target,
-                    by: by.to_owned(),
-                    note: note.clone(),
-                    partitions,
-                }),
-            };
-            if self.change(change).await? {
-                return Ok(RollbackAnswer {
+        let note = note.map(str::trim).filter(|note| !note.is_empty());
+        let choice = &choice;
+        let mut answer = self
+            .move_pointer(asset, |newest| async move {
+                let Newest { pointer, table, now_ms } = newest;
+                let target = choice.resolve(&table)?;
+                let answer = RollbackAnswer {
                     asset: asset.clone(),
-                    snapshot: rollback.commit.snapshot_id.to_string(),
+                    snapshot: String::new(),
                     to: target.to_string(),
                     already: false,
-                    restored: back,
-                    removed,
-                    stale: self.stale_by(asset).await?,
-                    published_with: self.published_with(asset).await?,
+                    restored: Vec::new(),
+                    removed: Vec::new(),
+                    stale: Vec::new(),
+                    published_with: Vec::new(),
+                };
+                let seed = environment::seed();
+                let rollback = match prepare_rollback(self.lake(), asset, &pointer, target, now_ms, seed).await? {
+                    RollbackOutcome::Prepared(rollback) => rollback,
+                    RollbackOutcome::AlreadyThere => {
+                        let current = history(&table)?.first().map_or(target, |snapshot| snapshot.id);
+                        let answer = RollbackAnswer {
+                            snapshot: current.to_string(),
+                            already: true,
+                            ..answer
+                        };
+                        return Ok((None, answer));
+                    }
+                };
+                let partitions = self.restored(asset, &table, target, &rollback)?;
+                let steps = |restored: bool| {
+                    let of = partitions.iter().filter(move |one| one.restored.is_some() == restored);
+                    of.map(|one| AssetPartition::new(asset.clone(), one.partition.clone()))
+                        .collect::<Vec<_>>()
+                };
+                let answer = RollbackAnswer {
+                    snapshot: rollback.commit.snapshot_id.to_string(),
+                    restored: steps(true),
+                    removed: steps(false),
+                    ..answer
+                };
+                let what = TableChangeKind::Rollback(PreparedRollback {
+                    to_snapshot: target,
+                    by: by.to_owned(),
+                    note: note.map(str::to_owned),
+                    partitions,
                 });
-            }
-        }
-        Err(TableError::Refused(format!(
-            "{asset} is written all the time: pause what makes it, and ask again"
-        )))
+                Ok((Some(NextVersion::of(&rollback.commit, what)), answer))
+            })
+            .await?;
+        answer.stale = self.stale_by(asset).await?;
+        answer.published_with = self.published_with(asset).await?;
+        Ok(answer)
     }
 
-    async fn nothing_to_take_back(
+    /// What each partition is again that a rollback changes.
+    fn restored(
         &self,
         asset: &AssetKey,
         table: &LakeTable,
         target: i64,
-    ) -> Result<RollbackAnswer, TableError> {
-        let current = history(table)?.first().map_or(target, |snapshot| snapshot.id);
-        Ok(RollbackAnswer {
-            asset: asset.clone(),
-            snapshot: current.to_string(),
-            to: target.to_string(),
-            already: true,
-            restored: Vec::new(),
-            removed: Vec::new(),
-            stale: self.stale_by(asset).await?,
-            published_with: self.published_with(asset).await?,
-        })
+        rollback: &Rollback,
+    ) -> Result<Vec<RestoredPartition>, TableError> {
+        let reader = self.reader()?;
+        let shown = ShownIn::of(&reader, asset, rows_of(table, target)?, ancestors(table, target)?)?;
+        let mut partitions = Vec::with_capacity(rollback.partitions.len());
+        for changed in &rollback.partitions {
+            let step = AssetPartition::new(asset.clone(), changed.key.clone());
+            let known = shown.made(&reader, &step)?;
+            let after = changed.after.map(|held| HeldRows {
+                rows: held.rows,
+                bytes: held.bytes,
+            });
+            partitions.push(RestoredPartition {
+                partition: changed.key.clone(),
+                restored: restored(&step, after, known, target, rollback.commit.snapshot_id),
+            });
+        }
+        Ok(partitions)
     }
 
     /// The others of an asset's atomic group.
@@ -173,10 +173,10 @@ impl EngineHandle {
 
     /// Gives a snapshot a name, or takes the name away (`to` is `None`).
     pub async fn tag(&self, asset: &AssetKey, tag: &TagName, to: Option<&str>) -> Result<TagAnswer, TableError> {
-        let choice = to.map(|to| self.choice(to)).transpose()?;
-        for _ in 0..MOST_TRIES {
-            let (pointer, table, at) = self.newest(asset).await?;
-            let (change, snapshot) = match &choice {
+        let choice = &to.map(|to| self.choice(to)).transpose()?;
+        self.move_pointer(asset, |newest| async move {
+            let Newest { pointer, table, now_ms } = newest;
+            let (change, snapshot) = match choice {
                 Some(choice) => {
                     let id = choice.resolve(&table)?;
                     (TagChange::Set(id), Some(id.to_string()))
@@ -184,29 +184,17 @@ impl EngineHandle {
                 None => (TagChange::Drop, None),
             };
             let seed = environment::seed();
-            let prepared = prepare_tag(self.lake(), asset, &pointer, tag, &change, at / 1000, seed).await?;
+            let prepared = prepare_tag(self.lake(), asset, &pointer, tag, &change, now_ms, seed).await?;
             let answer = TagAnswer {
                 asset: asset.clone(),
                 tag: tag.to_string(),
                 snapshot,
                 already: prepared.is_none(),
             };
-            let Some(to) = prepared else { return Ok(answer) };
-            let change = TableChange {
-                table: PreparedTable {
-                    table: asset.clone(),
-                    from: Some(pointer),
-                    to,
-                },
-                what: TableChangeKind::Tag,
-            };
-            if self.change(change).await? {
-                return Ok(answer);
-            }
-        }
-        Err(TableError::Refused(format!(
-            "{asset} is written all the time: pause what makes it, and ask again"
-        )))
+            let next = prepared.map(|to| NextVersion::of_metadata(to, TableChangeKind::Tag));
+            Ok((next, answer))
+        })
+        .await
     }
 
     fn choice(&self, text: &str) -> Result<SnapshotChoice, TableError> {
@@ -214,38 +202,6 @@ impl EngineHandle {
             message,
             help: Some(crate::snapshots::HELP.to_owned()),
         })
-    }
-
-    /// The newest version of a table, and the time.
-    pub(super) async fn newest(&self, asset: &AssetKey) -> Result<(TablePointer, LakeTable, i64), TableError> {
-        let key = asset.clone();
-        let (pointer, at) = self
-            .driver
-            .ask(move |world, at| (world.pointer(&key).cloned(), at))
-            .await
-            .ok_or(RequestError::Stopping)?;
-        let Some(pointer) = pointer.filter(|pointer| pointer.snapshot_id.is_some()) else {
-            return Err(TableError::NotThere {
-                message: format!("{asset} has no table yet"),
-                help: Some(format!("materialize it first: millpond materialize {asset}")),
-            });
-        };
-        let table = self.lake().table(asset, &pointer).await?;
-        Ok((pointer, table, at))
-    }
-
-    /// Whether the change counts; `false` if the table is another by now.
-    pub(super) async fn change(&self, change: TableChange) -> Result<bool, TableError> {
-        let answer = self.driver.request(move |request| Input::ChangeTable {
-            request,
-            change: Box::new(change),
-        });
-        match answer.await.ok_or(RequestError::Stopping)? {
-            Answer::TableChanged => Ok(true),
-            Answer::TableMoved => Ok(false),
-            Answer::Refused { reasons } => Err(TableError::Refused(reasons.join("; "))),
-            other => unreachable!("a change of a table is not answered with {other:?}"),
-        }
     }
 
     /// The assets that read a table and are stale because it changed.

@@ -284,9 +284,10 @@ pub(super) async fn prepare(
     }))
 }
 
-/// Removes the files of a commit that has definitely lost. Its data files stay: they belong to the steps.
-pub async fn abandon(lake: &Lake, commit: &PreparedCommit) -> Result<(), LakeError> {
-    for removed in lake.storage().remove_all(&commit.written_files).await {
+/// Removes the files that were written for a version of a table that definitely does not count. Data files are not among them: they
+/// belong to the steps.
+pub async fn abandon(lake: &Lake, written_files: &[String]) -> Result<(), LakeError> {
+    for removed in lake.storage().remove_all(written_files).await {
         removed?;
     }
     Ok(())

@@ -266,7 +266,7 @@ async fn the_loser_of_a_race_prepares_again_on_the_new_base() {
     for file in &lost.written_files {
         assert!(on_disk(file).exists(), "{file}");
     }
-    abandon(&world.lake, &lost).await.unwrap();
+    abandon(&world.lake, &lost.written_files).await.unwrap();
     for file in &lost.written_files {
         assert!(!on_disk(file).exists(), "{file}");
     }

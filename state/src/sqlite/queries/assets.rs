@@ -13,11 +13,13 @@ use crate::sqlite::open::Store;
 use crate::sqlite::value;
 
 const ASSETS: &str = "
-    SELECT asset, materialized, failed, rows, bytes, materializations, last_seq, last_at, last_run, failed_at
+    SELECT asset, materialized, failed, rows, bytes, materializations, last_seq, last_at, last_run, failed_at,
+           EXISTS (SELECT 1 FROM partition_cut c WHERE c.asset = asset_summary.asset)
     FROM asset_summary WHERE asset > ?1 ORDER BY asset LIMIT ?2";
 
 const ASSET: &str = "
-    SELECT asset, materialized, failed, rows, bytes, materializations, last_seq, last_at, last_run, failed_at
+    SELECT asset, materialized, failed, rows, bytes, materializations, last_seq, last_at, last_run, failed_at,
+           EXISTS (SELECT 1 FROM partition_cut c WHERE c.asset = asset_summary.asset)
     FROM asset_summary WHERE asset = ?1";
 
 /// The sums of one asset.
@@ -43,6 +45,8 @@ pub struct AssetRow {
     pub last_run: Option<RunId>,
     /// When a step of it last failed.
     pub failed_at: Option<Micros>,
+    /// Whether its table was ever cut into other partitions: rows of those that no step has made since are in the table and not counted.
+    pub was_cut: bool,
 }
 
 impl AssetRow {
@@ -61,7 +65,15 @@ impl AssetRow {
                 .map(|run| value::parsed("asset_summary.last_run", &run))
                 .transpose()?,
             failed_at: row.get(9)?,
+            was_cut: row.get(10)?,
         })
+    }
+}
+
+impl AssetRow {
+    /// Whether its table may have more rows than are counted, if it has so many partitions now.
+    pub fn counts_less(&self, partitions: usize) -> bool {
+        self.was_cut && self.materialized < partitions as u64
     }
 }
 

@@ -241,13 +241,17 @@ pub async fn page(
 fn details(facts: &AssetFacts) -> Vec<(&'static str, String)> {
     let asset = &facts.asset;
     let mut details = Vec::new();
-    if let Some(sums) = facts
-        .sums
-        .as_ref()
-        .filter(|sums| sums.materialized > 0 && asset.kind != "training")
-    {
-        details.push(("Rows", number(sums.rows)));
-        details.push(("Size", bytes(sums.bytes)));
+    if let Some(sums) = facts.sums.as_ref().filter(|_| asset.kind != "training") {
+        if sums.materialized > 0 {
+            details.push(("Rows", number(sums.rows)));
+            details.push(("Size", bytes(sums.bytes)));
+        }
+        if sums.counts_less(facts.health.partitions) {
+            details.push((
+                "Not counted",
+                "rows of partitions that were not made since the table was cut into these; they are in it".to_owned(),
+            ));
+        }
     }
     if let Some(by) = &asset.partitions {
         details.push((

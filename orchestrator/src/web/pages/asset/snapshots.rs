@@ -6,15 +6,16 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use plugins::lakehouse::{LakeError, TagName, TagNameError};
+use plugins::lakehouse::{LakeError, OtherCut, TagName, TagNameError, cut_otherwise};
 use serde::{Deserialize, Serialize};
 
-use super::super::figures::{NOTHING, number};
+use super::super::figures::{NOTHING, count, number};
 use super::super::frame::{Frame, Section, page_clock};
 use super::super::markup::{Markup, query};
 use super::super::{asset_key, given, read, render};
 use super::changes::{ChangesView, changes_view, count_rows};
 use super::head::{AssetHead, Brief, Tab};
+use crate::edge::engine::never_cut_anew;
 use crate::snapshots::{Changes, SnapshotChoice, SnapshotLine, identity, lines, told};
 use crate::web::WebState;
 use crate::web::reply::ErrorPage;
@@ -49,6 +50,19 @@ pub struct SnapshotsFacts {
     pub next: Option<String>,
     /// What changed, if it was asked.
     pub changes: Option<Changes>,
+    /// How its rows are cut, where that is not as the asset is declared: its steps are refused until they are.
+    pub cut_otherwise: Option<CutOtherwise>,
+}
+
+/// A table whose partitions are not those of its asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct CutOtherwise {
+    /// By what its rows are cut, in words.
+    pub was: String,
+    /// By what the asset says.
+    pub is: String,
+    /// Why it cannot be repartitioned as it is.
+    pub refused: Option<String>,
 }
 
 /// The snapshots of an asset.
@@ -67,11 +81,22 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
             total: 0,
             next: None,
             changes: None,
+            cut_otherwise: None,
         });
     };
     let broken = |error: LakeError| ErrorPage::not_found(error.to_string());
     let table = state.engine.lake().table(&asset, pointer).await.map_err(broken)?;
     let all = lines(&table).map_err(broken)?;
+    // Where no column tells the partition any more, the next step says so.
+    let other_cut = cut_otherwise(&table, brief.asset.partitions.as_ref())
+        .await
+        .ok()
+        .flatten();
+    let cut_otherwise = other_cut.map(|OtherCut { was, is }| CutOtherwise {
+        was,
+        is,
+        refused: never_cut_anew(&brief.asset),
+    });
     let total = all.len();
     let begin = match asked.before {
         Some(before) => {
@@ -129,6 +154,7 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
         total,
         next,
         changes,
+        cut_otherwise,
         asset,
     })
 }
@@ -161,6 +187,9 @@ struct SnapshotsPage {
     next: Option<String>,
     changes: Option<ChangesView>,
     chosen: Option<ChosenView>,
+    cut_otherwise: Option<CutOtherwise>,
+    /// How many rows and files a repartition would read.
+    held: String,
 }
 
 /// The snapshot that is looked at, and what can be done with it.
@@ -216,8 +245,17 @@ pub async fn page(
             readers: readers.into_iter().map(|reader| reader.key.clone()).collect(),
         }
     });
+    let newest = facts
+        .snapshots
+        .first()
+        .filter(|line| facts.current.as_ref() == Some(&line.snapshot));
+    let held = newest
+        .and_then(|line| Some((line.rows?, line.files?)))
+        .map(|(rows, files)| format!("{} in {}", count(rows, "row", "rows"), count(files, "file", "files")));
     render(&SnapshotsPage {
         chosen,
+        cut_otherwise: facts.cut_otherwise.clone(),
+        held: held.unwrap_or_else(|| "All rows".to_owned()),
         frame: Frame::new(&state, format!("{} snapshots", facts.asset), Section::Assets),
         head: brief.head(None, Tab::Snapshots),
         snapshots: snapshots.collect(),
@@ -254,6 +292,13 @@ pub async fn roll_back(
         .engine
         .roll_back(&asset, &form.snapshot, form.note.as_deref(), "page")
         .await?;
+    Ok(Redirect::to(&format!("/assets/{asset}/snapshots")).into_response())
+}
+
+/// `POST /assets/{key}/repartition`
+pub async fn repartition(State(state): State<WebState>, Path(key): Path<String>) -> Result<Response, ErrorPage> {
+    let asset = asset_key(&key)?;
+    state.engine.repartition(&asset, false, "page").await?;
     Ok(Redirect::to(&format!("/assets/{asset}/snapshots")).into_response())
 }
 
