@@ -90,6 +90,18 @@ id!(
     MessageId, "message", "msg"
 );
 
+impl RunId {
+    /// Stands for the run that made rows of which nothing is known any more.
+    pub fn unknown() -> Self {
+        Self::from_bits(0)
+    }
+
+    /// Whether it stands for that.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::unknown()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -127,7 +127,10 @@ impl Show {
                         .map_or_else(String::new, ToString::to_string),
                     thousands(made.rows),
                     bytes(made.bytes),
-                    made.run.to_string(),
+                    match made.run.is_unknown() {
+                        true => "not known".to_owned(),
+                        false => made.run.to_string(),
+                    },
                 ]);
             }
             terminal.say(table(&rows));

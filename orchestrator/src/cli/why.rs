@@ -262,10 +262,13 @@ fn history(facts: &WhyFacts, zone: &str, terminal: &Terminal) {
             let snapshot = current
                 .snapshot_id
                 .map_or_else(String::new, |id| format!(", snapshot {id}"));
+            let by = match current.run.is_unknown() {
+                true => "a run of which nothing is known".to_owned(),
+                false => current.run.to_string(),
+            };
             terminal.say(format!(
-                "  made {} by {} ({}{snapshot})",
+                "  made {} by {by} ({}{snapshot})",
                 moment(current.at, zone),
-                current.run,
                 count(current.rows, "row", "rows"),
             ));
         }

@@ -47,7 +47,7 @@ pub fn restored(
 
 /// Whether nothing is known any more of how it was made.
 pub(super) fn is_of_unknown_origin(restored: &RestoredMaterialization) -> bool {
-    restored.run == RunId::from_bits(0)
+    restored.run.is_unknown()
 }
 
 /// A partition of which the state does not know (any more) who made it: its rows are known by the snapshot that shows them, and
@@ -55,7 +55,7 @@ pub(super) fn is_of_unknown_origin(restored: &RestoredMaterialization) -> bool {
 fn of_unknown_origin(step: &AssetPartition, target: i64) -> RestoredMaterialization {
     let partition = step.partition.as_ref().map_or("", |key| key.as_str());
     RestoredMaterialization {
-        run: RunId::from_bits(0),
+        run: RunId::unknown(),
         attempt: AttemptId::from_bits(0),
         materialization: Materialization {
             step: step.clone(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assets::PartitionKey;
-use iceberg::spec::{ManifestContentType, SnapshotRef};
+use iceberg::spec::{ManifestContentType, ManifestEntryRef, SnapshotRef};
 
 use super::commit::{ROWS_OF_PROPERTY, RUN_PROPERTY};
 use super::partition_column::key_of_literal;
@@ -141,14 +141,80 @@ pub async fn partition_rows(table: &LakeTable) -> Result<BTreeMap<Option<Partiti
     partition_rows_at(table, None).await
 }
 
+/// In which snapshots the rows came to be that a snapshot shows, by partition: those in which its files were added. For files that
+/// merely hold what others did, those in which the others were, as far as the table has them.
+///
+/// # Errors
+/// A manifest cannot be read.
+pub async fn added_in(
+    table: &LakeTable,
+    snapshot: i64,
+) -> Result<BTreeMap<Option<PartitionKey>, BTreeSet<i64>>, LakeError> {
+    let mut found: BTreeMap<i64, BTreeMap<Option<PartitionKey>, BTreeSet<i64>>> = BTreeMap::new();
+    let mut next = vec![snapshot];
+    while let Some(snapshot) = next.pop() {
+        if found.contains_key(&snapshot) || table.metadata().snapshot_by_id(snapshot).is_none() {
+            continue;
+        }
+        let mut added: BTreeMap<Option<PartitionKey>, BTreeSet<i64>> = BTreeMap::new();
+        each_file(table, Some(snapshot), |key, entry| {
+            added.entry(key).or_default().extend(entry.snapshot_id());
+        })
+        .await?;
+        next.extend(added.values().flatten().filter_map(|added| same_rows_as(table, *added)));
+        found.insert(snapshot, added);
+    }
+    let resolved = |key: &Option<PartitionKey>| {
+        let (mut own, mut seen) = (BTreeSet::new(), BTreeSet::from([snapshot]));
+        let mut next = vec![snapshot];
+        while let Some(snapshot) = next.pop() {
+            let added = found.get(&snapshot).and_then(|added| added.get(key));
+            for added in added.into_iter().flatten() {
+                match same_rows_as(table, *added) {
+                    Some(other) => next.extend(seen.insert(other).then_some(other)),
+                    None => {
+                        own.insert(*added);
+                    }
+                }
+            }
+        }
+        own
+    };
+    let keys = found.get(&snapshot).into_iter().flat_map(BTreeMap::keys);
+    Ok(keys.map(|key| (key.clone(), resolved(key))).collect())
+}
+
+/// The snapshot whose rows another one has in other files, if it is such a one.
+fn same_rows_as(table: &LakeTable, snapshot: i64) -> Option<i64> {
+    let known = table.metadata().snapshot_by_id(snapshot)?;
+    let property = known.summary().additional_properties.get(ROWS_OF_PROPERTY)?;
+    property.parse().ok()
+}
+
 /// The same of a snapshot other than the pointer's.
 pub async fn partition_rows_at(
     table: &LakeTable,
     snapshot: Option<i64>,
 ) -> Result<BTreeMap<Option<PartitionKey>, PartitionRows>, LakeError> {
     let mut found: BTreeMap<Option<PartitionKey>, PartitionRows> = BTreeMap::new();
+    each_file(table, snapshot, |key, entry| {
+        let rows = found.entry(key).or_default();
+        rows.rows += entry.record_count();
+        rows.files += 1;
+        rows.bytes += entry.file_size_in_bytes();
+    })
+    .await?;
+    Ok(found)
+}
+
+/// Every live file of a snapshot with its partition.
+async fn each_file(
+    table: &LakeTable,
+    snapshot: Option<i64>,
+    mut see: impl FnMut(Option<PartitionKey>, &ManifestEntryRef),
+) -> Result<(), LakeError> {
     let Some(snapshot) = table.snapshot(snapshot)? else {
-        return Ok(found);
+        return Ok(());
     };
     let metadata = table.metadata();
     let list = table.lake().manifest_list(&snapshot, metadata.format_version()).await?;
@@ -166,11 +232,8 @@ pub async fn partition_rows_at(
             let key = column_type
                 .as_ref()
                 .and_then(|column_type| key_of_literal(value, column_type));
-            let rows = found.entry(key).or_default();
-            rows.rows += entry.record_count();
-            rows.files += 1;
-            rows.bytes += entry.file_size_in_bytes();
+            see(key, entry);
         }
     }
-    Ok(found)
+    Ok(())
 }

@@ -76,7 +76,8 @@ pub use expire::{
     remove, unneeded_below,
 };
 pub use history::{
-    PartitionRows, SnapshotInfo, ancestors, history, partition_rows, partition_rows_at, rows_of, snapshot_as_of,
+    PartitionRows, SnapshotInfo, added_in, ancestors, history, partition_rows, partition_rows_at, rows_of,
+    snapshot_as_of,
 };
 pub use lake::Lake;
 pub use merge::{Merge, RowStream};

@@ -43,10 +43,10 @@ fn makes(at: i64, id: u64, what: &AssetPartition) -> Vec<Recorded> {
 /// `a` shows again what run 1 made of it, `b` is gone.
 fn taken_back(store: &Store, at: i64) -> Vec<Recorded> {
     let (a, b) = (step("bronze.raw@a"), step("bronze.raw@b"));
-    let shown = ShownIn::of(store, &a.asset, 1, [1].into()).unwrap();
-    let known = shown.made(store, &a).unwrap().unwrap();
+    let shown = ShownIn::of(store, &a.asset, 1, [1].into(), [2, 3].into()).unwrap();
+    let known = shown.made(store, &a, None).unwrap().unwrap();
     assert_eq!(known.run, run(1));
-    assert_eq!(shown.made(store, &b).unwrap(), None);
+    assert_eq!(shown.made(store, &b, None).unwrap(), None);
     let mut restored = known;
     restored.materialization.snapshot_id = Some(4);
     let version = Fingerprint::of(["now"]);
@@ -171,8 +171,8 @@ fn what_counts_stays_when_old_runs_go() {
 #[test]
 fn what_a_snapshot_showed_is_known_when_those_before_it_are_gone() {
     let store = state();
-    let shown = ShownIn::of(&store, &asset("bronze.raw"), 3, [3].into()).unwrap();
-    let made = |name: &str| shown.made(&store, &step(name)).unwrap().map(|made| made.run);
+    let shown = ShownIn::of(&store, &asset("bronze.raw"), 3, [3].into(), [].into()).unwrap();
+    let made = |name: &str| shown.made(&store, &step(name), None).unwrap().map(|made| made.run);
     assert_eq!(made("bronze.raw@a"), Some(run(2)));
     assert_eq!(made("bronze.raw@b"), Some(run(3)));
     assert_eq!(made("bronze.raw@c"), None);

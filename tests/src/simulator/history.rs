@@ -313,6 +313,9 @@ impl History {
                     self.newest.remove(step);
                 }
             },
+            Event::PartitionCutAway { step } => {
+                self.newest.remove(step);
+            }
             Event::RolledBack { .. }
             | Event::SourceObserved { .. }
             | Event::ModelRegistered { .. }
@@ -320,7 +323,6 @@ impl History {
             | Event::SnapshotsExpired { .. }
             | Event::FilesCompacted { .. }
             | Event::TableRepartitioned { .. }
-            | Event::PartitionCutAway { .. }
             | Event::FreshnessChanged { .. }
             | Event::FreshnessRemoved { .. }
             | Event::AutomationRequested { .. }

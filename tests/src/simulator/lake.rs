@@ -20,6 +20,8 @@ pub(super) type Rows = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Part {
     pub(super) files: BTreeSet<String>,
+    /// In which snapshot each of them was added.
+    pub(super) added: BTreeMap<String, i64>,
     /// The raw files whose rows were ever added to it, where rows are kept.
     pub(super) from: BTreeSet<String>,
 }
@@ -182,6 +184,35 @@ impl Lake {
         Ok((files.collect::<Result<_, Missing>>()?, part.from.clone()))
     }
 
+    /// In which snapshots the rows came to be that a snapshot shows of a partition.
+    pub(super) fn added_in(
+        &self,
+        metadata: &Metadata,
+        snapshot: i64,
+        partition: &Option<PartitionKey>,
+    ) -> Result<BTreeSet<i64>, Missing> {
+        let (mut found, mut next) = (BTreeSet::new(), vec![snapshot]);
+        while let Some(snapshot) = next.pop() {
+            // What the table has no more, nothing is known of.
+            let Some(part) = metadata
+                .snapshots
+                .get(&snapshot)
+                .map(|_| self.parts(metadata, snapshot))
+            else {
+                continue;
+            };
+            for added in part?.get(partition).into_iter().flat_map(|part| part.added.values()) {
+                match metadata.snapshots.get(added).and_then(|known| known.rows_of) {
+                    Some(other) => next.push(other),
+                    None => {
+                        found.insert(*added);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// What a version of a table holds.
     pub(super) fn read(&self, pointer: Option<&TablePointer>) -> Result<Contents, Missing> {
         let Some(pointer) = pointer else {
@@ -209,7 +240,20 @@ impl Lake {
         self.put(table, &format!("data/{writer}"), Thing::Data(rows))
     }
 
-    fn snapshot(&mut self, table: &AssetKey, base: Option<(&TablePointer, Metadata)>, parts: Parts) -> TablePointer {
+    fn snapshot(
+        &mut self,
+        table: &AssetKey,
+        base: Option<(&TablePointer, Metadata)>,
+        mut parts: Parts,
+    ) -> TablePointer {
+        // The number that the list gets is the snapshot's too.
+        let id = self.written + 1;
+        for part in parts.values_mut() {
+            part.added.retain(|file, _| part.files.contains(file));
+            for file in &part.files {
+                part.added.entry(file.clone()).or_insert(id);
+            }
+        }
         let list = self.put(table, "metadata/list", Thing::List(parts));
         let (pointer, mut metadata) = match base {
             Some((pointer, metadata)) => (Some(pointer), metadata),
@@ -217,7 +261,6 @@ impl Lake {
         };
         // Never before the version that it is built on, even if the clock was set back.
         let at = self.now.max(metadata.updated);
-        let id = self.written;
         let parent = pointer.map(|_| metadata.current);
         metadata.snapshots.insert(
             id,

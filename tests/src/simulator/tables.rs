@@ -128,6 +128,13 @@ impl Tables {
                     self.stands.insert(step.clone(), from);
                     self.changed(&step.asset);
                 }
+                Event::PartitionCutAway { step } => {
+                    if let Some(shown) = self.current.get_mut(&step.asset) {
+                        shown.remove(&step.partition);
+                    }
+                    self.stands.remove(step);
+                    self.changed(&step.asset);
+                }
                 // What is tried anew stands by no rollback, whatever comes of it.
                 Event::StepFailed {
                     attempt: Some(_), step, ..
@@ -173,7 +180,7 @@ impl Tables {
     /// nothing is known here. `known` are the runs from before.
     pub(super) fn adopt(&mut self, theirs: &Self, adoption: &Adoption, known: &BTreeSet<RunId>) {
         let unknown = Made {
-            run: RunId::from_bits(0),
+            run: RunId::unknown(),
             attempt: AttemptId::from_bits(0),
             version: Fingerprint::of(["unknown"]),
         };
@@ -216,11 +223,8 @@ impl Tables {
         };
         let was = self.shown.get(&(asset.clone(), target));
         let was = was.and_then(|shown| shown.get(&step.partition));
-        let unknown = was.is_some_and(|was| was.run == RunId::from_bits(0));
-        let forgotten = (self.retired || unknown)
-            && restored
-                .as_ref()
-                .is_none_or(|restored| restored.run == RunId::from_bits(0));
+        let unknown = was.is_some_and(|was| was.run.is_unknown());
+        let forgotten = (self.retired || unknown) && restored.as_ref().is_none_or(|restored| restored.run.is_unknown());
         if was != restored.as_ref() && !forgotten {
             let found = format!("{step} in snapshot {target} was of {was:?}, and is back as of {restored:?}");
             return Err(Broken::new(InvariantId::RestoredIsWhatWas, found));

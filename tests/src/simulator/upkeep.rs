@@ -126,7 +126,7 @@ impl Upkeep {
                 let from = self.made_from(world.definitions(), &step.asset);
                 self.in_vain.insert(step.clone(), (from, recorded.at));
             }
-            Event::PartitionRolledBack { step, .. } => change(&step.asset),
+            Event::PartitionRolledBack { step, .. } | Event::PartitionCutAway { step } => change(&step.asset),
             Event::SourceObserved { asset, .. } => change(asset),
             Event::ModelRegistered { model, .. } | Event::AliasMoved { model, .. } => change(model),
             Event::FreshnessChanged { .. } => self.changed += 1,

@@ -142,3 +142,29 @@ fn a_merge_is_refused_where_a_partition_was_taken_back_to_nothing() {
     project.run(&["env", "drop", "a"]).expect(0);
     project.sound();
 }
+
+/// What was made in an environment and made anew there before the merge is none of production's runs.
+#[test]
+fn a_rollback_to_what_only_an_environment_showed_does_not_name_a_run_that_did_not_make_it() {
+    let project = made();
+    project.run(&["env", "create", "a"]).expect(0);
+    edit(&project, 100);
+    within(&project, "a", &["materialize"]).expect(0);
+    within(&project, "a", &["tag", "silver.sales", "middle"]).expect(0);
+    edit(&project, 1000);
+    within(&project, "a", &["materialize"]).expect(0);
+    project.run(&["env", "merge", "a"]).expect(0);
+    assert_eq!(total(&project), 26_000);
+    let unknown = "by a run of which nothing is known (1 row";
+    let told = project.run(&["why", "silver.sales@2026-01-02"]).expect(0);
+    assert!(!told.out.contains(unknown), "{told:#?}");
+    project.run(&["rollback", "silver.sales", "middle"]).expect(0);
+    let told = project.run(&["why", "silver.sales@2026-01-02"]).expect(0);
+    assert!(told.out.contains(unknown), "{told:#?}");
+    project.sound();
+    project.run(&["materialize", "gold.total"]).expect(0);
+    assert_eq!(total(&project), 2600);
+    // And to what production showed before: that is known.
+    project.run(&["rollback", "silver.sales", "-1"]).expect(0);
+    project.sound();
+}

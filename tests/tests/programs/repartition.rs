@@ -249,6 +249,31 @@ fn an_environment_is_cut_alone_until_it_is_merged() {
     project.sound();
 }
 
+/// A step of an asset that has no partitions any more replaces the table whole: nothing has to be cut for it.
+#[test]
+fn a_table_that_is_made_whole_has_its_days_no_more() {
+    let project = project();
+    let all = json!({ "rows": 4, "amount": 26 });
+    project.run(&["tag", "silver.sales", "days"]).expect(0);
+    project.write("assets/a.toml", silver("").as_bytes());
+    project.run(&["materialize"]).expect(0);
+    assert_eq!(held(&project), all);
+    let holds = || {
+        let shown = project.run(&["show", "silver.sales"]).expect(0);
+        shown.out.contains("holds       4 rows")
+    };
+    assert!(holds(), "no row is counted twice");
+    project.sound();
+    // The days are back with the table, and the whole is gone.
+    project.write("assets/a.toml", ASSETS.as_bytes());
+    project.run(&["rollback", "silver.sales", "days"]).expect(0);
+    assert!(holds());
+    assert_eq!(held(&project), all);
+    project.sound();
+    let plan = project.run(&["plan", "silver.sales"]).expect(0);
+    assert!(plan.out.contains("nothing to do"), "{plan:#?}");
+}
+
 #[test]
 fn rows_that_were_set_aside_go_with_the_partitions_that_they_were_of() {
     let source = "from.files = { path = \"landing/*.csv\" }\n";

@@ -15,6 +15,7 @@ use state::event::{Event, Micros, OwnerMode, Pace, PartitionChoice, PlannedStep,
 use super::super::effect::{Answer, Decision, Effect, RequestId};
 use super::super::input::{AdoptedAttempt, AdoptedFrom, Adoption};
 use super::super::world::World;
+use super::publish::cut_away_by;
 use super::table::about_to_write;
 
 pub(super) fn adopt(world: &World, at: Micros, request: RequestId, adoption: &Adoption) -> Decision {
@@ -172,6 +173,10 @@ fn take_over(world: &World, at: Micros, adoption: &Adoption, events: &mut Vec<Ev
             table: None,
         });
         for made in &attempt.made {
+            // An environment's own are told with it.
+            if matches!(adoption.from, AdoptedFrom::Staged { .. }) {
+                events.extend(cut_away_by(world, &made.step));
+            }
             events.push(Event::StepSucceeded {
                 run: run.clone(),
                 attempt: id.clone(),

@@ -99,6 +99,9 @@ pub(super) fn prepared(
             let asset = &member.step.asset;
             let own = tables.iter().find(|table| table.table == *asset);
             let snapshot_id = own.and_then(|table| table.to.snapshot_id);
+            if own.is_some() {
+                decision.events.extend(cut_away_by(world, &member.step));
+            }
             let registered = models.entry(asset);
             let registered = registered.or_insert_with(|| world.model(asset).cloned().unwrap_or_default());
             publish(world, member, snapshot_id, registered, &mut decision.events);
@@ -111,6 +114,17 @@ pub(super) fn prepared(
         });
     }
     decision
+}
+
+/// What is none any more once a step is published: one of an asset without partitions replaces its table whole, with the partitions
+/// that it had while the asset had some.
+pub(super) fn cut_away_by<'w>(world: &'w World, step: &'w AssetPartition) -> impl Iterator<Item = Event> + 'w {
+    let known = world.asset(&step.asset).filter(|_| step.partition.is_none());
+    let others = known.into_iter().flat_map(|known| &known.partitions);
+    let made = others.filter(|(partition, known)| partition.is_some() && known.materialization.is_some());
+    made.map(|(partition, _)| Event::PartitionCutAway {
+        step: AssetPartition::new(step.asset.clone(), partition.clone()),
+    })
 }
 
 fn publish(

@@ -2,10 +2,12 @@
 //!
 //! What that makes of the table and of its partitions is found here, on the newest version of it; [`super::moving`] moves the pointer.
 
+use std::collections::BTreeSet;
+
 use assets::{AssetKey, AssetPartition};
 use plugins::lakehouse::{
-    LakeError, LakeTable, Rollback, RollbackOutcome, TagChange, TagName, ancestors, history, prepare_rollback,
-    prepare_tag, rows_of,
+    LakeError, LakeTable, Rollback, RollbackOutcome, TagChange, TagName, added_in, ancestors, history,
+    prepare_rollback, prepare_tag, rows_of,
 };
 use state::sqlite::StateError;
 use state::sqlite::queries::restored::ShownIn;
@@ -109,7 +111,7 @@ impl EngineHandle {
                         return Ok((None, answer));
                     }
                 };
-                let partitions = self.restored(asset, &table, target, &rollback)?;
+                let partitions = self.restored(asset, &table, target, &rollback).await?;
                 let steps = |restored: bool| {
                     let of = partitions.iter().filter(move |one| one.restored.is_some() == restored);
                     of.map(|one| AssetPartition::new(asset.clone(), one.partition.clone()))
@@ -136,19 +138,29 @@ impl EngineHandle {
     }
 
     /// What each partition is again that a rollback changes.
-    fn restored(
+    async fn restored(
         &self,
         asset: &AssetKey,
         table: &LakeTable,
         target: i64,
         rollback: &Rollback,
     ) -> Result<Vec<RestoredPartition>, TableError> {
+        let ancestors = ancestors(table, target)?;
+        let rows_of = rows_of(table, target)?;
+        let later = history(table)?.into_iter().map(|snapshot| snapshot.id);
+        let later = later.filter(|id| !ancestors.contains(id)).collect();
+        let shown = ShownIn::of(&self.reader()?, asset, rows_of, ancestors, later)?;
+        let added = match shown.has_untold() {
+            true => Some(added_in(table, target).await?),
+            false => None,
+        };
         let reader = self.reader()?;
-        let shown = ShownIn::of(&reader, asset, rows_of(table, target)?, ancestors(table, target)?)?;
         let mut partitions = Vec::with_capacity(rollback.partitions.len());
+        let nowhere = BTreeSet::new();
         for changed in &rollback.partitions {
             let step = AssetPartition::new(asset.clone(), changed.key.clone());
-            let known = shown.made(&reader, &step)?;
+            let added = added.as_ref().map(|added| added.get(&changed.key).unwrap_or(&nowhere));
+            let known = shown.made(&reader, &step, added)?;
             let after = changed.after.map(|held| HeldRows {
                 rows: held.rows,
                 bytes: held.bytes,

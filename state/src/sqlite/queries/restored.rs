@@ -17,7 +17,7 @@ const NEWEST_OF_SNAPSHOT: &str = "
         UNION ALL SELECT max(seq) FROM rollback WHERE asset = ?1 AND snapshot_id = ?2)";
 
 const OF_PARTITION: &str = "
-    SELECT seq, snapshot_id FROM materialization WHERE asset = ?1 AND partition = ?2 AND seq <= ?3 ORDER BY seq DESC";
+    SELECT seq, snapshot_id FROM materialization WHERE asset = ?1 AND partition = ?2 ORDER BY seq DESC";
 
 const FORGOTTEN: &str = "
     SELECT seq FROM forgotten_materialization WHERE asset = ?1 AND partition = ?2";
@@ -35,6 +35,11 @@ const TAKEN_AWAY: &str = "
 const CUT_AWAY: &str = "
     SELECT 1 FROM partition_cut WHERE asset = ?1 AND partition = ?2 AND seq > ?3 AND seq <= ?4 LIMIT 1";
 
+/// The snapshots in which partitions were made or taken back, as far as anything is known of that.
+const TOLD: &str = "
+    SELECT snapshot_id FROM materialization WHERE asset = ?1 AND snapshot_id IS NOT NULL
+    UNION SELECT snapshot_id FROM rollback WHERE asset = ?1";
+
 /// What a table showed in one of its snapshots.
 ///
 /// A table goes on from snapshot to snapshot in the order of what is stored, so what a snapshot showed of a partition is the newest
@@ -47,27 +52,59 @@ pub struct ShownIn {
     until: Option<i64>,
     /// The snapshots that it was built on, as far as the table has them.
     ancestors: BTreeSet<i64>,
+    /// The snapshots that came after it. What an environment made in several counts here in one transaction, in no order.
+    later: BTreeSet<i64>,
+    /// The snapshots of the table of which it is known what was made in them.
+    told: BTreeSet<i64>,
 }
 
 impl ShownIn {
-    /// What `asset` showed in `snapshot`, which was built on `ancestors` (itself among them).
-    pub fn of(store: &Store, asset: &AssetKey, snapshot: i64, ancestors: BTreeSet<i64>) -> Result<Self, StateError> {
+    /// What `asset` showed in `snapshot`, which was built on `ancestors` (itself among them), and before `later` ones.
+    pub fn of(
+        store: &Store,
+        asset: &AssetKey,
+        snapshot: i64,
+        ancestors: BTreeSet<i64>,
+        later: BTreeSet<i64>,
+    ) -> Result<Self, StateError> {
         let mut statement = store.connection.prepare_cached(NEWEST_OF_SNAPSHOT)?;
+        let mut told = store.connection.prepare_cached(TOLD)?;
+        let told = told.query_map([asset.as_str()], |row| row.get(0))?;
         Ok(Self {
+            told: told.collect::<Result<_, _>>()?,
             snapshot,
             until: statement.query_row(params![asset.as_str(), snapshot], |row| row.get(0))?,
             ancestors,
+            later,
         })
     }
 
-    /// What made a partition as it was shown; `None` if it had not been made, or if nothing is known of it any more.
-    pub fn made(&self, store: &Store, step: &AssetPartition) -> Result<Option<RestoredMaterialization>, StateError> {
+    /// Whether rows of it may be of snapshots of which nothing is known here: of another program, of an environment that made them anew
+    /// before it was merged, of runs that retention has removed. Then [`ShownIn::made`] has to be told where they were added.
+    pub fn has_untold(&self) -> bool {
+        !self.ancestors.is_subset(&self.told)
+    }
+
+    /// What made a partition as it was shown; `None` if it had not been made, or if nothing is known of it any more. `added_in` are the
+    /// snapshots in which its rows came to be, if some may be of one of which nothing is known.
+    pub fn made(
+        &self,
+        store: &Store,
+        step: &AssetPartition,
+        added_in: Option<&BTreeSet<i64>>,
+    ) -> Result<Option<RestoredMaterialization>, StateError> {
+        if added_in.is_some_and(|added_in| !added_in.is_subset(&self.told)) {
+            return Ok(None);
+        }
         let mut statement = store.connection.prepare_cached(OF_PARTITION)?;
         let key = [step.asset.as_str(), value::partition_text(step.partition.as_ref())];
-        let mut rows = statement.query(params![key[0], key[1], self.until.unwrap_or(i64::MAX)])?;
+        let mut rows = statement.query(key)?;
         while let Some(row) = rows.next()? {
             let (seq, snapshot): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
-            let Some(snapshot) = snapshot.filter(|it| self.until.is_some() || self.ancestors.contains(it)) else {
+            // What the table does not have any more is told by its number, which an environment's are in no order of.
+            let is_before = self.until.is_some_and(|until| seq <= until);
+            let may_be = |it: &i64| self.ancestors.contains(it) || is_before && !self.later.contains(it);
+            let Some(snapshot) = snapshot.filter(may_be) else {
                 continue;
             };
             // What came after it and is forgotten may be what the snapshot showed; what made the snapshot itself is what it showed.

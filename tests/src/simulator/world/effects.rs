@@ -83,6 +83,10 @@ impl Simulation {
                 materialization,
                 ..
             } => (attempt, materialization),
+            Event::PartitionCutAway { step } => {
+                self.contents.remove(step);
+                return Ok(());
+            }
             Event::PartitionRolledBack { step, restored, .. } => {
                 let shown = Self::there(self.lake.read(self.world.pointer(&step.asset)), "a table")?;
                 match restored {

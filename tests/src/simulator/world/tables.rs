@@ -149,21 +149,36 @@ impl Simulation {
                     next = parent.filter(|parent| metadata.snapshots.contains_key(parent));
                 }
                 let snapshot = prepared.to.snapshot_id.unwrap_or_default();
-                let shown =
-                    ShownIn::of(&self.store, table, metadata.rows_of(*target), ids).expect("the store can be read");
-                let partitions = prepared.partitions.into_iter().map(|(partition, after)| {
+                let later = metadata
+                    .snapshots
+                    .keys()
+                    .filter(|id| !ids.contains(id))
+                    .copied()
+                    .collect();
+                let shown = ShownIn::of(&self.store, table, metadata.rows_of(*target), ids, later);
+                let shown = shown.expect("the store can be read");
+                let mut partitions = Vec::new();
+                for (partition, after) in prepared.partitions {
                     let step = AssetPartition::new(table.clone(), partition.clone());
-                    let known = shown.made(&self.store, &step).expect("the store can be read");
-                    RestoredPartition {
+                    let added = match shown.has_untold() {
+                        true => Some(Self::there(
+                            self.lake.added_in(&metadata, *target, &partition),
+                            "a table",
+                        )?),
+                        false => None,
+                    };
+                    let known = shown.made(&self.store, &step, added.as_ref());
+                    let known = known.expect("the store can be read");
+                    partitions.push(RestoredPartition {
                         restored: restored(&step, after, known, *target, snapshot),
                         partition,
-                    }
-                });
+                    });
+                }
                 let rollback = PreparedRollback {
                     to_snapshot: *target,
                     by: "someone".to_owned(),
                     note: None,
-                    partitions: partitions.collect(),
+                    partitions,
                 };
                 (prepared.to, TableChangeKind::Rollback(rollback), shows, Vec::new())
             }

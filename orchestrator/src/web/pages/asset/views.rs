@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use assets::outcome::{Sample, Severity};
 use assets::{AssetKey, AssetPartition, PartitionKey};
 use state::event::Micros;
+use state::ids::RunId;
 use state::sqlite::queries::asset_partitions::PartitionRow;
 use state::sqlite::queries::checks::CheckRow;
 
@@ -51,7 +52,8 @@ pub(super) struct MadeView {
     pub(super) size: String,
     pub(super) took: String,
     pub(super) snapshot: Option<(String, String)>,
-    pub(super) run: String,
+    /// `None` where it is not known any more.
+    pub(super) run: Option<String>,
     pub(super) numbers: String,
 }
 
@@ -186,9 +188,14 @@ pub(super) fn made_view(made: &Made, clock: &Clock) -> MadeView {
             let text = id.to_string();
             (format!("/assets/{}/snapshots?snapshot={text}", made.step.asset), text)
         }),
-        run: made.run.to_string(),
+        run: known(&made.run),
         numbers: numbers.collect::<Vec<_>>().join(", "),
     }
+}
+
+/// A run that has a page.
+fn known(run: &RunId) -> Option<String> {
+    (!run.is_unknown()).then(|| run.to_string())
 }
 
 pub(super) fn partition_view(asset: &AssetKey, facts: &PartitionFacts, clock: &Clock) -> PartitionView {
@@ -255,7 +262,7 @@ pub(super) fn partition_view(asset: &AssetKey, facts: &PartitionFacts, clock: &C
             )
         }),
         made_when: clock.when_known(current.map(|current| current.at)),
-        made_run: current.map(|current| current.run.to_string()),
+        made_run: current.and_then(|current| known(&current.run)),
         skipped: facts.why.skipped_last().map(|(step, because)| {
             (
                 clock.when_known(step.ended_at),
@@ -332,7 +339,7 @@ pub(super) fn plots(plotted: &[Made], clock: &Clock) -> Vec<Plot> {
                 Some(Point {
                     value,
                     label: format!("{of}{}, {}", text(value), clock.plain(row.at)),
-                    href: Some(format!("/runs/{}", row.run)),
+                    href: known(&row.run).map(|run| format!("/runs/{run}")),
                 })
             })
             .collect()
