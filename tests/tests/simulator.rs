@@ -33,6 +33,7 @@ fn add(sum: &mut Outcome, more: &Outcome) {
     sum.joined += more.joined;
     sum.environments += more.environments;
     sum.merges += more.merges;
+    sum.repartitions += more.repartitions;
     sum.swept += more.swept;
     sum.conflicts += more.conflicts;
 }
@@ -109,7 +110,8 @@ fn promises_hold_under_faults() {
             && sum.conflicts > 40
             && sum.compactions > 200
             && sum.joined > 2_000
-            && sum.merges > 200,
+            && sum.merges > 200
+            && sum.repartitions > 50,
         "{sum:?}"
     );
 }

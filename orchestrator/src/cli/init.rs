@@ -60,6 +60,10 @@ checks      = [{ row_count = { min = 1 } }]
     ),
 ];
 
+/// What is made, and not declared.
+const IGNORED: &str =
+    "# What Millpond keeps of this project: its state, its logs and its tables.\n/.millpond/\n/lake/\n";
+
 impl Init {
     pub fn run(self, place: &Place, terminal: &Terminal) -> Result<Exit, Stop> {
         let folder = match (&self.folder, &self.example) {
@@ -116,6 +120,13 @@ fn make<'a>(folder: &Path, files: impl Iterator<Item = (&'a str, &'a [u8])> + Cl
         };
         write()
             .map_err(|error: std::io::Error| Stop::broken(format!("failed to write `{}`: {error}", path.display())))?;
+        made += 1;
+    }
+    // One that is there is somebody's own.
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, IGNORED)
+            .map_err(|error| Stop::broken(format!("failed to write `{}`: {error}", ignore.display())))?;
         made += 1;
     }
     Ok(made)

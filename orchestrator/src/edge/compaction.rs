@@ -14,7 +14,7 @@ use plugins::lakehouse::{
 use super::engine::{EngineHandle, NextVersion, TableError};
 use super::environment;
 use super::maintenance::{Untended, pointer};
-use super::queried::Scratch;
+use super::queried::{Reads, Scratch};
 use crate::core::{PreparedCompaction, TableChangeKind, about_to_write};
 use crate::wire::TendedTable;
 
@@ -47,10 +47,10 @@ pub(super) async fn compact_table(
         Some(asset) => asset.sort_columns.clone(),
         None => Vec::new(),
     };
-    // Goes when it is over, with what spilled.
+    // Goes when it is over, with what spilled; that of a process that was killed goes when somebody looks who reads.
     let mut scratch = None;
     if !columns.is_empty() {
-        match Scratch::new(engine.folder()) {
+        match Scratch::reading(engine.folder(), Reads::Newest) {
             Ok(Some(folder)) => scratch = Some(folder),
             Ok(None) => {
                 told.not_compacted = Some("the disk is full".to_owned());

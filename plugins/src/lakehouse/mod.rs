@@ -80,7 +80,7 @@ pub use history::{
     snapshot_as_of,
 };
 pub use lake::Lake;
-pub use merge::{Merge, RowStream};
+pub use merge::{Merge, MergePart, MergeScratch, RowStream, RowsToMerge};
 pub use partition_column::{APPENDED, PartitionColumn, RowKey, RowKeys, partition_column, row_partition_keys};
 pub use repartition::{
     OtherCut, Repartition, cut_otherwise, plan_repartition, prepare_emptied, prepare_repartition, repartition,

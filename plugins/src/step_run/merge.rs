@@ -3,6 +3,7 @@
 //! Checks see each partition as readers would: what is written and what stays.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ahash::HashSet;
 use arrow::array::{RecordBatch, UInt32Array};
@@ -16,11 +17,13 @@ use futures::TryStreamExt;
 use super::compute::{Progress, Router, Streamed};
 use super::execute::Shell;
 use super::failure;
-use crate::lakehouse::{LakeError, Merge, RowKey, StagingWriter, row_partition_keys};
+use crate::lakehouse::{LakeError, Merge, MergeScratch, RowKey, RowsToMerge, StagingWriter, row_partition_keys};
 use crate::step::OrderedPartition;
 
-/// Part of the step's memory that the rows to merge may take.
-const ROWS_SHARE: u64 = 2;
+/// Part of the step's memory that the rows to merge may take before they are put aside: their keys and values are in it once more.
+const HELD_SHARE: u64 = 4;
+/// Where they cannot be put aside.
+const MOST_SHARE: u64 = 2;
 
 pub(super) async fn merge(
     shell: &Shell,
@@ -31,7 +34,9 @@ pub(super) async fn merge(
     let asset = &shell.order.asset;
     let lake = &shell.environment.lake;
     let refuse = |error: LakeError| error.failure();
-    let mut source = gather(shell, unit, rows, &mut writer).await?;
+    let folder = (!shell.order.scratch.is_empty()).then(|| PathBuf::from(&shell.order.scratch));
+    let scratch = folder.map(|folder| MergeScratch::new(folder, shell.order.memory_bytes / HELD_SHARE));
+    let mut source = gather(shell, unit, rows, &mut writer, scratch.as_ref()).await?;
     let existing = match &shell.order.table {
         Some(pointer) => Some(lake.table(&asset.key, pointer).await.map_err(refuse)?),
         None => None,
@@ -42,29 +47,32 @@ pub(super) async fn merge(
     let mut checks: Option<Router> = None;
     for partition in unit {
         let own = source.remove(&partition.key).unwrap_or_default();
-        let merge = Merge::plan(
+        let mut merge = Merge::plan(
             lake,
             &asset.key,
             existing.as_ref(),
             &schema,
             partition.key.as_ref(),
             &asset.key_columns,
-            &own,
+            own,
+            scratch.as_ref(),
             context,
         )
         .await
         .map_err(refuse)?;
-        let merged = merge.merged().map_err(refuse)?;
-        let checks = checks.get_or_insert_with(|| Router::of(shell, unit, &merged.schema()));
-        {
-            let mut kept = merge.kept(context);
+        for part in merge.parts() {
+            let part = part.map_err(refuse)?;
+            let merged = part.merged().map_err(refuse)?;
+            let checks = checks.get_or_insert_with(|| Router::of(shell, unit, &merged.schema()));
+            let mut kept = part.kept(context);
             while let Some(batch) = kept.try_next().await.map_err(refuse)? {
                 checks.observe(&batch)?;
                 writer.write(&batch).await.map_err(refuse)?;
             }
+            checks.observe(&merged)?;
+            writer.write(&merged).await.map_err(refuse)?;
         }
-        checks.observe(&merged)?;
-        writer.write(&merged).await.map_err(refuse)?;
+        let checks = checks.as_mut().expect("every merge has a part");
         if !shell.checks.is_empty() {
             let mut untouched = merge.untouched(context);
             while let Some(batch) = untouched.try_next().await.map_err(refuse)? {
@@ -75,6 +83,7 @@ pub(super) async fn merge(
         shell.log.of_partition(partition.key.as_ref()).info(format!(
             "merged: {anew} files are written anew, {stay} stay as they are"
         ));
+        merge.release();
         merges.insert(partition.key.clone(), merge);
     }
     let checking = checks.map_or_else(Vec::new, |checks| checks.checking);
@@ -85,42 +94,59 @@ pub(super) async fn merge(
     })
 }
 
-/// All rows of the step by partition. Those that belong to none of the step's go to the writer, which tells of them.
+/// All rows of the step by partition, in memory or put aside. Those that belong to none of the step's go to the writer, which tells of
+/// them.
 async fn gather(
     shell: &Shell,
     unit: &[OrderedPartition],
     mut rows: SendableRecordBatchStream,
     writer: &mut StagingWriter,
-) -> Result<BTreeMap<Option<PartitionKey>, Vec<RecordBatch>>, Failure> {
+    scratch: Option<&MergeScratch>,
+) -> Result<BTreeMap<Option<PartitionKey>, RowsToMerge>, Failure> {
     let asset = &shell.order.asset;
-    let most = shell.order.memory_bytes / ROWS_SHARE;
+    let most = shell.order.memory_bytes / MOST_SHARE;
     let own: HashSet<&PartitionKey> = unit.iter().filter_map(|one| one.key.as_ref()).collect();
-    let mut found: BTreeMap<Option<PartitionKey>, Vec<RecordBatch>> = BTreeMap::new();
-    let mut held = 0_u64;
+    let mut found: BTreeMap<Option<PartitionKey>, RowsToMerge> = BTreeMap::new();
+    let (mut held, mut is_aside) = (0_u64, false);
     let mut progress = Progress::new(shell, unit);
+    let put_aside = |found: &mut BTreeMap<Option<PartitionKey>, RowsToMerge>, scratch: &MergeScratch| {
+        let mut rows = found.values_mut();
+        rows.try_for_each(|rows| rows.put_aside(scratch))
+            .map_err(|error| error.failure())
+    };
     while let Some(batch) = rows
         .try_next()
         .await
         .map_err(|error| failure::of_rows(&shell.session, error))?
     {
         progress.rows(batch.num_rows());
-        held += batch.get_array_memory_size() as u64;
-        if held > most {
-            let message = format!("merge into {}: its rows take more than {} MB", asset.key, most >> 20);
-            return Err(Failure::new(FailureClass::Memory, message)
-                .with_help("give the asset more `memory`, or merge fewer rows at a time"));
+        match scratch {
+            Some(scratch) if !scratch.holds(held) => {
+                put_aside(&mut found, scratch)?;
+                (held, is_aside) = (0, true);
+            }
+            None if held > most => {
+                let message = format!("merge into {}: its rows take more than {} MB", asset.key, most >> 20);
+                return Err(Failure::new(FailureClass::Memory, message)
+                    .with_help("give the asset more `memory`, or merge fewer rows at a time"));
+            }
+            _ => {}
         }
         let Some(by) = &asset.partitions else {
-            found.entry(None).or_default().push(batch);
+            held += found.entry(None).or_default().push(batch);
             continue;
         };
         let (parts, outside) = split(by, &batch, &own)?;
         for (key, part) in parts {
-            found.entry(Some(key)).or_default().push(part);
+            held += found.entry(Some(key)).or_default().push(part);
         }
         if let Some(outside) = outside {
             writer.write(&outside).await.map_err(|error| error.failure())?;
         }
+    }
+    // What comes next needs the memory for one partition at a time.
+    if let Some(scratch) = scratch.filter(|_| is_aside) {
+        put_aside(&mut found, scratch)?;
     }
     Ok(found)
 }

@@ -35,6 +35,8 @@ pub(super) struct Snapshot {
     pub(super) list: String,
     /// In which its rows were made, where it merely has few files in place of many.
     pub(super) rows_of: Option<i64>,
+    /// By what it is cut.
+    pub(super) cut: Option<String>,
 }
 
 /// One version of a table.
@@ -52,6 +54,11 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
+    /// By what its rows are cut.
+    pub(super) fn cut(&self) -> Option<&String> {
+        self.snapshots.get(&self.current)?.cut.as_ref()
+    }
+
     /// The snapshot in which the rows of a snapshot were made.
     pub(super) fn rows_of(&self, snapshot: i64) -> i64 {
         let known = self.snapshots.get(&snapshot);
@@ -85,6 +92,8 @@ pub(super) enum NotBuilt {
     Missing(Missing),
     /// A merge looked at other files than are there.
     MergedMeanwhile,
+    /// The table is cut in another way.
+    OtherCut,
 }
 
 impl From<Missing> for NotBuilt {
@@ -157,7 +166,7 @@ impl Lake {
         }
     }
 
-    fn rows(&self, file: &str) -> Result<&Rows, Missing> {
+    pub(super) fn rows(&self, file: &str) -> Result<&Rows, Missing> {
         match self.thing(file)? {
             Thing::Data(rows) => Ok(rows),
             other => unreachable!("a file has rows, not {other:?}"),
@@ -245,6 +254,7 @@ impl Lake {
         table: &AssetKey,
         base: Option<(&TablePointer, Metadata)>,
         mut parts: Parts,
+        cut: Option<String>,
     ) -> TablePointer {
         // The number that the list gets is the snapshot's too.
         let id = self.written + 1;
@@ -269,6 +279,7 @@ impl Lake {
                 at,
                 list,
                 rows_of: None,
+                cut,
             },
         );
         metadata.current = id;
@@ -307,6 +318,15 @@ impl Lake {
             Some((_, metadata)) => self.parts(metadata, metadata.current)?.clone(),
             None => Parts::new(),
         };
+        let was = base.as_ref().and_then(|(_, metadata)| metadata.cut().cloned());
+        let cut = match changes.first() {
+            Some(change) => change.staged.partitioned_by.clone(),
+            None => was.clone(),
+        };
+        let whole = changes.iter().any(|change| change.staged.replace == Replace::Whole);
+        if base.is_some() && was != cut && !whole {
+            return Err(NotBuilt::OtherCut);
+        }
         for change in changes {
             let added = files_of(change.staged);
             if change.staged.replace == Replace::Whole {
@@ -328,7 +348,39 @@ impl Lake {
             part.files.extend(added);
             part.from.extend(change.from.iter().cloned());
         }
-        Ok(self.snapshot(table, base, parts))
+        Ok(self.snapshot(table, base, parts, cut))
+    }
+
+    /// Writes a version of a table whose files are cut into other partitions; nothing points to it yet. `seen` is what there was when they
+    /// were written.
+    pub(super) fn repartition(
+        &mut self,
+        table: &AssetKey,
+        base: &TablePointer,
+        seen: &Fingerprint,
+        parts: Parts,
+        cut: Option<String>,
+    ) -> Result<TablePointer, NotBuilt> {
+        let metadata = self.metadata(base)?.clone();
+        let there = self.parts(&metadata, metadata.current)?;
+        if fingerprint(there.values().flat_map(|part| &part.files)) != *seen {
+            return Err(NotBuilt::MergedMeanwhile);
+        }
+        let rows_of = metadata.rows_of(metadata.current);
+        let to = self.snapshot(table, Some((base, metadata)), parts, cut);
+        self.has_rows_of(&to, rows_of);
+        Ok(to)
+    }
+
+    /// The newest snapshot of what was just written has the rows of another one in other files.
+    fn has_rows_of(&mut self, to: &TablePointer, rows_of: i64) {
+        let written = self.disk.get_mut(&to.metadata_location).map(|file| &mut file.thing);
+        let Some(Thing::Metadata(metadata)) = written else {
+            unreachable!("metadata was written")
+        };
+        let current = metadata.current;
+        let snapshot = metadata.snapshots.get_mut(&current).expect("it was just added");
+        snapshot.rows_of = Some(rows_of);
     }
 
     /// The same with few files in place of many.
@@ -341,13 +393,7 @@ impl Lake {
         let before = self.metadata(base)?;
         let rows_of = before.rows_of(before.current);
         let to = self.commit(table, Some(base), changes)?;
-        let written = self.disk.get_mut(&to.metadata_location).map(|file| &mut file.thing);
-        let Some(Thing::Metadata(metadata)) = written else {
-            unreachable!("metadata was written")
-        };
-        let current = metadata.current;
-        let snapshot = metadata.snapshots.get_mut(&current).expect("it was just added");
-        snapshot.rows_of = Some(rows_of);
+        self.has_rows_of(&to, rows_of);
         Ok(to)
     }
 
@@ -383,7 +429,8 @@ impl Lake {
         if partitions.is_empty() {
             return Ok(None);
         }
-        let to = self.snapshot(table, Some((base, metadata)), then);
+        let cut = metadata.snapshots[&target].cut.clone();
+        let to = self.snapshot(table, Some((base, metadata)), then, cut);
         Ok(Some(Prepared { to, partitions }))
     }
 

@@ -483,6 +483,42 @@ impl Project {
         }
     }
 
+    /// Lets an asset have other partitions, where who reads it and what it reads go with them.
+    pub(super) fn recut(&mut self, dice: &mut Dice) -> Option<AssetKey> {
+        self.edits += 1;
+        let at = dice.below(self.assets.len());
+        let wanted = partitioning(dice);
+        let (asset, _) = &self.assets[at];
+        let of = |key: &AssetKey| {
+            let known = self.assets.iter().find(|(other, _)| other.key == *key);
+            known.and_then(|(other, _)| other.partitions.as_ref().map(|by| &by.partitioning))
+        };
+        let own = of(&asset.key);
+        let changes = own.map(Partitioning::describe) != wanted.as_ref().map(Partitioning::describe);
+        // Which files of an ingest asset hold rows of which partitions is not for the simulation to find out anew.
+        let may = matches!(asset.kind.as_str(), "sql" | "command") && asset.rules.atomic_group.is_none();
+        let reads = |input: &AssetInput| {
+            let fits = input.mapping.validate(wanted.as_ref(), of(&input.asset)).is_ok();
+            input.role != InputRole::Rows || fits
+        };
+        let is_read = |other: &(Asset, bool)| {
+            let by = other.0.partitions.as_ref().map(|by| &by.partitioning);
+            let mut inputs = other.0.inputs.iter().filter(|input| input.asset == asset.key);
+            inputs.all(|input| input.mapping.validate(by, wanted.as_ref()).is_ok())
+        };
+        if !changes || !may || !asset.inputs.iter().all(reads) || !self.assets.iter().all(is_read) {
+            return None;
+        }
+        let (asset, _) = &mut self.assets[at];
+        asset.fingerprint = Fingerprint::of([asset.key.as_str(), &self.edits.to_string()]);
+        asset.partitions = wanted.map(|partitioning| PartitionedBy {
+            name: "set".to_owned(),
+            column: "part".to_owned(),
+            partitioning,
+        });
+        Some(asset.key.clone())
+    }
+
     /// Brings back all that was taken away.
     pub(super) fn restore(&mut self) {
         self.assets.iter_mut().for_each(|(_, declared)| *declared = true);

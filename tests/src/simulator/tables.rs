@@ -45,6 +45,8 @@ pub(super) struct Tables {
     rollbacks: BTreeSet<(AssetKey, i64)>,
     /// The rollback that is being told, and the snapshot that it goes back to.
     under_way: Option<(AssetKey, i64)>,
+    /// Tables that were cut in another way: partitions of theirs have rows that no step has made.
+    cut: BTreeSet<AssetKey>,
     /// What was taken back, and what it would have been made from then.
     stands: BTreeMap<AssetPartition, MadeFrom>,
     /// How often the rows or models of each asset changed, and its raw files.
@@ -128,7 +130,11 @@ impl Tables {
                     self.stands.insert(step.clone(), from);
                     self.changed(&step.asset);
                 }
+                Event::TableRepartitioned { table, .. } => {
+                    self.cut.insert(table.clone());
+                }
                 Event::PartitionCutAway { step } => {
+                    self.cut.insert(step.asset.clone());
                     if let Some(shown) = self.current.get_mut(&step.asset) {
                         shown.remove(&step.partition);
                     }
@@ -223,7 +229,10 @@ impl Tables {
         };
         let was = self.shown.get(&(asset.clone(), target));
         let was = was.and_then(|shown| shown.get(&step.partition));
-        let unknown = was.is_some_and(|was| was.run.is_unknown());
+        let unknown = match was {
+            Some(was) => was.run.is_unknown(),
+            None => restored.is_some() && self.cut.contains(&step.asset),
+        };
         let forgotten = (self.retired || unknown) && restored.as_ref().is_none_or(|restored| restored.run.is_unknown());
         if was != restored.as_ref() && !forgotten {
             let found = format!("{step} in snapshot {target} was of {was:?}, and is back as of {restored:?}");

@@ -256,11 +256,16 @@ impl Workers {
                     to,
                 }),
                 Err(NotBuilt::Missing(missing)) => return Err(missing),
-                Err(NotBuilt::MergedMeanwhile) => {
+                Err(error @ (NotBuilt::MergedMeanwhile | NotBuilt::OtherCut)) => {
                     return Ok(Input::CommitFailed {
                         asset: asset.clone(),
                         members: members.to_vec(),
-                        failure: merged_meanwhile(),
+                        failure: match error {
+                            NotBuilt::OtherCut => {
+                                Failure::new(FailureClass::Declaration, "the table is partitioned otherwise")
+                            }
+                            _ => merged_meanwhile(),
+                        },
                     });
                 }
             }
@@ -271,6 +276,11 @@ impl Workers {
             members: prepared,
         })
     }
+}
+
+/// By what an asset cuts its rows.
+pub(super) fn cut_of(asset: &Asset) -> Option<String> {
+    asset.partitions.as_ref().map(|by| by.partitioning.describe())
 }
 
 /// What a commit is built on: the tables of its members as they were when it was asked for.
@@ -350,7 +360,7 @@ fn work(
             data_files: file.map_or(Value::Array(Vec::new()), |file| Value::from(vec![file])),
             schema: Value::Null,
             partition_column: asset.partitions.as_ref().map(|by| by.column.clone()),
-            partitioned_by: None,
+            partitioned_by: cut_of(asset),
             changes: ColumnChanges::default(),
         }];
     }

@@ -37,4 +37,5 @@ mod show;
 mod snapshots;
 mod spill;
 mod staged;
+mod starter;
 mod together;

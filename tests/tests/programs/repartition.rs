@@ -249,6 +249,29 @@ fn an_environment_is_cut_alone_until_it_is_merged() {
     project.sound();
 }
 
+#[test]
+fn automation_makes_the_new_partitions_once_the_table_is_cut() {
+    let project = project();
+    let eager = |partitions: &str| silver(&format!("{partitions}\nautomation = \"eager\""));
+    project.write("assets/a.toml", eager(DAILY).as_bytes());
+    let mut daemon = project.begin(&["--json", "up", "--port", "0"]);
+    daemon.wait_for("http://127.0.0.1:");
+    project.write("assets/a.toml", eager(MONTHLY).as_bytes());
+    let health = |state: &str, partitions: u64| {
+        until(state, || {
+            let shown = project.run(&["--json", "show", "silver.sales"]).expect(0).answer();
+            (shown["health"][state] == partitions).then_some(())
+        });
+    };
+    health("failed", 2);
+    project.run(&["repartition", "silver.sales"]).expect(0);
+    health("fresh", 2);
+    assert_eq!(held(&project), json!({ "rows": 4, "amount": 26 }));
+    daemon.signal(Signal::SIGTERM);
+    daemon.end().expect(0);
+    project.sound();
+}
+
 /// A step of an asset that has no partitions any more replaces the table whole: nothing has to be cut for it.
 #[test]
 fn a_table_that_is_made_whole_has_its_days_no_more() {

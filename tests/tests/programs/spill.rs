@@ -109,3 +109,29 @@ fn what_cannot_spill_fails_with_its_class_and_leaves_nothing_behind() {
     assert!(message.ends_with("of 32.0 MB for the whole query"), "{message}");
     assert_eq!(project.files(".millpond/scratch"), Vec::<String>::new());
 }
+
+#[test]
+fn rows_to_merge_far_larger_than_the_memory_are_merged_in_parts() {
+    // 600,000 rows of some 60 bytes in 32 MB, of which they may take 8: the first time into nothing, then over half of them.
+    const MERGED: u64 = 600_000;
+    let query = |from: u64, more: &str| {
+        let to = from + MERGED - 1;
+        format!("SELECT x AS id, md5(CAST(x AS VARCHAR)) || '{more}' AS h FROM generate_series({from}, {to}) AS t(x)")
+    };
+    let assets = |sql: String| {
+        format!("[asset.gold.large]\nkind = \"sql\"\nwrite = \"merge\"\nkey = [\"id\"]\nsql = \"{sql}\"\n")
+    };
+    let project = Project::new(&[
+        ("millpond.toml", &TOML.replace("MEMORY", "32 MB")),
+        ("assets/a.toml", &assets(query(1, "first"))),
+    ]);
+    assert!(spilled(&project, "gold.large") > 1);
+    let sums = "SELECT count(*) AS n, CAST(sum(id) AS BIGINT) AS ids, count(*) FILTER (WHERE h LIKE '%first') AS first, \
+                count(*) FILTER (WHERE left(h, 32) <> md5(CAST(id AS VARCHAR))) AS wrong FROM gold.large";
+    let all = |n: u64, first: u64| json!({ "n": n, "ids": n * (n + 1) / 2, "first": first, "wrong": 0 });
+    assert_eq!(project.row(sums), all(MERGED, MERGED));
+    let half = MERGED / 2;
+    project.write("assets/a.toml", assets(query(half + 1, "second")).as_bytes());
+    assert!(spilled(&project, "gold.large") > 1);
+    assert_eq!(project.row(sums), all(MERGED + half, half));
+}

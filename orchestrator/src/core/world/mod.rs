@@ -17,6 +17,7 @@ mod rollback;
 mod runs;
 mod schedules;
 mod sensors;
+mod steps;
 
 pub use alerts::{AlertRecord, WaitingMessage};
 pub use apply::Broken;

@@ -61,6 +61,10 @@ impl World {
             .values()
             .filter_map(|known| known.materialization.as_ref());
         record.newest = made.map(|made| made.at).max();
+        // Of which nothing is stored, nothing is known.
+        if record.partitions.is_empty() && record.observation.is_none() && record.fed.is_empty() {
+            self.assets.remove(&step.asset);
+        }
         self.automation.release(step);
         self.asset_made(&step.asset);
     }

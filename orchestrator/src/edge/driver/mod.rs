@@ -6,18 +6,19 @@
 //! Nothing is acknowledged, started or shown before the transaction that says so is synced. If a commit is refused because
 //! another program moved a table's pointer, the world is loaded again and the same inputs are decided anew.
 
+mod effects;
 mod handle;
 mod versions;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use assets::outcome::{Staged, TablePointer};
-use assets::{AssetKey, AssetPartition};
+use assets::AssetPartition;
+use assets::outcome::Staged;
 use state::event::{Event, Micros, OwnerMode, Recorded};
 use state::ids::AttemptId;
 use state::sqlite::queries::events::newest;
@@ -27,15 +28,14 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::clock::{self, Stopwatch};
 use super::committer::Committer;
 use super::folder::StateFolder;
-use super::kept_staged;
 use super::opened::OpenedProject;
-use super::order::order;
 use super::pool::PoolHandle;
 use super::reserve::Reserve;
 use super::retention::Keeping;
 use super::write_ahead_log::LogWatch;
 use crate::core::{Answer, Effect, Input, RequestId, Turn, World, turn};
 
+pub use effects::quarantine_table;
 pub use handle::{DriverHandle, Progress};
 use handle::{EndTold, LIVE_EVENTS, Message};
 
@@ -497,107 +497,4 @@ impl Driver {
         }
         Ok(true)
     }
-
-    /// Drops what is kept beside the world for steps and attempts that are over.
-    fn forget(&mut self, events: &[Recorded]) {
-        let mut over = false;
-        for recorded in events {
-            match &recorded.event {
-                Event::StepSucceeded {
-                    attempt,
-                    materialization,
-                    ..
-                } => self.unstage(attempt, &materialization.step),
-                Event::StepFailed {
-                    attempt: Some(attempt),
-                    step,
-                    ..
-                }
-                | Event::StepUpForRetry { attempt, step, .. } => self.unstage(attempt, step),
-                Event::AttemptEnded { attempt, .. } => {
-                    self.handle
-                        .progress
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .remove(attempt);
-                }
-                Event::RunEnded { .. } => {
-                    let world = &self.world;
-                    self.staged.retain(|attempt, _| world.attempt(attempt).is_some());
-                    over = true;
-                }
-                _ => {}
-            }
-        }
-        if over && self.projects.len() > 1 {
-            self.drop_versions();
-        }
-    }
-
-    fn unstage(&mut self, attempt: &AttemptId, step: &AssetPartition) {
-        if let Some(steps) = self.staged.get_mut(attempt) {
-            steps.remove(step);
-            if steps.is_empty() {
-                self.staged.remove(attempt);
-            }
-        }
-    }
-
-    fn act(&mut self, effect: Effect) {
-        match effect {
-            Effect::Start(start) => {
-                let attempt = start.attempt.clone();
-                let quarantine = self.world.pointer(&quarantine_table(&start.asset.key)).cloned();
-                let project = self.project_of(&start.run);
-                let order = order(
-                    *start,
-                    quarantine,
-                    &project.settings,
-                    &self.parts.folder,
-                    &project.orders,
-                );
-                self.pool.work(attempt, order);
-            }
-            Effect::CancelAttempt { attempt } => self.pool.cancel(attempt),
-            Effect::Prepare { asset, members } => {
-                let assets: BTreeSet<&AssetKey> = members.iter().map(|member| &member.step.asset).collect();
-                let pointers: BTreeMap<AssetKey, TablePointer> = assets
-                    .into_iter()
-                    .flat_map(|asset| [asset.clone(), quarantine_table(asset)])
-                    .filter_map(|table| Some((table.clone(), self.world.pointer(&table)?.clone())))
-                    .collect();
-                let staged = members
-                    .iter()
-                    .map(|member| {
-                        let staged = self
-                            .staged
-                            .get(&member.attempt)
-                            .and_then(|steps| steps.get(&member.step));
-                        (member.clone(), staged.cloned())
-                    })
-                    .collect();
-                self.parts
-                    .committer
-                    .prepare(asset, staged, pointers, self.last_at, self.handle.clone());
-            }
-            Effect::KeepStaged(kept) => {
-                if let Err(error) = kept_staged::keep(&self.parts.folder, &kept) {
-                    tracing::warn!(step = %kept.made.step, %error, "what a check kept back cannot be kept to be looked at");
-                }
-            }
-            Effect::Reply { request, answer } => {
-                if let Some(asked) = self.requests.remove(&request) {
-                    // Who asked may have gone in the meantime.
-                    asked.send(answer).ok();
-                }
-            }
-        }
-    }
-}
-
-/// The table that holds the rows which an ingest asset could not take.
-pub fn quarantine_table(asset: &AssetKey) -> AssetKey {
-    let name = format!("{}{}", asset.name(), plugins::kind::QUARANTINE_SUFFIX);
-    // A name so long that it leaves no room for the suffix has no quarantine table; a step that needs one fails and says so.
-    AssetKey::new(asset.layer(), &name).unwrap_or_else(|_| asset.clone())
 }

@@ -17,6 +17,7 @@
 //! `s3://bucket/`, letter by letter: nothing is percent-decoded, as in the other Iceberg libraries. This module knows nothing of tables.
 
 mod local;
+mod object_files;
 mod objects;
 mod own_folder;
 mod seal_together;

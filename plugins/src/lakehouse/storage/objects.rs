@@ -9,7 +9,6 @@
 //! bucket removes them.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +16,10 @@ use std::time::Duration;
 use assets::warehouse::S3Store;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::Result;
-use iceberg::io::{FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Storage, StorageConfig, StorageFactory};
+use iceberg::io::{Storage, StorageConfig, StorageFactory};
 use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
 use object_store::path::Path as Key;
 use object_store::{
@@ -31,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::own_folder::OwnFolder;
 use super::small_files::{SMALL_BYTES, SmallFiles};
-use super::{ListedFile, PathError, UnsealedFile, closed, unreachable};
+use super::{ListedFile, PathError, UnsealedFile, unreachable};
 
 /// Larger files are uploaded in parts of this size. The smallest that a store takes is 5 MiB, and 10,000 are the most.
 const PART_BYTES: u64 = 16 << 20;
@@ -192,7 +191,7 @@ impl ObjectStorage {
         format!("s3://{}", self.bucket)
     }
 
-    fn store(&self) -> Arc<dyn ObjectStore> {
+    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
         let store = self.store.as_ref();
         Arc::clone(store.expect("a storage is made by connecting; its written form is never read"))
     }
@@ -476,7 +475,7 @@ async fn part(file: UnsealedFile, from: u64, bytes: u64) -> std::result::Result<
 #[error("{0}")]
 struct OfStore(String);
 
-fn asked(action: &'static str, location: &str, error: object_store::Error) -> PathError {
+pub(super) fn asked(action: &'static str, location: &str, error: object_store::Error) -> PathError {
     PathError {
         action,
         path: PathBuf::from(location),
@@ -507,107 +506,4 @@ pub(crate) fn of_store(kind: io::ErrorKind, said: String) -> io::Error {
 /// Whether an error tells of a store that did not answer as it should, and not of a file.
 pub(crate) fn is_of_store(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<OfStore>())
-}
-
-#[async_trait]
-#[typetag::serde(name = "millpond_objects")]
-impl Storage for ObjectStorage {
-    async fn exists(&self, path: &str) -> Result<bool> {
-        match self.store().head(&self.key(path)?).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(asked("look for", path, error).into()),
-        }
-    }
-
-    async fn metadata(&self, path: &str) -> Result<FileMetadata> {
-        let found = self.store().head(&self.key(path)?).await;
-        let size = found.map_err(|error| asked("read", path, error))?.size;
-        Ok(FileMetadata { size })
-    }
-
-    async fn read(&self, path: &str) -> Result<Bytes> {
-        Ok(self.read_file(path).await?)
-    }
-
-    async fn reader(&self, path: &str) -> Result<Box<dyn FileRead>> {
-        Ok(Box::new(RangeReader {
-            key: self.key(path)?,
-            location: path.to_owned(),
-            store: self.small_files(),
-        }))
-    }
-
-    async fn write(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let mut writer = self.writer(path).await?;
-        writer.write(bytes).await?;
-        writer.close().await
-    }
-
-    async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
-        Ok(Box::new(UploadingWriter {
-            file: Some(self.create(path)?),
-            storage: self.clone(),
-        }))
-    }
-
-    async fn delete(&self, path: &str) -> Result<()> {
-        Ok(self.remove(path).await?)
-    }
-
-    async fn delete_prefix(&self, path: &str) -> Result<()> {
-        for file in self.list(path).await? {
-            self.remove(&file.location).await?;
-        }
-        Ok(())
-    }
-
-    async fn delete_stream(&self, mut paths: BoxStream<'static, String>) -> Result<()> {
-        while let Some(path) = paths.next().await {
-            self.remove(&path).await?;
-        }
-        Ok(())
-    }
-
-    fn new_input(&self, path: &str) -> Result<InputFile> {
-        Ok(InputFile::new(Arc::new(self.clone()), path.to_owned()))
-    }
-
-    fn new_output(&self, path: &str) -> Result<OutputFile> {
-        Ok(OutputFile::new(Arc::new(self.clone()), path.to_owned()))
-    }
-}
-
-struct RangeReader {
-    key: Key,
-    location: String,
-    store: Arc<dyn ObjectStore>,
-}
-
-#[async_trait]
-impl FileRead for RangeReader {
-    async fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        let read = self.store.get_range(&self.key, range).await;
-        Ok(read.map_err(|error| asked("read", &self.location, error))?)
-    }
-}
-
-struct UploadingWriter {
-    file: Option<UnsealedFile>,
-    storage: ObjectStorage,
-}
-
-#[async_trait]
-impl FileWrite for UploadingWriter {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        use std::io::Write;
-        let file = self.file.as_mut().ok_or_else(closed)?;
-        let path = file.path.clone();
-        Ok(file.write_all(&bytes).map_err(PathError::at("write", &path))?)
-    }
-
-    async fn close(&mut self) -> Result<()> {
-        let file = self.file.take().ok_or_else(closed)?;
-        Ok(self.storage.seal(vec![file]).await?)
-    }
 }

@@ -31,6 +31,16 @@ fn day_key(offset: i32) -> String {
 
 /// What a step would do: the staged table, not published yet.
 async fn stage(world: &mut World, offset: i32, source: &[RecordBatch]) -> Result<StagedTable, LakeError> {
+    stage_in_parts(world, offset, source, None).await
+}
+
+/// The same where only so many bytes of the rows may be in memory.
+async fn stage_in_parts(
+    world: &mut World,
+    offset: i32,
+    source: &[RecordBatch],
+    most: Option<u64>,
+) -> Result<StagedTable, LakeError> {
     world.attempt += 1;
     let existing = world.open().await;
     let by = daily();
@@ -53,23 +63,41 @@ async fn stage(world: &mut World, offset: i32, source: &[RecordBatch]) -> Result
         options,
     )?;
     let session = world.session(ScanOptions::default());
-    let merge = Merge::plan(
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = most.map(|most| MergeScratch::new(folder.path().to_owned(), most));
+    let mut rows = RowsToMerge::default();
+    for batch in source {
+        rows.push(batch.clone());
+        if let Some(scratch) = &scratch {
+            rows.put_aside(scratch)?;
+        }
+    }
+    let mut merge = Merge::plan(
         &world.lake,
         &table(),
         existing.as_ref(),
         writer.table_schema(),
         Some(&partition),
         &["id".to_owned()],
-        source,
+        rows,
+        scratch.as_ref(),
         session.context(),
     )
     .await?;
-    let mut kept = merge.kept(session.context());
-    while let Some(batch) = kept.try_next().await? {
-        writer.write(&batch).await?;
+    for part in merge.parts() {
+        let part = part?;
+        let mut kept = part.kept(session.context());
+        while let Some(batch) = kept.try_next().await? {
+            writer.write(&batch).await?;
+        }
+        writer.write(&part.merged()?).await?;
     }
-    drop(kept);
-    writer.write(&merge.merged()?).await?;
+    merge.release();
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "what was put aside is gone"
+    );
     let mut staged = writer.finish().await?;
     let (_, mut staged) = staged.remove(0);
     merge.complete(&mut staged);
@@ -88,7 +116,13 @@ async fn publish(world: &mut World, staged: StagedTable) -> Result<PreparedCommi
 }
 
 async fn merge(world: &mut World, offset: i32, source: &[(i64, f64)]) -> StagedTable {
-    let staged = stage(world, offset, &[rows(offset, source)]).await.unwrap();
+    merge_in_parts(world, offset, source, None).await
+}
+
+async fn merge_in_parts(world: &mut World, offset: i32, source: &[(i64, f64)], most: Option<u64>) -> StagedTable {
+    let staged = stage_in_parts(world, offset, &[rows(offset, source)], most)
+        .await
+        .unwrap();
     publish(world, staged.clone()).await.unwrap();
     staged
 }
@@ -139,7 +173,8 @@ proptest! {
 
     #[test]
     fn a_merge_is_what_a_map_does_and_touches_no_other_file(
-        steps in prop::collection::vec((0_i32..2, prop::collection::btree_map(0_i64..20, 0_u8..4, 0..8)), 1..7)
+        steps in prop::collection::vec((0_i32..2, prop::collection::btree_map(0_i64..20, 0_u8..4, 0..8)), 1..7),
+        most in prop::option::of(100_u64..400),
     ) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
@@ -153,7 +188,7 @@ proptest! {
                     .filter(|(id, delay)| oracle.get(&(offset, *id)).is_some_and(|known| known.to_bits() != delay.to_bits()))
                     .map(|(id, _)| (offset, *id))
                     .collect();
-                let staged = merge(&mut world, offset, &source).await;
+                let staged = merge_in_parts(&mut world, offset, &source, most).await;
                 for (id, delay) in &source {
                     oracle.insert((offset, *id), *delay);
                 }
@@ -165,7 +200,7 @@ proptest! {
                     assert_eq!(after.contains_key(path), keys.is_disjoint(&other), "only what changes is written anew");
                 }
                 // Once more, it is all there.
-                let again = merge(&mut world, offset, &source).await;
+                let again = merge_in_parts(&mut world, offset, &source, most).await;
                 assert!(again.changes_nothing());
                 assert_eq!(files(&world).await, after);
             }
@@ -194,6 +229,14 @@ async fn keys_that_come_twice_or_are_null_are_refused_by_name() {
     assert_eq!(
         refused.to_string(),
         "merge into silver.flights: 1 row has no value in `id`, which is part of the key"
+    );
+    // However small the parts are that they are looked at in.
+    let twice = rows(0, &[(7, 1.0), (8, 1.0), (7, 2.0)]);
+    let refused = stage_in_parts(&mut world, 0, &[twice], Some(64)).await.unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .ends_with("one key comes more than once in the rows to merge: id 7")
     );
     let keyless = batch(vec![("day", Arc::new(Date32Array::from(vec![DAY0])) as ArrayRef)]);
     let refused = stage(&mut world, 0, &[keyless]).await.unwrap_err();

@@ -17,6 +17,8 @@ const HOLD: &str = "
 
 const RELEASE: &str = "DELETE FROM automation_hold WHERE asset = ?1 AND partition = ?2";
 
+const LET_GO: &str = "DELETE FROM automation_hold WHERE asset = ?1";
+
 const PAUSE: &str = "
     INSERT OR IGNORE INTO automation_pause (asset, seq, at, by) VALUES (?1, ?2, ?3, ?4)";
 
@@ -65,6 +67,12 @@ impl Projection<'_> {
         self.connection
             .prepare_cached(RELEASE)?
             .execute([step.asset.as_str(), partition_text(step.partition.as_ref())])?;
+        Ok(())
+    }
+
+    /// What was refused because its table is cut in another way is refused no longer.
+    pub(super) fn automation_let_go(&mut self, asset: &AssetKey) -> Result<(), Refusal> {
+        self.connection.prepare_cached(LET_GO)?.execute([asset.as_str()])?;
         Ok(())
     }
 

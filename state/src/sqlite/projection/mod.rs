@@ -190,7 +190,8 @@ impl<'c> Projection<'c> {
                     inputs,
                 },
             ),
-            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } | Event::TableRepartitioned { .. } => Ok(()),
+            Event::SnapshotsExpired { .. } | Event::FilesCompacted { .. } => Ok(()),
+            Event::TableRepartitioned { table, .. } => self.automation_let_go(table),
             Event::AliasMoved {
                 model,
                 alias,

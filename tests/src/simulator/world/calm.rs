@@ -23,6 +23,7 @@ impl Simulation {
         self.still = Some(self.now.max(self.clock()) + 3600 * SECOND);
         self.automation_goes_on()?;
         self.all_is_kept()?;
+        self.all_are_cut_as_declared()?;
         // A model that is never promoted, or a source that is missing, keeps some assets back; a second round lets
         // those follow whose model is promoted in the first.
         for _ in 0..2 {

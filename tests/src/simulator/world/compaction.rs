@@ -41,8 +41,19 @@ impl Simulation {
         for (table, pointer) in self.world.pointers() {
             let metadata = Self::there(self.lake.metadata(pointer), "a table")?;
             let parts = Self::there(self.lake.parts(metadata, metadata.current), "a table")?;
-            let many = parts.iter().filter(|(_, part)| part.files.len() > 1);
-            let many: Vec<Option<PartitionKey>> = many.map(|(partition, _)| partition.clone()).collect();
+            let mut many: Vec<Option<PartitionKey>> = Vec::new();
+            for (partition, part) in parts.iter().filter(|(_, part)| part.files.len() > 1) {
+                // What comes twice in two files would be lost in one, which is so where a table was cut anew.
+                let mut seen = BTreeSet::new();
+                let mut once = true;
+                for file in &part.files {
+                    let rows = Self::there(self.lake.rows(file), "a table")?;
+                    once &= rows.keys().all(|key| seen.insert(key));
+                }
+                if once {
+                    many.push(partition.clone());
+                }
+            }
             if !many.is_empty() && about_to_write(&self.world, table).is_none() {
                 found.push((table.clone(), pointer.clone(), many));
             }
@@ -56,8 +67,8 @@ impl Simulation {
             let (files, _) = Self::there(self.lake.part(Some(&pointer), partition.as_ref()), "a table")?;
             let seen = fingerprint(files.keys());
             let removed = files.keys().cloned().collect();
-            // What comes twice in two files would be lost in one: no partition of the simulation has it.
             let rows = files.into_values().flatten().collect();
+            let cut = Self::there(self.lake.metadata(&pointer), "a table")?.cut().cloned();
             let file = self.lake.stage(&table, "compaction", rows);
             self.changing.insert(file.clone(), self.clock());
             compacted.push(Compacted {
@@ -73,7 +84,7 @@ impl Simulation {
                     data_files: Value::from(vec![file]),
                     schema: Value::Null,
                     partition_column: None,
-                    partitioned_by: None,
+                    partitioned_by: cut,
                     changes: ColumnChanges::default(),
                 },
                 partition,
@@ -121,7 +132,7 @@ impl Simulation {
             .collect();
         match self.lake.compact(table, base, &changes) {
             Ok(to) => Ok(Some(to)),
-            Err(NotBuilt::MergedMeanwhile) => {
+            Err(NotBuilt::MergedMeanwhile | NotBuilt::OtherCut) => {
                 self.give_up(compacted);
                 Ok(None)
             }

@@ -144,6 +144,14 @@ impl Simulation {
         self.recover(OwnerMode::Foreground)?;
         for _ in 0..1 + self.dice.below(3) {
             match self.dice.below(4) {
+                0 if self.dice.percent(40) => {
+                    let mut dice = self.dice.clone();
+                    if let Some(asset) = self.project.recut(&mut dice) {
+                        self.edited()?;
+                        self.repartition(&asset)?;
+                    }
+                    self.dice = dice;
+                }
                 0 => self.change_a_table()?,
                 1 => self.request()?,
                 _ => {

@@ -189,6 +189,8 @@ impl Simulation {
             }
             Happening::Environment => self.make_environment(),
             Happening::Merge(number) => self.merge(number),
+            Happening::Recut => self.recut_an_asset(),
+            Happening::Repartition(asset) => self.repartition(&asset),
             Happening::Want {
                 boot,
                 table,

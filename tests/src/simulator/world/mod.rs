@@ -6,6 +6,7 @@ mod compaction;
 mod effects;
 mod environments;
 mod happenings;
+mod repartition;
 mod restarts;
 mod tables;
 mod turns;
@@ -81,6 +82,8 @@ pub struct Outcome {
     pub conflicts: usize,
     /// Turns that were committed together with the one before.
     pub joined: usize,
+    /// Tables that were cut into other partitions.
+    pub repartitions: usize,
     /// Environments that were made.
     pub environments: usize,
     /// Environments that count in production.
@@ -164,6 +167,10 @@ enum Happening {
     Environment,
     /// An environment is to be merged.
     Merge(usize),
+    /// An asset gets other partitions.
+    Recut,
+    /// A table is to be cut as its asset is declared.
+    Repartition(AssetKey),
     /// Something is wanted of a table.
     Want {
         boot: u64,
@@ -352,6 +359,10 @@ impl Simulation {
         for _ in 0..self.environment_dice.below(4) {
             let at = self.now + self.environment_dice.between(600, 6 * 3600) * SECOND;
             self.at(at, Happening::Environment);
+        }
+        for _ in 0..self.environment_dice.below(4) {
+            let at = self.now + self.environment_dice.between(600, 6 * 3600) * SECOND;
+            self.at(at, Happening::Recut);
         }
         self.later(600, Happening::Look);
         self.until_quiet()?;

@@ -15,6 +15,7 @@ use super::super::sabotage::Sabotage;
 use super::super::tending::{Expired, ORPHAN_AGE, Pins};
 use super::compaction::{Compacted, prepared};
 use super::environments::Environment;
+use super::repartition::Recut;
 use super::{Happening, SECOND, Simulation};
 
 /// What someone wants of a table.
@@ -28,6 +29,8 @@ pub(super) enum Wanted {
     Tend(Box<Tending>),
     /// Few files, with the rows of many.
     Compact(Vec<Compacted>),
+    /// Other partitions.
+    Repartition(Box<Recut>),
 }
 
 /// How old versions are to go.
@@ -210,6 +213,13 @@ impl Simulation {
                 };
                 (to, TableChangeKind::Expiry(expiry), shows, files)
             }
+            Wanted::Repartition(recut) => {
+                let Some(to) = self.offer_recut(table, &pointer, recut)? else {
+                    return Ok(());
+                };
+                let shows = Self::there(self.lake.read(Some(&to)), "a table")?;
+                (to, TableChangeKind::Repartition(recut.prepared()), shows, Vec::new())
+            }
             Wanted::Compact(compacted) => {
                 let shows = Self::there(self.lake.read(Some(&pointer)), "a table")?;
                 let Some(to) = self.offer(table, &pointer, compacted)? else {
@@ -290,6 +300,10 @@ impl Simulation {
                     self.outcome.compactions += 1;
                     self.no_longer_changing(compacted);
                 }
+                if let Wanted::Repartition(recut) = &written.wanted {
+                    self.outcome.repartitions += 1;
+                    self.recut_is_over(recut);
+                }
                 if let Wanted::Tend(tending) = &written.wanted {
                     let (files, pins) = (written.files, tending.pins.clone());
                     self.later(
@@ -304,19 +318,28 @@ impl Simulation {
                 }
             }
             Some(Answer::TableMoved) => {
-                if matches!(written.wanted, Wanted::Tend(_) | Wanted::Compact(_)) {
+                if matches!(
+                    written.wanted,
+                    Wanted::Tend(_) | Wanted::Compact(_) | Wanted::Repartition(_)
+                ) {
                     self.lake.remove([&written.change.table.to.metadata_location]);
                 }
                 if tries > 1 {
                     self.want(&table, written.wanted, tries - 1)?;
                 } else if let Wanted::Compact(compacted) = &written.wanted {
                     self.give_up(compacted);
+                } else if let Wanted::Repartition(recut) = &written.wanted {
+                    self.give_up_recut(recut);
                 }
             }
             Some(Answer::Refused { .. }) => {
                 if let Wanted::Compact(compacted) = &written.wanted {
                     self.lake.remove([&written.change.table.to.metadata_location]);
                     self.give_up(compacted);
+                }
+                if let Wanted::Repartition(recut) = &written.wanted {
+                    self.lake.remove([&written.change.table.to.metadata_location]);
+                    self.give_up_recut(recut);
                 }
             }
             _ => {}

@@ -3,6 +3,8 @@
 //! One task owns them all and is talked to by messages, so nothing here is locked. For each order it promises the driver
 //! exactly one end: `AttemptEnded` when the worker said so, or `WorkerLost` with the class of its death.
 
+mod handle;
+
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
@@ -16,9 +18,11 @@ use tokio::process::ChildStdout;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use self::handle::Message;
+pub use self::handle::{PoolHandle, PoolSettings};
 use super::driver::DriverHandle;
 use super::folder::StateFolder;
-use super::messages::{FromWorker, TableAnswer, TableQuestion, ToWorker, WorkerSettings};
+use super::messages::{FromWorker, TableAnswer, TableQuestion, ToWorker};
 use super::processes::end_marked;
 use super::worker_process::WorkerProcess;
 use super::{clock, frame};
@@ -40,124 +44,6 @@ const TABLE_TAKEN: Duration = Duration::from_secs(20);
 
 /// How long a worker may take to take an order in: one that does not read is stuck, and must not hold up the others.
 const ORDER_TAKEN: Duration = Duration::from_secs(10);
-
-/// What workers may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolSettings {
-    /// At start: warehouse, memory limit, threads.
-    pub worker: WorkerSettings,
-    /// Resident bytes, beside those that the queries of its order may use, at which a worker is ended.
-    pub beside_queries_bytes: u64,
-    /// Bytes that queries may use in a worker that has no order of its own to say so (a look at sources).
-    pub usual_query_bytes: u64,
-}
-
-/// Talks to the pool. Cheap to clone.
-#[derive(Clone)]
-pub struct PoolHandle {
-    messages: mpsc::UnboundedSender<Message>,
-}
-
-enum Message {
-    Work(AttemptId, Box<StepOrder>),
-    Cancel(AttemptId),
-    Observe {
-        asset: Box<Asset>,
-        project: ProjectSettings,
-        previous: Option<Observation>,
-        answer: oneshot::Sender<Result<Option<Observation>, Failure>>,
-    },
-    Table {
-        question: Box<TableQuestion>,
-        answer: oneshot::Sender<Result<TableAnswer, Failure>>,
-    },
-    Said(usize, FromWorker),
-    Silent(usize),
-    /// A worker that fell silent is gone for good.
-    Gone,
-    Reconfigure(PoolSettings),
-    Stop(oneshot::Sender<()>),
-}
-
-impl PoolHandle {
-    /// Starts the pool. It ends when every handle is dropped or [`PoolHandle::stop`] was called.
-    pub fn start(settings: PoolSettings, folder: StateFolder, driver: DriverHandle) -> Self {
-        let (messages, received) = mpsc::unbounded_channel();
-        let handle = Self {
-            messages: messages.clone(),
-        };
-        let pool = Pool {
-            settings,
-            folder,
-            driver,
-            messages: messages.downgrade(),
-            workers: HashMap::new(),
-            next: 0,
-            dying: 0,
-            generation: 0,
-        };
-        tokio::spawn(pool.run(received));
-        handle
-    }
-
-    /// Gives an order to a worker.
-    pub fn work(&self, attempt: AttemptId, order: StepOrder) {
-        self.send(Message::Work(attempt, Box::new(order)));
-    }
-
-    /// Asks the worker of an attempt to stop.
-    pub fn cancel(&self, attempt: AttemptId) {
-        self.send(Message::Cancel(attempt));
-    }
-
-    /// Looks at an asset's sources, in a worker because files can be hostile.
-    pub async fn observe(
-        &self,
-        asset: Asset,
-        project: ProjectSettings,
-        previous: Option<Observation>,
-    ) -> Result<Option<Observation>, Failure> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Observe {
-            asset: Box::new(asset),
-            project,
-            previous,
-            answer,
-        });
-        answered
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
-    }
-
-    /// Looks into a table, in a worker because a query over a user's data may fail in any way.
-    pub async fn table(&self, question: TableQuestion) -> Result<TableAnswer, Failure> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Table {
-            question: Box::new(question),
-            answer,
-        });
-        answered
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(FailureClass::Interrupted, "millpond is stopping")))
-    }
-
-    /// Workers that start from now on may use this much. Idle ones that may use something else are sent home.
-    pub fn reconfigure(&self, settings: PoolSettings) {
-        self.send(Message::Reconfigure(settings));
-    }
-
-    /// Ends all workers and waits until they are gone.
-    pub async fn stop(&self) {
-        let (done, stopped) = oneshot::channel();
-        self.send(Message::Stop(done));
-        stopped.await.ok();
-    }
-
-    fn send(&self, message: Message) {
-        // The pool ends only when the program does; nobody is left to miss the message.
-        self.messages.send(message).ok();
-    }
-}
 
 struct Worker {
     process: WorkerProcess,
@@ -204,6 +90,24 @@ struct Pool {
 }
 
 impl Pool {
+    fn new(
+        settings: PoolSettings,
+        folder: StateFolder,
+        driver: DriverHandle,
+        messages: mpsc::WeakUnboundedSender<Message>,
+    ) -> Self {
+        Self {
+            settings,
+            folder,
+            driver,
+            messages,
+            workers: HashMap::new(),
+            next: 0,
+            dying: 0,
+            generation: 0,
+        }
+    }
+
     async fn run(mut self, mut received: mpsc::UnboundedReceiver<Message>) {
         let mut look = tokio::time::interval(MEMORY_INTERVAL);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
