@@ -128,6 +128,10 @@ fn a_table_whose_partitions_are_declared_otherwise_is_cut_by_a_button() {
     );
     assert!(!has(&told, "Cut its rows into"), "{told}");
 
+    // A step would replace it whole: there is nothing to cut.
+    declare("");
+    assert!(!has(&daemon.page(page), offered));
+
     declare(monthly);
     let told = daemon.page(page);
     for fact in [

@@ -141,47 +141,45 @@ pub async fn partition_rows(table: &LakeTable) -> Result<BTreeMap<Option<Partiti
     partition_rows_at(table, None).await
 }
 
-/// In which snapshots the rows came to be that a snapshot shows, by partition: those in which its files were added. For files that
-/// merely hold what others did, those in which the others were, as far as the table has them.
+/// In which snapshot the newest rows came to be that a snapshot shows, by partition: the one in which its newest file was added. For a
+/// file that merely holds what others did, the one in which the newest of those was, as far as the table has them.
 ///
 /// # Errors
 /// A manifest cannot be read.
-pub async fn added_in(
-    table: &LakeTable,
-    snapshot: i64,
-) -> Result<BTreeMap<Option<PartitionKey>, BTreeSet<i64>>, LakeError> {
-    let mut found: BTreeMap<i64, BTreeMap<Option<PartitionKey>, BTreeSet<i64>>> = BTreeMap::new();
+pub async fn last_added_in(table: &LakeTable, snapshot: i64) -> Result<BTreeMap<Option<PartitionKey>, i64>, LakeError> {
+    // By snapshot and partition: when its files were added, and in which snapshot.
+    let mut found: BTreeMap<i64, BTreeMap<Option<PartitionKey>, BTreeSet<(i64, i64)>>> = BTreeMap::new();
     let mut next = vec![snapshot];
     while let Some(snapshot) = next.pop() {
         if found.contains_key(&snapshot) || table.metadata().snapshot_by_id(snapshot).is_none() {
             continue;
         }
-        let mut added: BTreeMap<Option<PartitionKey>, BTreeSet<i64>> = BTreeMap::new();
+        let mut added: BTreeMap<Option<PartitionKey>, BTreeSet<(i64, i64)>> = BTreeMap::new();
         each_file(table, Some(snapshot), |key, entry| {
-            added.entry(key).or_default().extend(entry.snapshot_id());
+            let of_key = added.entry(key).or_default();
+            of_key.extend(entry.sequence_number().zip(entry.snapshot_id()));
         })
         .await?;
-        next.extend(added.values().flatten().filter_map(|added| same_rows_as(table, *added)));
+        let snapshots = added.values().flatten().map(|(_, added)| *added);
+        next.extend(snapshots.filter_map(|added| same_rows_as(table, added)));
         found.insert(snapshot, added);
     }
-    let resolved = |key: &Option<PartitionKey>| {
-        let (mut own, mut seen) = (BTreeSet::new(), BTreeSet::from([snapshot]));
+    let newest = |key: &Option<PartitionKey>| {
+        let (mut newest, mut seen) = (None, BTreeSet::from([snapshot]));
         let mut next = vec![snapshot];
         while let Some(snapshot) = next.pop() {
             let added = found.get(&snapshot).and_then(|added| added.get(key));
-            for added in added.into_iter().flatten() {
+            for (sequence, added) in added.into_iter().flatten() {
                 match same_rows_as(table, *added) {
                     Some(other) => next.extend(seen.insert(other).then_some(other)),
-                    None => {
-                        own.insert(*added);
-                    }
+                    None => newest = newest.max(Some((*sequence, *added))),
                 }
             }
         }
-        own
+        newest.map(|(_, snapshot)| snapshot)
     };
     let keys = found.get(&snapshot).into_iter().flat_map(BTreeMap::keys);
-    Ok(keys.map(|key| (key.clone(), resolved(key))).collect())
+    Ok(keys.filter_map(|key| Some((key.clone(), newest(key)?))).collect())
 }
 
 /// The snapshot whose rows another one has in other files, if it is such a one.

@@ -76,7 +76,7 @@ pub use expire::{
     remove, unneeded_below,
 };
 pub use history::{
-    PartitionRows, SnapshotInfo, added_in, ancestors, history, partition_rows, partition_rows_at, rows_of,
+    PartitionRows, SnapshotInfo, ancestors, history, last_added_in, partition_rows, partition_rows_at, rows_of,
     snapshot_as_of,
 };
 pub use lake::Lake;

@@ -193,14 +193,14 @@ impl Lake {
         Ok((files.collect::<Result<_, Missing>>()?, part.from.clone()))
     }
 
-    /// In which snapshots the rows came to be that a snapshot shows of a partition.
-    pub(super) fn added_in(
+    /// In which snapshot the newest rows came to be that a snapshot shows of a partition.
+    pub(super) fn last_added_in(
         &self,
         metadata: &Metadata,
         snapshot: i64,
         partition: &Option<PartitionKey>,
-    ) -> Result<BTreeSet<i64>, Missing> {
-        let (mut found, mut next) = (BTreeSet::new(), vec![snapshot]);
+    ) -> Result<Option<i64>, Missing> {
+        let (mut newest, mut next) = (None, vec![snapshot]);
         while let Some(snapshot) = next.pop() {
             // What the table has no more, nothing is known of.
             let Some(part) = metadata
@@ -213,13 +213,11 @@ impl Lake {
             for added in part?.get(partition).into_iter().flat_map(|part| part.added.values()) {
                 match metadata.snapshots.get(added).and_then(|known| known.rows_of) {
                     Some(other) => next.push(other),
-                    None => {
-                        found.insert(*added);
-                    }
+                    None => newest = newest.max(Some(*added)),
                 }
             }
         }
-        Ok(found)
+        Ok(newest)
     }
 
     /// What a version of a table holds.

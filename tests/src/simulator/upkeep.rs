@@ -127,6 +127,8 @@ impl Upkeep {
                 self.in_vain.insert(step.clone(), (from, recorded.at));
             }
             Event::PartitionRolledBack { step, .. } | Event::PartitionCutAway { step } => change(&step.asset),
+            // What was refused for its partitions is asked for again.
+            Event::TableRepartitioned { table, .. } => change(table),
             Event::SourceObserved { asset, .. } => change(asset),
             Event::ModelRegistered { model, .. } | Event::AliasMoved { model, .. } => change(model),
             Event::FreshnessChanged { .. } => self.changed += 1,

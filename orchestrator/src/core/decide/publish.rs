@@ -15,9 +15,28 @@ use super::super::world::{Attempt, ModelRecord, ModelVersion, Run, World};
 use super::ended::known;
 use super::{promote, retry};
 
+/// The staged steps that are published next, in one commit: of those that can be, the ones that are cut alike.
+pub(super) fn publishing(world: &World, committed_as: &AssetKey) -> Vec<Member> {
+    alike(world, publishable(world, committed_as))
+}
+
+/// Of staged steps those whose assets have the partitions that the first one's run knows of. Where an asset got other ones while a run was
+/// under way, its table can have the rows of one or of the other.
+fn alike(world: &World, mut members: Vec<Member>) -> Vec<Member> {
+    let Some((_, first)) = members.first().and_then(|first| known(world, &first.attempt)) else {
+        return members;
+    };
+    members.retain(|member| {
+        let asset = &member.step.asset;
+        let of = |run: &Run| run.definitions.get(asset).map(|asset| asset.partitions.clone());
+        known(world, &member.attempt).is_some_and(|(_, run)| of(run) == of(first))
+    });
+    members
+}
+
 /// The staged steps that can be published, of an asset or of those that are published together under its name. One that still waits
 /// for another of its atomic group is not among them.
-pub(super) fn publishing(world: &World, committed_as: &AssetKey) -> Vec<Member> {
+pub(super) fn publishable(world: &World, committed_as: &AssetKey) -> Vec<Member> {
     let mut members = Vec::new();
     for attempt in world.attempts() {
         let Some(run) = world.run(&attempt.run) else { continue };
@@ -43,7 +62,7 @@ pub(super) fn completed(world: &World, run: &Run, step: &AssetPartition) -> Opti
     let position = run.position(step)?;
     let complete: Vec<u32> = run.mates(position).chain([position]).collect();
     let committed_as = run.definitions.committed_as(&step.asset);
-    let members = publishing(world, committed_as);
+    let members = publishable(world, committed_as);
     // Where others are being published already, the committer's answer leads to these.
     let own = |member: &Member| {
         let of_run = run
@@ -80,7 +99,7 @@ pub(super) fn prepared(
     let moved = tables
         .iter()
         .any(|table| world.pointer(&table.table) != table.from.as_ref());
-    let mut left = publishing(world, asset);
+    let mut left = publishable(world, asset);
     if !fenced && !moved && !members.is_empty() {
         left.retain(|waiting| {
             members
@@ -110,7 +129,7 @@ pub(super) fn prepared(
     if !left.is_empty() {
         decision.effects.push(Effect::Prepare {
             asset: asset.clone(),
-            members: left,
+            members: alike(world, left),
         });
     }
     decision
@@ -208,7 +227,7 @@ pub(super) fn materialization(
 
 pub(super) fn failed(world: &World, at: Micros, asset: &AssetKey, members: &[Member], failure: &Failure) -> Decision {
     let mut decision = Decision::default();
-    let mut left = publishing(world, asset);
+    let mut left = publishable(world, asset);
     for member in members
         .iter()
         .filter(|member| counts(world, &member.attempt, &member.step))
@@ -228,7 +247,7 @@ pub(super) fn failed(world: &World, at: Micros, asset: &AssetKey, members: &[Mem
     if !left.is_empty() {
         decision.effects.push(Effect::Prepare {
             asset: asset.clone(),
-            members: left,
+            members: alike(world, left),
         });
     }
     decision

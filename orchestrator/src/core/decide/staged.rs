@@ -80,7 +80,7 @@ pub(super) fn staged(world: &World, at: Micros, attempt: &AttemptId, staged: &St
     } else {
         // While an asset has a step that is being published, the committer is at work on it and its answer leads to the
         // next publication; so only the first one calls it.
-        if publish::publishing(world, &attempt.asset).is_empty() {
+        if publish::publishable(world, &attempt.asset).is_empty() {
             let members = vec![Member {
                 attempt: attempt.id.clone(),
                 step: step.clone(),

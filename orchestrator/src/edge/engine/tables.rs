@@ -2,11 +2,9 @@
 //!
 //! What that makes of the table and of its partitions is found here, on the newest version of it; [`super::moving`] moves the pointer.
 
-use std::collections::BTreeSet;
-
 use assets::{AssetKey, AssetPartition};
 use plugins::lakehouse::{
-    LakeError, LakeTable, Rollback, RollbackOutcome, TagChange, TagName, added_in, ancestors, history,
+    LakeError, LakeTable, Rollback, RollbackOutcome, TagChange, TagName, ancestors, history, last_added_in,
     prepare_rollback, prepare_tag, rows_of,
 };
 use state::sqlite::StateError;
@@ -150,17 +148,12 @@ impl EngineHandle {
         let later = history(table)?.into_iter().map(|snapshot| snapshot.id);
         let later = later.filter(|id| !ancestors.contains(id)).collect();
         let shown = ShownIn::of(&self.reader()?, asset, rows_of, ancestors, later)?;
-        let added = match shown.has_untold() {
-            true => Some(added_in(table, target).await?),
-            false => None,
-        };
+        let added = last_added_in(table, target).await?;
         let reader = self.reader()?;
         let mut partitions = Vec::with_capacity(rollback.partitions.len());
-        let nowhere = BTreeSet::new();
         for changed in &rollback.partitions {
             let step = AssetPartition::new(asset.clone(), changed.key.clone());
-            let added = added.as_ref().map(|added| added.get(&changed.key).unwrap_or(&nowhere));
-            let known = shown.made(&reader, &step, added)?;
+            let known = shown.made(&reader, &step, added.get(&changed.key).copied())?;
             let after = changed.after.map(|held| HeldRows {
                 rows: held.rows,
                 bytes: held.bytes,

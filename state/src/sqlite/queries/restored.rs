@@ -79,21 +79,16 @@ impl ShownIn {
         })
     }
 
-    /// Whether rows of it may be of snapshots of which nothing is known here: of another program, of an environment that made them anew
-    /// before it was merged, of runs that retention has removed. Then [`ShownIn::made`] has to be told where they were added.
-    pub fn has_untold(&self) -> bool {
-        !self.ancestors.is_subset(&self.told)
-    }
-
-    /// What made a partition as it was shown; `None` if it had not been made, or if nothing is known of it any more. `added_in` are the
-    /// snapshots in which its rows came to be, if some may be of one of which nothing is known.
+    /// What made a partition as it was shown; `None` if it had not been made, or if nothing is known of it any more. `last_added_in` is the
+    /// snapshot in which its newest rows came to be, where it has rows: it may be one of which nothing is known here, of another program,
+    /// or of an environment that made them anew before it was merged.
     pub fn made(
         &self,
         store: &Store,
         step: &AssetPartition,
-        added_in: Option<&BTreeSet<i64>>,
+        last_added_in: Option<i64>,
     ) -> Result<Option<RestoredMaterialization>, StateError> {
-        if added_in.is_some_and(|added_in| !added_in.is_subset(&self.told)) {
+        if last_added_in.is_some_and(|added| !self.told.contains(&added)) {
             return Ok(None);
         }
         let mut statement = store.connection.prepare_cached(OF_PARTITION)?;
@@ -101,12 +96,17 @@ impl ShownIn {
         let mut rows = statement.query(key)?;
         while let Some(row) = rows.next()? {
             let (seq, snapshot): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
-            // What the table does not have any more is told by its number, which an environment's are in no order of.
-            let is_before = self.until.is_some_and(|until| seq <= until);
-            let may_be = |it: &i64| self.ancestors.contains(it) || is_before && !self.later.contains(it);
-            let Some(snapshot) = snapshot.filter(may_be) else {
+            let Some(snapshot) = snapshot else { continue };
+            // What the table does not have any more is told by its number, which an environment's are in no order of; where there is none
+            // to hold it against, nothing is known of it, nor of those before.
+            let is_of_it = self.ancestors.contains(&snapshot) || last_added_in == Some(snapshot);
+            let is_after = self.later.contains(&snapshot) || self.until.is_some_and(|until| seq > until);
+            if !is_of_it && is_after {
                 continue;
-            };
+            }
+            if !is_of_it && self.until.is_none() {
+                return Ok(None);
+            }
             // What came after it and is forgotten may be what the snapshot showed; what made the snapshot itself is what it showed.
             if snapshot != self.snapshot && forgotten(store, key)?.is_some_and(|forgotten| forgotten > seq) {
                 return Ok(None);

@@ -196,6 +196,19 @@ impl Simulation {
             if !exists || planned.contains(step) || sight.stale(asset, step.partition.as_ref()).is_some() {
                 continue;
             }
+            // Where a table was cut anew, which rows lie where is the simulation's own choice until steps make its partitions.
+            let mut inputs = asset
+                .inputs
+                .iter()
+                .filter(|input| input.role == assets::InputRole::Rows);
+            let is_unmade = |input: &AssetKey| -> Result<bool, Broken> {
+                let there = Self::there(self.lake.read(self.world.pointer(input)), "a table")?;
+                let mut keys = there.into_keys().map(|key| AssetPartition::new(input.clone(), key));
+                Ok(keys.any(|step| !self.contents.contains_key(&step)))
+            };
+            if inputs.try_fold(false, |found, input| Ok::<_, Broken>(found || is_unmade(&input.asset)?))? {
+                continue;
+            }
             let mut tables = Vec::new();
             let mut models = Vec::new();
             for input in &asset.inputs {

@@ -163,14 +163,8 @@ impl Simulation {
                 let mut partitions = Vec::new();
                 for (partition, after) in prepared.partitions {
                     let step = AssetPartition::new(table.clone(), partition.clone());
-                    let added = match shown.has_untold() {
-                        true => Some(Self::there(
-                            self.lake.added_in(&metadata, *target, &partition),
-                            "a table",
-                        )?),
-                        false => None,
-                    };
-                    let known = shown.made(&self.store, &step, added.as_ref());
+                    let added = self.lake.last_added_in(&metadata, *target, &partition);
+                    let known = shown.made(&self.store, &step, Self::there(added, "a table")?);
                     let known = known.expect("the store can be read");
                     partitions.push(RestoredPartition {
                         restored: restored(&step, after, known, *target, snapshot),

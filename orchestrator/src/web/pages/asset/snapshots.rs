@@ -1,7 +1,7 @@
 //! `/assets/{key}/snapshots`: what the table was, and what changed from one snapshot to another.
 
 use askama::Template;
-use assets::AssetKey;
+use assets::{AssetKey, WriteMode};
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -87,11 +87,12 @@ async fn gather(state: &WebState, brief: &Brief, asked: &Asked) -> Result<Snapsh
     let broken = |error: LakeError| ErrorPage::not_found(error.to_string());
     let table = state.engine.lake().table(&asset, pointer).await.map_err(broken)?;
     let all = lines(&table).map_err(broken)?;
-    // Where no column tells the partition any more, the next step says so.
-    let other_cut = cut_otherwise(&table, brief.asset.partitions.as_ref())
-        .await
-        .ok()
-        .flatten();
+    // A step that replaces the table whole is refused by no other cut. Where no column tells the partition any more, the next step says so.
+    let by = brief.asset.partitions.as_ref();
+    let other_cut = match by.is_none() && brief.asset.write == WriteMode::Replace {
+        true => None,
+        false => cut_otherwise(&table, by).await.ok().flatten(),
+    };
     let cut_otherwise = other_cut.map(|OtherCut { was, is }| CutOtherwise {
         was,
         is,
