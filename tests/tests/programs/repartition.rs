@@ -128,6 +128,7 @@ fn days_become_months_in_one_change_and_no_row_is_there_twice() {
         "{again:#?}"
     );
     project.sound();
+    project.run(&["fsck"]).expect(0);
 
     // What stands above the rows is made of the same ones still; a month is replaced whole.
     project.write("landing/1.csv", SALES.replace(",6\n", ",60\n").as_bytes());
