@@ -11,6 +11,7 @@ use assets::{AssetKey, PartitionKey};
 use plugins::lakehouse::{Lake, LakeTable, Verified, history, verify};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use state::sqlite::queries::events::cut_since;
 use state::sqlite::{StateError, Store, fsck};
 
 use crate::core::Definitions;
@@ -71,6 +72,8 @@ pub async fn check(
             of_asset.insert(partition.step.partition, current.rows);
         }
     })?;
+    // Some of their rows may be of partitions that no step has made.
+    let cut = cut_since(store, 0)?;
     for (table, pointer) in &loaded.pointers {
         // What another program made of it is taken over, and then checked, at the next start.
         if loaded.moved_outside.contains_key(table) {
@@ -82,7 +85,8 @@ pub async fn check(
         let adds = definitions
             .and_then(|definitions| definitions.get(table))
             .map(|asset| asset.write.keeps_rows());
-        look_at_table(lake, table, pointer, known, adds, &mut report).await;
+        let was_cut = cut.contains(table.as_str());
+        look_at_table(lake, table, pointer, known, (adds, was_cut), &mut report).await;
     }
     for (model, known) in &loaded.models {
         for (version, made) in &known.versions {
@@ -104,7 +108,7 @@ async fn look_at_table(
     key: &AssetKey,
     pointer: &TablePointer,
     known: Option<&Known>,
-    adds: Option<bool>,
+    (adds, was_cut): (Option<bool>, bool),
     report: &mut Report,
 ) {
     let mut found = |rule: &str, detail: String| {
@@ -128,7 +132,7 @@ async fn look_at_table(
     if let Some(known) = known
         && is_ours(&table)
     {
-        for detail in disagreements(known, &verified, adds, may_be_cut(&table)) {
+        for detail in disagreements(known, &verified, adds, was_cut) {
             found("partitions_agree_with_manifests", detail);
         }
     }
@@ -145,12 +149,7 @@ fn is_ours(table: &LakeTable) -> bool {
     })
 }
 
-/// Whether its rows were ever written anew as they are, into other partitions maybe: then some may be of partitions that no step has made.
-fn may_be_cut(table: &LakeTable) -> bool {
-    history(table).is_ok_and(|snapshots| snapshots.iter().any(|snapshot| snapshot.same_rows_as.is_some()))
-}
-
-fn disagreements(known: &Known, verified: &Verified, adds: Option<bool>, may_be_cut: bool) -> Vec<String> {
+fn disagreements(known: &Known, verified: &Verified, adds: Option<bool>, was_cut: bool) -> Vec<String> {
     let name = |key: &Option<PartitionKey>| match key {
         Some(key) => format!("partition {key}"),
         None => "the table".to_owned(),
@@ -172,7 +171,7 @@ fn disagreements(known: &Known, verified: &Verified, adds: Option<bool>, may_be_
         }
     }
     for (key, there) in &verified.partitions {
-        if there.rows > 0 && !known.contains_key(key) && !may_be_cut {
+        if there.rows > 0 && !known.contains_key(key) && !was_cut {
             found.push(format!(
                 "{} has {} rows by its manifests, the state knows of none",
                 name(key),
